@@ -1,0 +1,275 @@
+/*
+ * The contract between the parts that are built, stored or started apart:
+ * the loader, the preload library, the contained `lpmx` tool, the index file,
+ * the view file and a container's control page.
+ *
+ * All integers are little-endian; all structures are laid out so that no
+ * compiler inserts padding.  A reader refuses a file or a peer whose version
+ * differs from its own and says both numbers.
+ */
+#ifndef LPMX_ABI_H
+#define LPMX_ABI_H
+
+#include <stdint.h>
+
+#define LPMX_ABI_VERSION 1
+
+/* ---- the loader's window ------------------------------------------------ */
+
+/*
+ * The loader is linked here, far from where the kernel, glibc, ASan or TSan
+ * put anything.  System calls issued from the text window are exempt from
+ * the trap; nothing else is.
+ */
+#define LPMX_WINDOW 0x7e9000000000ul
+#define LPMX_WINDOW_SIZE 0x40000ul
+
+/* What the seccomp filter puts into si_errno of our own traps. */
+#define LPMX_TRAP_TAG 0x4c58
+
+/* An unused system call number.  Inside a container it reaches the core
+ * (argument 0 is one of LPMX_OP_*); elsewhere the kernel answers ENOSYS. */
+#define LPMX_SYSCALL 0x4c58
+
+/* A second unused number, answered by the filter itself with LPMX_PROBE_ERRNO:
+ * "is the filter already installed?" */
+#define LPMX_PROBE_SYSCALL 0x4c59
+#define LPMX_PROBE_ERRNO 2748
+
+enum lpmx_op {
+	/* () -> address of struct lpmx_entry */
+	LPMX_OP_ENTRY = 1,
+	/* (name, value) -> 0; both NUL-terminated, no '=' in name */
+	LPMX_OP_ENV_SET = 2,
+	/* (name) -> 0 */
+	LPMX_OP_ENV_UNSET = 3,
+	/* (position, buffer, size) -> length of "NAME=VALUE" or "NAME" for an
+	 * unset one, with its NUL; 0 at the end of the list.  Positions count up. */
+	LPMX_OP_ENV_LIST = 4,
+	/* (buffer, size) -> length: the container's name */
+	LPMX_OP_NAME = 5,
+	/* (path, buffer, size) -> length: the host path behind a path of the view */
+	LPMX_OP_HOST_PATH = 6,
+	/* (name) -> address of the live value as the calling process should see
+	 * it, 0: no live value applies, use your own, 1: it is unset */
+	LPMX_OP_ENV_GET = 7,
+	/* (buffer, size) -> length: host path of the container's directory */
+	LPMX_OP_DIRECTORY = 8,
+};
+
+/*
+ * What the preload library finds through LPMX_OP_ENTRY.  `call` runs a system
+ * call through the core on a stack of its own and returns what the kernel
+ * would: >= 0 or -errno.  It keeps every register but those a C call may
+ * change, and touches no vector register.
+ */
+struct lpmx_entry {
+	uint32_t version;  /* LPMX_ABI_VERSION */
+	uint32_t size;     /* of this structure */
+	long (*call)(long nr, long a0, long a1, long a2, long a3, long a4, long a5);
+	/* The control page's generation of the live environment, or 0 where the
+	 * view has none; and its value when this program started. */
+	const volatile uint64_t *environment_generation;
+	uint64_t environment_start;
+	/* As LPMX_OP_ENV_GET, called directly; `own` is the caller's own value or 0. */
+	const char *(*environment_get)(const char *name, const char *own);
+};
+
+/* ---- private variables from exec to the loader --------------------------- */
+
+/* Host path of the view file. */
+#define LPMX_ENV_VIEW "LPMX_VIEW"
+/* The program's canonical path in its view. */
+#define LPMX_ENV_PROGRAM "LPMX_PROGRAM"
+/* Credentials and the like, as core_task_save wrote them. */
+#define LPMX_ENV_STATE "LPMX_STATE"
+
+/* Where a container shows what is ours; it is not listed in "/".
+ *   /.lpmx/bin       the contained `lpmx` command (native/tool)
+ *   /.lpmx/lib       the preload library
+ *   /.lpmx/python    Python modules for contained kernels
+ *   /.lpmx/host/...  executing /.lpmx/host/usr/bin/x runs the host's /usr/bin/x */
+#define LPMX_PREFIX "/.lpmx"
+#define LPMX_HOST_PREFIX "/.lpmx/host"
+
+/* ---- the view file -------------------------------------------------------- */
+
+/*
+ * NUL-terminated fields.  The first is LPMX_VIEW_MAGIC; then a key and its
+ * values: every key has one value but `bind`, which has three.
+ *
+ *   kind       container | host | kernel
+ *   name       the container's name
+ *   directory  host path of the container's directory
+ *   index      host path of the index of the layers (absent: layers are live
+ *              directories without whiteouts, such as the host's own "/")
+ *   layer      host path of a layer's tree; repeated, base first, in the order
+ *              of the index's layer numbers
+ *   upper work host paths; both on one file system; absent: read-only view
+ *   control    host path of the control page
+ *   loader     host path of the loader
+ *   preload    host path of the preload library (absent: preload is off)
+ *   bind       FLAGS VIRTUAL HOST   flags: "rw" or "ro"; VIRTUAL is canonical
+ *   uid gid    identity shown for the caller's own (decimal); absent: real ones
+ *   program    (kernel view only) the program that stays in the kernel view;
+ *              calls made by its ELF interpreter pass untranslated
+ *   container  (kernel view only) host path of the plain container's view file
+ *   hostview   host path of the view file for host calls
+ *   hostenv    host path of a file of NUL-terminated NAME=VALUE: the
+ *              environment that host calls get
+ */
+#define LPMX_VIEW_MAGIC "lpmx-view 1"
+
+/* ---- the index -------------------------------------------------------------- */
+
+#define LPMX_INDEX_MAGIC "LPMXIDX"  /* with its NUL: 8 bytes */
+#define LPMX_INDEX_VERSION 1
+
+/*
+ * The merged lower layers of one chain, whiteouts and opaque directories
+ * already applied: what is not in here does not exist below the upper.
+ *
+ *   header | slots | entries | children | strings
+ *
+ * slots:    uint32_t[slot_count], a power of two, at most half full: entry
+ *           number + 1 or 0; linear probing from hash & (slot_count - 1).
+ * entries:  entry 0 is the root directory, whose path is "".
+ * children: uint32_t entry numbers; a directory's are consecutive and sorted
+ *           by LPMX_COOKIE(name hash), then by name bytes.
+ * strings:  paths ("/usr/bin/env", canonical, no trailing slash) and link
+ *           targets, each NUL-terminated; offset 0 is an empty string.
+ *
+ * hash of a path: FNV-1a, 64 bit, over its bytes; the root's is the offset
+ * basis.  It is incremental: hash(parent + "/" + name) continues hash(parent).
+ */
+struct lpmx_index_header {
+	char magic[8];
+	uint32_t version;
+	uint32_t header_size;
+	uint64_t file_size;
+	uint64_t checksum;      /* LPMX_INDEX checksum, see below, of all after the header */
+	uint32_t entry_count;
+	uint32_t slot_count;
+	uint32_t child_count;
+	uint32_t layer_count;
+	uint64_t slots_offset;  /* from the start of the file, each 8-aligned */
+	uint64_t entries_offset;
+	uint64_t children_offset;
+	uint64_t strings_offset;
+	uint64_t strings_size;
+	uint8_t chain_id[32];   /* SHA-256 of the chain, OCI image spec "ChainID" */
+};
+
+/* Checksum: CRC-32 (zlib's) of all bytes after the header, in the low 32 bits. */
+
+struct lpmx_index_entry {
+	uint64_t hash;          /* of the full path */
+	uint32_t path;          /* offset into strings */
+	uint32_t target;        /* symlink text, offset into strings, else 0 */
+	uint16_t path_length;
+	uint16_t name_offset;   /* of the last component inside the path */
+	uint16_t layer;
+	uint16_t flags;         /* LPMX_ENTRY_* */
+	uint32_t mode;          /* st_mode as the image says, type included */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t target_length;
+	uint64_t size;
+	int64_t mtime_ns;
+	uint32_t rdev_major;
+	uint32_t rdev_minor;
+	uint32_t parent;        /* entry number */
+	uint32_t first_child;   /* position in children */
+	uint32_t child_count;
+	uint32_t link_group;    /* 0, or the same number for all names of one file */
+};                              /* 88 bytes */
+
+/* The directory exists in more than one layer (never needed for look-up). */
+#define LPMX_ENTRY_MERGED 1
+
+#define LPMX_FNV_BASIS 0xcbf29ce484222325ull
+#define LPMX_FNV_PRIME 0x100000001b3ull
+
+/* d_off of a name in a merged directory: 42 bits of the name's own FNV-1a hash
+ * (of the bare name), above the cookies of "." and "..". */
+#define LPMX_COOKIE(name_hash) ((((name_hash) >> 22) & 0x3ffffffffffull) + 16)
+
+/* ---- on-disk conventions of layers and upper -------------------------------- */
+
+/*
+ * A layer's tree holds every name of the layer but whiteouts and opaque
+ * markers, which are only in the layer's entry list and so in the index.
+ * What an ordinary user cannot store (owner, device nodes, modes that would
+ * lock us out) is in the index; the tree holds an approximation:
+ *   regular file  mode | 0600, and S_ISVTX when the entry's owner is not 0:0
+ *                 or its mode differs from what is on disk
+ *   directory     (mode | 0500) & 0777 & ~0222, always answered from the index
+ *   device, fifo, socket: an empty regular file, mode 01600
+ *
+ * The upper is in the format of kernel overlayfs mounted with "userxattr":
+ *   whiteout  character device 0/0; where the file system or kernel refuses
+ *             it, an empty regular file with user.overlay.whiteout, in a
+ *             directory with user.overlay.opaque "x" (Linux 6.7)
+ *   opaque    directory with user.overlay.opaque = "y"
+ * What cannot be real is in user.containers.override_stat, the attribute that
+ * fuse-overlayfs and Podman use: "UID:GID:MODE[:TYPE[:MAJOR:MINOR]]", MODE in
+ * octal, TYPE "file", "dir", "block" or "char".  Such an object has S_ISVTX
+ * in its real mode, so that an ordinary one costs no look-up.
+ */
+#define LPMX_XATTR_STAT "user.containers.override_stat"
+#define LPMX_XATTR_OPAQUE "user.overlay.opaque"
+#define LPMX_XATTR_WHITEOUT "user.overlay.whiteout"
+
+/* ---- the control page -------------------------------------------------------- */
+
+#define LPMX_CONTROL_MAGIC "LPMXCTL"  /* with its NUL */
+#define LPMX_CONTROL_VERSION 1
+#define LPMX_CONTROL_BLOOM_BITS (1u << 20)
+#define LPMX_CONTROL_TABLE_SLOTS 1024u
+#define LPMX_CONTROL_HEAP_SIZE (8u << 20)
+
+/*
+ * One live table: name -> value, read without a lock, written under flock()
+ * on the control page.  A slot is claimed once by publishing `name` and never
+ * given back; `value` is swapped atomically to a new immutable record, so a
+ * reader sees an old value or a new one, never a mixture.
+ */
+struct lpmx_live_slot {
+	volatile uint64_t name;   /* heap offset of NUL-terminated name, 0: free */
+	volatile uint64_t value;  /* heap offset of a struct lpmx_live_value */
+};
+
+struct lpmx_live_value {
+	uint64_t generation;      /* of the table when it was set */
+	uint32_t length;          /* without the NUL */
+	uint32_t flags;           /* LPMX_LIVE_UNSET */
+	/* then the bytes and a NUL; records are 8-aligned */
+};
+#define LPMX_LIVE_UNSET 1u
+
+struct lpmx_live_table {
+	volatile uint64_t generation;  /* counts changes, starts at 1 */
+	volatile uint32_t used;        /* slots claimed */
+	uint32_t reserved;
+	struct lpmx_live_slot slots[LPMX_CONTROL_TABLE_SLOTS]; /* by FNV of the name, linear probing */
+};
+
+struct lpmx_control {
+	char magic[8];
+	uint32_t version;
+	uint32_t clean;                /* 1: the blooms describe the upper */
+	uint64_t size;                 /* of the file */
+	volatile uint64_t heap_used;   /* offset of the next free byte in heap */
+	uint64_t reserved[60];
+	/* exists or is hidden in the upper; see core/upper.c */
+	volatile uint64_t touched[LPMX_CONTROL_BLOOM_BITS / 64];
+	/* of those: whiteouts, symlinks, opaque directories, anything but a
+	 * plain file or a merged directory */
+	volatile uint64_t special[LPMX_CONTROL_BLOOM_BITS / 64];
+	struct lpmx_live_table environment;
+	/* in-container path -> "host:/usr/bin/x" or "VIEWFILE:/usr/bin/x" */
+	struct lpmx_live_table exec_map;
+	char heap[LPMX_CONTROL_HEAP_SIZE];  /* sparse */
+};
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * The core: what a path, a descriptor or a name means in a view.
+ *
+ * Called by the trap, the preload library (through the loader's window), the
+ * loader itself and, from Python, by lpmx_runtime._native.  Freestanding: no
+ * libc, no malloc, no thread-local storage, no vector registers; safe in
+ * signal handlers and vfork children.  Functions return >= 0 or -errno.
+ */
+#ifndef LPMX_CORE_H
+#define LPMX_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lpmx_abi.h"
+
+#define CORE_PATH_MAX 4096
+#define CORE_HOST_MAX (2 * CORE_PATH_MAX)
+#define CORE_LAYERS_MAX 256
+#define CORE_BINDS_MAX 64
+
+enum core_kind { CORE_VIEW_CONTAINER, CORE_VIEW_HOST, CORE_VIEW_KERNEL };
+
+struct core_string {
+	const char *text; /* NUL-terminated */
+	uint32_t length;
+};
+
+struct core_bind {
+	struct core_string at;   /* in the view, canonical */
+	struct core_string host;
+	uint64_t hash;           /* of `at` */
+	int read_only;
+};
+
+/* A view, as read from a view file; constant after core_view_open. */
+struct core_view {
+	enum core_kind kind;
+	struct core_string name, directory, upper, work, control_path, loader, preload,
+		program, container_view, host_view, host_environment, file, index_path;
+	uint32_t layer_count, bind_count;
+	struct core_string layers[CORE_LAYERS_MAX];
+	struct core_bind binds[CORE_BINDS_MAX];
+	const struct lpmx_index_header *index; /* or NULL: live layers */
+	struct lpmx_control *control;          /* or NULL */
+	int illusion;                          /* show the caller as uid:gid below */
+	uint32_t uid, gid;
+	uint32_t host_uid, host_gid;           /* who we really are */
+};
+
+/* Emulated credentials of a process (root illusion). */
+struct core_credentials {
+	uint32_t ruid, euid, suid, fsuid, rgid, egid, sgid, fsgid;
+	uint32_t group_count;
+	uint32_t groups[64];
+};
+
+/* A process in a view.  The loader has one; Python one for each open view. */
+struct core_task {
+	const struct core_view *view;
+	struct core_credentials credentials;
+	int check_pointers;  /* user pointers may be wild: probe before use */
+	/* the running program: in the view, canonical; and on the host */
+	char program[CORE_PATH_MAX];
+	char program_host[CORE_HOST_MAX];
+	/* the emulated chroot: canonical path in the view, "" for none */
+	char root[CORE_PATH_MAX];
+	/* live-environment bookkeeping, see environment.c */
+	uint64_t environment_start;
+	uint32_t environment_count;
+	struct { uint64_t name, value; } environment_own[1024];
+};
+
+/* ---- view.c ---- */
+
+/* Map the view file `path` and all it names into *view.  -EINVAL: not a view
+ * file or another version; -EIO: its index is damaged. */
+long core_view_open(struct core_view *view, const char *path);
+void core_view_close(struct core_view *view);
+/* Make `task` a process with full (root-like) identity of the view. */
+void core_task_init(struct core_task *task, const struct core_view *view);
+/* Write/read the value of LPMX_ENV_STATE. Returns the length. */
+long core_task_save(const struct core_task *task, char *text, size_t size);
+void core_task_load(struct core_task *task, const char *text);
+
+/* ---- calls.c: Linux file system calls on a view ---- */
+
+/*
+ * Run system call `nr` with `args` as the view defines it; as the kernel's,
+ * the result is >= 0 or -errno.  Calls that the core does not know are passed
+ * to the kernel.  In a host view everything is.
+ * Calls it does not handle at all and that belong to the trap: execve,
+ * execveat, the signal calls, sigaltstack, ptrace, prctl, seccomp.
+ */
+long core_call(struct core_task *task, long nr, const long args[6]);
+
+/* The numbers that the trap must send here, ended by -1. */
+extern const short core_call_numbers[];
+
+/* ---- path.c ---- */
+
+enum core_place {
+	CORE_ABSENT,  /* parent exists, name does not; `host` is where it would go in the upper */
+	CORE_UPPER,
+	CORE_LOWER,
+	CORE_BIND     /* also everything in a host view */
+};
+
+struct core_node {
+	enum core_place place;
+	uint32_t mode;        /* st_mode type bits at least; full for CORE_LOWER with index */
+	int read_only;        /* bind "ro" or no upper */
+	int trailing_slash;
+	int lower_below;      /* for directories: lower layers show through */
+	int has_lower;        /* a lower object of this name exists and is visible if
+	                         the upper one were not there */
+	uint32_t layer;
+	const struct lpmx_index_entry *entry; /* lower object behind, or NULL */
+	uint32_t path_length;
+	char path[CORE_PATH_MAX];   /* canonical in the view; "" is the root */
+	char host[CORE_HOST_MAX];   /* what to hand to the kernel */
+	uint64_t hash;              /* of path */
+};
+
+#define CORE_NOFOLLOW 1     /* do not follow a symlink in the last place */
+#define CORE_MAY_BE_ABSENT 2 /* -ENOENT for the last component is not an error */
+
+/* Resolve `path` relative to `dirfd` (AT_FDCWD: the working directory). */
+long core_resolve(struct core_task *task, int dirfd, const char *path, int flags,
+		  struct core_node *node);
+
+/* The view's path of a host path, or -ENOENT if it is outside the view. */
+long core_from_host(const struct core_view *view, const char *host, char *path, size_t size);
+
+/* ---- exec support ---- */
+
+/*
+ * What to run for an exec of `path`: fills `program` (canonical path in the
+ * view that the program will have), `host` (file to map) and *view_file (view
+ * file of the view it runs in; NULL: the same view).  Applies the exec map,
+ * LPMX_HOST_PREFIX and the kernel view's rule; checks execute permission.
+ */
+struct core_exec {
+	char program[CORE_PATH_MAX];
+	char host[CORE_HOST_MAX];
+	char view_file[CORE_PATH_MAX]; /* "" : stay in this view */
+	enum core_kind kind;           /* of the target view */
+	uint32_t mode;
+};
+long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
+		       struct core_exec *exec);
+
+/* ---- environment.c: live tables ---- */
+
+long core_environment_set(struct core_view *view, const char *name, const char *value);
+long core_environment_unset(struct core_view *view, const char *name);
+/* Position *position of the table, counting up; 1 and the pair, 0 at the end.
+ * *value is NULL for an unset one. */
+long core_environment_list(const struct core_view *view, uint32_t *position,
+			   const char **name, const char **value);
+/* Remember what the program starts with; called once by the loader. */
+void core_environment_begin(struct core_task *task, char *const *envp);
+/* The value that getenv should give: a live one, `own`, or NULL. */
+const char *core_environment_get(struct core_task *task, const char *name, const char *own);
+/*
+ * The environment for an exec: `envp` with live values applied, private names
+ * dropped.  Writes pointers into `out` (room for `max`), NULL-ended; live
+ * strings point to memory in `arena`.  Returns the count or -E2BIG.
+ */
+long core_environment_apply(struct core_task *task, char *const *envp, char **out, size_t max,
+			    char *arena, size_t arena_size);
+long core_exec_map_set(struct core_view *view, const char *path, const char *target);
+long core_exec_map_unset(struct core_view *view, const char *path);
+const char *core_exec_map_get(const struct core_view *view, const char *path);
+
+/* ---- control.c ---- */
+
+/* Create (or rebuild from the upper, keeping a readable environment) the
+ * control page of a view.  Called by the runtime, never by contained code. */
+long core_control_create(const char *path);
+long core_control_rebuild(struct core_view *view);
+
+/* ---- index.c ---- */
+
+/* 0, or -EIO with *why set to a static English phrase. */
+long core_index_check(const void *data, size_t size, const char **why);
+
+#endif
