@@ -43,6 +43,7 @@ struct core_view {
 	struct core_bind binds[CORE_BINDS_MAX];
 	const struct lpmx_index_header *index; /* or NULL: live layers */
 	struct lpmx_control *control;          /* or NULL */
+	uint64_t bind_filter;                  /* one bit for each bind's hash */
 	int illusion;                          /* show the caller as uid:gid below */
 	uint32_t uid, gid;
 	uint32_t host_uid, host_gid;           /* who we really are */
@@ -76,6 +77,10 @@ struct core_task {
 /* Map the view file `path` and all it names into *view.  -EINVAL: not a view
  * file or another version; -EIO: its index is damaged. */
 long core_view_open(struct core_view *view, const char *path);
+/* Make the points in the upper that the binds appear at, as a runtime does for
+ * mounts: an empty directory or file where the view has none.  Done once, when
+ * a container is created. */
+long core_bind_points(struct core_view *view);
 void core_view_close(struct core_view *view);
 /* Make `task` a process with full (root-like) identity of the view. */
 void core_task_init(struct core_task *task, const struct core_view *view);
@@ -94,8 +99,8 @@ void core_task_load(struct core_task *task, const char *text);
  */
 long core_call(struct core_task *task, long nr, const long args[6]);
 
-/* The numbers that the trap must send here, ended by -1. */
-extern const short core_call_numbers[];
+/* The numbers that the trap must send here: positions 0, 1, ... until -1. */
+long core_call_number(unsigned position);
 
 /* ---- path.c ---- */
 
@@ -112,8 +117,10 @@ struct core_node {
 	int read_only;        /* bind "ro" or no upper */
 	int trailing_slash;
 	int lower_below;      /* for directories: lower layers show through */
-	int has_lower;        /* a lower object of this name exists and is visible if
+	int has_lower;        /* a lower object of this name exists and would show if
 	                         the upper one were not there */
+	int hidden;           /* CORE_ABSENT: the upper has a whiteout of this name */
+	const struct core_bind *bind; /* set for everything at or below a bind, absent or not */
 	uint32_t layer;
 	const struct lpmx_index_entry *entry; /* lower object behind, or NULL */
 	uint32_t path_length;

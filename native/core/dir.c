@@ -1,0 +1,527 @@
+/*
+ * Listings of merged directories.
+ *
+ * The position in a directory stream is the descriptor's own file offset, so it
+ * is shared by dup() and fork() and set by lseek() as everywhere.  It holds the
+ * cookie of the last name given: names come in the order of a hash of theirs
+ * (LPMX_COOKIE), which does not change when others come and go.  So a name that
+ * is there all the time is given exactly once, whatever happens meanwhile, and
+ * nothing about a stream is kept in memory.
+ */
+#include <linux/mman.h>
+
+#include "internal.h"
+
+struct dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	uint16_t d_reclen;
+	uint8_t d_type;
+	char d_name[];
+};
+
+struct dirent_old {
+	unsigned long d_ino;
+	unsigned long d_off;
+	unsigned short d_reclen;
+	char d_name[];
+};
+
+#define DT_DIR_ 4
+#define DT_CHR_ 2
+#define DT_REG_ 8
+#define DT_WHITEOUT 14 /* in our lists only */
+
+#define COOKIE_DOT 1
+#define COOKIE_DOT_DOT 2
+
+static uint64_t cookie_of(const char *name)
+{
+	return LPMX_COOKIE(fnv(name, text_length(name)));
+}
+
+/* ---- raw directories ---------------------------------------------------------------- */
+
+long host_each(const char *host, long (*each)(void *context, const char *name, uint32_t type),
+	       void *context)
+{
+	const long size = 32768;
+	char *block;
+	long fd, memory, n, r = 0;
+
+	fd = sys_call4(__NR_openat, AT_FDCWD, *host ? host : "/",
+		       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fd;
+	memory = sys_call6(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+	if (SYS_FAILED(memory)) {
+		sys_call1(__NR_close, fd);
+		return memory;
+	}
+	block = (char *)memory;
+	while (!r && (n = sys_call3(__NR_getdents64, fd, block, size)) != 0) {
+		if (n < 0) {
+			r = n;
+			break;
+		}
+		for (long at = 0; at < n && !r;) {
+			struct dirent64 *d = (void *)(block + at);
+			const char *name = d->d_name;
+
+			at += d->d_reclen;
+			if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
+				continue;
+			r = each(context, name, d->d_type);
+		}
+	}
+	sys_call2(__NR_munmap, memory, size);
+	sys_call1(__NR_close, fd);
+	return r;
+}
+
+/* ---- a list of names, in cookie order --------------------------------------------------- */
+
+struct item {
+	uint64_t cookie;
+	uint32_t name; /* offset into the text */
+	uint32_t type; /* DT_* */
+};
+
+/* Names of one source; memory of its own, doubled when full. */
+struct list {
+	char *text;
+	struct item *items;
+	uint64_t text_size, text_used;
+	uint64_t room, count;
+	const char *host; /* of the directory being read */
+	int marked;       /* its whiteouts may be regular files */
+};
+
+static long grow(void **memory, uint64_t old, uint64_t new)
+{
+	long r;
+
+	if (!old) {
+		r = sys_call6(__NR_mmap, 0, (long)new, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	} else {
+		r = sys_call5(__NR_mremap, *memory, old, new, MREMAP_MAYMOVE, 0);
+	}
+	if (SYS_FAILED(r))
+		return r;
+	*memory = (void *)r;
+	return 0;
+}
+
+/* The type of a name that could be a whiteout, or that readdir did not tell. */
+static uint32_t type_of(const char *directory, const char *name, uint32_t type)
+{
+	char host[CORE_HOST_MAX];
+	struct stat st;
+	long n = path_join(host, sizeof(host), directory, "/");
+
+	if (n < 0 || path_join(host + n, sizeof(host) - (size_t)n, "", name) < 0 ||
+	    sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW))
+		return type;
+	return whiteout_is(host, &st) ? DT_WHITEOUT : (st.st_mode & S_IFMT) >> 12;
+}
+
+static long list_add(void *context, const char *name, uint32_t type)
+{
+	struct list *list = context;
+	size_t length = text_length(name) + 1;
+	struct item *item;
+	long r = 0;
+
+	if (list->count == list->room) {
+		uint64_t room = list->room ? 2 * list->room : 1024;
+
+		r = grow((void **)&list->items, list->room * sizeof(*item), room * sizeof(*item));
+		if (r < 0)
+			return r;
+		list->room = room;
+	}
+	if (list->text_used + length > list->text_size) {
+		uint64_t size = list->text_size ? 2 * list->text_size : 65536;
+
+		r = grow((void **)&list->text, list->text_size, size);
+		if (r < 0)
+			return r;
+		list->text_size = size;
+	}
+	if (type == DT_CHR_ || !type || (type == DT_REG_ && list->marked))
+		type = type_of(list->host, name, type);
+	item = &list->items[list->count++];
+	item->cookie = cookie_of(name);
+	item->name = (uint32_t)list->text_used;
+	item->type = type;
+	bytes_copy(list->text + list->text_used, name, length);
+	list->text_used += length;
+	return 0;
+}
+
+static int text_order(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return (unsigned char)*a - (unsigned char)*b;
+}
+
+static int item_before(const struct list *list, const struct item *a, const struct item *b)
+{
+	if (a->cookie != b->cookie)
+		return a->cookie < b->cookie;
+	return text_order(list->text + a->name, list->text + b->name) < 0;
+}
+
+/* Heap sort: no recursion, no memory, no bad case. */
+static void list_sort(struct list *list)
+{
+	struct item *a = list->items, swap;
+	uint64_t n = list->count;
+
+	for (uint64_t top = n / 2, end = n; end > 1;) {
+		uint64_t i, child;
+
+		if (top) {
+			top--;
+		} else {
+			end--;
+			swap = a[end];
+			a[end] = a[0];
+			a[0] = swap;
+		}
+		for (i = top; (child = 2 * i + 1) < end; i = child) {
+			if (child + 1 < end && item_before(list, &a[child], &a[child + 1]))
+				child++;
+			if (!item_before(list, &a[i], &a[child]))
+				break;
+			swap = a[i];
+			a[i] = a[child];
+			a[child] = swap;
+		}
+	}
+}
+
+static long list_read(struct list *list, const char *host)
+{
+	long r;
+
+	list->host = host;
+	list->marked = whiteouts_marked(host);
+	r = host_each(host, list_add, list);
+	if (!r)
+		list_sort(list);
+	return r;
+}
+
+static void list_free(struct list *list)
+{
+	if (list->items)
+		sys_call2(__NR_munmap, list->items, list->room * sizeof(*list->items));
+	if (list->text)
+		sys_call2(__NR_munmap, list->text, list->text_size);
+}
+
+/* Position of the first item at or after `cookie`. */
+static uint64_t list_seek(const struct list *list, uint64_t cookie)
+{
+	uint64_t low = 0, high = list->count;
+
+	while (low < high) {
+		uint64_t middle = (low + high) / 2;
+
+		if (list->items[middle].cookie < cookie)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* ---- merging ------------------------------------------------------------------------------- */
+
+/* The names of one directory: the upper's over the lower's. */
+struct merge {
+	struct list upper, lower; /* lower: live layers only */
+	const struct lpmx_index_header *index;
+	const struct lpmx_index_entry *directory; /* indexed layers */
+	uint64_t upper_at, lower_at;
+};
+
+struct shown {
+	const char *name;
+	uint64_t cookie;
+	uint32_t type;
+};
+
+static void merge_end(struct merge *m)
+{
+	list_free(&m->upper);
+	list_free(&m->lower);
+}
+
+static const char *child_name(const struct merge *m, const struct lpmx_index_entry *entry)
+{
+	return index_text(m->index, entry->path + entry->name_offset);
+}
+
+/* Prepare to give the names after `cookie`. */
+static long merge_begin(struct merge *m, const struct core_task *task, const struct core_node *node,
+			uint64_t cookie)
+{
+	const struct core_view *view = task->view;
+	char host[CORE_HOST_MAX];
+	long r = 0;
+
+	bytes_zero(m, sizeof(*m));
+	if (node->place == CORE_UPPER)
+		r = list_read(&m->upper, node->host);
+	if (r < 0)
+		goto out;
+	m->upper_at = list_seek(&m->upper, cookie);
+	if (!node->lower_below)
+		return 0;
+	if (view->index) {
+		uint64_t low = 0, high;
+
+		m->index = view->index;
+		m->directory = node->entry;
+		if (!m->directory)
+			return 0;
+		for (high = m->directory->child_count; low < high;) {
+			uint64_t middle = (low + high) / 2;
+			const struct lpmx_index_entry *child =
+				index_child(m->index, m->directory, (uint32_t)middle);
+
+			if (child && cookie_of(child_name(m, child)) < cookie)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		m->lower_at = low;
+		return 0;
+	}
+	for (uint32_t layer = view->layer_count; layer--;) {
+		r = path_join(host, sizeof(host), view->layers[layer].text, node->path);
+		if (r >= 0)
+			r = list_read(&m->lower, host);
+		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+			r = 0;
+		if (r < 0)
+			goto out;
+	}
+	m->lower_at = list_seek(&m->lower, cookie);
+	return 0;
+out:
+	merge_end(m);
+	return r;
+}
+
+/* The next lower name; 0 at the end. */
+static int lower_next(struct merge *m, struct shown *s)
+{
+	if (m->directory) {
+		const struct lpmx_index_entry *child =
+			index_child(m->index, m->directory, (uint32_t)m->lower_at);
+
+		if (!child)
+			return 0;
+		s->name = child_name(m, child);
+		s->cookie = cookie_of(s->name);
+		s->type = (child->mode & S_IFMT) >> 12;
+		return 1;
+	}
+	while (m->lower_at < m->lower.count) {
+		const struct item *item = &m->lower.items[m->lower_at];
+
+		s->name = m->lower.text + item->name;
+		s->cookie = item->cookie;
+		s->type = item->type;
+		/* several live layers: one name once */
+		if (m->lower_at && m->lower.items[m->lower_at - 1].cookie == item->cookie &&
+		    text_equal(m->lower.text + m->lower.items[m->lower_at - 1].name, s->name)) {
+			m->lower_at++;
+			continue;
+		}
+		return 1;
+	}
+	return 0;
+}
+
+/* The next name that shows; 0 at the end. */
+static int merge_next(struct merge *m, struct shown *s)
+{
+	for (;;) {
+		const struct item *item =
+			m->upper_at < m->upper.count ? &m->upper.items[m->upper_at] : 0;
+		const char *name = item ? m->upper.text + item->name : 0;
+		struct shown lower;
+		int have = lower_next(m, &lower);
+
+		if (!item && !have)
+			return 0;
+		if (have && (!item || lower.cookie < item->cookie ||
+			     (lower.cookie == item->cookie && text_order(lower.name, name) < 0))) {
+			*s = lower;
+			m->lower_at++;
+			return 1;
+		}
+		if (have && lower.cookie == item->cookie && text_equal(lower.name, name))
+			m->lower_at++;
+		m->upper_at++;
+		if (item->type == DT_WHITEOUT)
+			continue;
+		s->name = name;
+		s->cookie = item->cookie;
+		s->type = item->type;
+		return 1;
+	}
+}
+
+NOINLINE long dir_each(struct core_task *task, const struct core_node *node,
+		       long (*each)(void *context, const char *name, uint32_t type), void *context)
+{
+	struct merge m;
+	struct shown s;
+	long r;
+
+	if (node->bind)
+		return host_each(node->host, each, context);
+	r = merge_begin(&m, task, node, 0);
+	if (r < 0)
+		return r;
+	while (!r && merge_next(&m, &s))
+		r = each(context, s.name, s.type);
+	merge_end(&m);
+	return r;
+}
+
+static long found_one(void *context, const char *name, uint32_t type)
+{
+	(void)context;
+	(void)name;
+	(void)type;
+	return 1;
+}
+
+long dir_empty(struct core_task *task, const struct core_node *node)
+{
+	long r = dir_each(task, node, found_one, 0);
+
+	return r < 0 ? r : !r;
+}
+
+/* ---- getdents ---------------------------------------------------------------------------------- */
+
+struct out {
+	char *at, *end;
+	int old; /* the first getdents: another record, type in its last byte */
+};
+
+static int put_entry(struct out *o, uint64_t ino, uint64_t next, uint32_t type, const char *name)
+{
+	size_t length = text_length(name), size;
+
+	if (o->old) {
+		struct dirent_old *d = (void *)o->at;
+
+		size = (__builtin_offsetof(struct dirent_old, d_name) + length + 2 + 7) & ~7ul;
+		if (size > (size_t)(o->end - o->at))
+			return 0;
+		d->d_ino = ino;
+		d->d_off = next;
+		d->d_reclen = (uint16_t)size;
+		text_put(d->d_name, name);
+		o->at[size - 1] = (char)type;
+	} else {
+		struct dirent64 *d = (void *)o->at;
+
+		size = (__builtin_offsetof(struct dirent64, d_name) + length + 1 + 7) & ~7ul;
+		if (size > (size_t)(o->end - o->at))
+			return 0;
+		d->d_ino = ino;
+		d->d_off = (int64_t)next;
+		d->d_reclen = (uint16_t)size;
+		d->d_type = (uint8_t)type;
+		text_put(d->d_name, name);
+	}
+	o->at += size;
+	return 1;
+}
+
+/* d_ino must not be 0; what stat says is another number (docs, "inode numbers"). */
+static uint64_t number_of(const struct core_node *node, const char *name)
+{
+	uint64_t hash = fnv_more(fnv_more(node->hash, "/", 1), name, text_length(name));
+
+	return (hash >> 16) | 1;
+}
+
+static long give(struct core_task *task, const struct core_node *node, int fd, struct out *o)
+{
+	long position = sys_call3(__NR_lseek, fd, 0, 1 /* SEEK_CUR */);
+	uint64_t last = (uint64_t)position;
+	struct merge m;
+	struct shown s;
+	char *start = o->at;
+	long r;
+
+	if (position < 0)
+		return position;
+	if (last < COOKIE_DOT) {
+		if (!put_entry(o, number_of(node, "."), COOKIE_DOT, DT_DIR_, "."))
+			return -EINVAL;
+		last = COOKIE_DOT;
+	}
+	if (last < COOKIE_DOT_DOT && put_entry(o, number_of(node, ".."), COOKIE_DOT_DOT, DT_DIR_, ".."))
+		last = COOKIE_DOT_DOT;
+	if (last >= COOKIE_DOT_DOT) {
+		r = merge_begin(&m, task, node, last + 1);
+		if (r < 0)
+			return r;
+		while (merge_next(&m, &s)) {
+			if (put_entry(o, number_of(node, s.name), s.cookie, s.type, s.name)) {
+				last = s.cookie;
+				continue;
+			}
+			if (o->at == start) {
+				merge_end(&m);
+				return -EINVAL;
+			}
+			break;
+		}
+		merge_end(&m);
+	}
+	if (last != (uint64_t)position) {
+		r = sys_call3(__NR_lseek, fd, last, 0 /* SEEK_SET */);
+		if (r < 0)
+			return r;
+	}
+	return o->at - start;
+}
+
+/* Must the listing of this descriptor be ours?  Then `node` is what it lists. */
+static int ours(struct core_task *task, int fd, struct core_node *node)
+{
+	char path[CORE_PATH_MAX];
+
+	if (task->view->kind == CORE_VIEW_HOST || path_of_fd(task, fd, path, sizeof(path)) < 0)
+		return 0;
+	return path_node(task, path, node) >= 0 && !node->bind && node->place != CORE_ABSENT &&
+	       IS(node->mode, S_IFDIR);
+}
+
+long call_getdents(struct core_task *task, long nr, const long a[6])
+{
+	struct core_node node;
+	struct out o = { (char *)a[1], (char *)a[1] + (unsigned int)a[2], nr != __NR_getdents64 };
+
+	if (!ours(task, (int)a[0], &node))
+		return sys_call3(nr, a[0], a[1], a[2]);
+	for (char *p = o.at; p < o.end; p += 4096)
+		if (user_probe(task, p) < 0)
+			return -EFAULT;
+	return give(task, &node, (int)a[0], &o);
+}

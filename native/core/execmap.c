@@ -1,0 +1,153 @@
+/*
+ * What an exec means: the same path may be a file of this view, a program of the
+ * host, or one of another container.  A process has one view for its life; this
+ * is where the next one is chosen.
+ */
+#include "internal.h"
+
+static long check_file(struct core_task *task, const struct core_node *node, uint32_t *mode)
+{
+	const struct core_credentials *c = &task->credentials;
+	struct meta meta;
+	struct stat st;
+	long r;
+
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, 0);
+	if (r < 0)
+		return r;
+	if (node->bind)
+		meta.mode = st.st_mode;
+	else
+		meta_of_node(task, node, &st, &meta);
+	*mode = meta.mode;
+	if (!IS(st.st_mode, S_IFREG))
+		return -EACCES;
+	if (node->bind || task->view->kind == CORE_VIEW_HOST)
+		return sys_call4(__NR_faccessat, AT_FDCWD, node->host, 1, 0);
+	if (task->view->illusion)
+		return meta_allows(task, &meta, c->euid, c->egid, 1) ? 0 : -EACCES;
+	return meta.mode & 0111 ? 0 : -EACCES;
+}
+
+/* A program of the host: `path` is the host's. */
+static long host_program(struct core_task *task, const char *path, struct core_exec *exec)
+{
+	struct stat st;
+	long r;
+
+	if (!task->view->host_view.length)
+		return -EACCES;
+	r = path_join(exec->program, sizeof(exec->program), path, "");
+	if (r >= 0)
+		r = path_join(exec->host, sizeof(exec->host), path, "");
+	if (r >= 0)
+		r = path_join(exec->view_file, sizeof(exec->view_file), task->view->host_view.text, "");
+	if (r >= 0)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, path, &st, 0);
+	if (r < 0)
+		return r;
+	exec->mode = st.st_mode;
+	exec->kind = CORE_VIEW_HOST;
+	if (!IS(st.st_mode, S_IFREG))
+		return -EACCES;
+	return sys_call4(__NR_faccessat, AT_FDCWD, path, 1, 0);
+}
+
+/* Where the exec map sends `path`: 1 if it did, 0 if there is nothing to do. */
+static long mapped_program(struct core_task *task, const char *path, struct core_exec *exec)
+{
+	const char *target = core_exec_map_get(task->view, path), *program;
+	size_t n;
+	long r;
+
+	if (!target)
+		return 0;
+	if ((n = text_begins(target, "host:"))) {
+		r = host_program(task, target + n, exec);
+		return r < 0 ? r : 1;
+	}
+	/* "VIEWFILE:/program": the last ":/" divides, view files are ours to name */
+	program = 0;
+	for (const char *p = target; *p; p++)
+		if (p[0] == ':' && p[1] == '/')
+			program = p + 1;
+	if (!program || (size_t)(program - 1 - target) >= sizeof(exec->view_file))
+		return -ENOEXEC;
+	bytes_copy(exec->view_file, target, (size_t)(program - 1 - target));
+	exec->view_file[program - 1 - target] = 0;
+	if (text_length(program) >= sizeof(exec->program))
+		return -ENAMETOOLONG;
+	text_put(exec->program, program);
+	/* the other view resolves it: its loader is told the program as typed */
+	exec->host[0] = 0;
+	exec->kind = CORE_VIEW_CONTAINER;
+	exec->mode = S_IFREG | 0755;
+	return 1;
+}
+
+static long host_view_resolve(struct core_task *task, int dirfd, const char *path,
+			      struct core_exec *exec)
+{
+	struct stat st;
+	long n, fd;
+
+	fd = sys_call4(__NR_openat, dirfd, path, 010000000 | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	n = host_of_fd((int)fd, exec->host, sizeof(exec->host));
+	if (n >= 0)
+		n = sys_call2(__NR_fstat, fd, &st);
+	sys_call1(__NR_close, fd);
+	if (n < 0)
+		return n;
+	if (!IS(st.st_mode, S_IFREG))
+		return -EACCES;
+	exec->mode = st.st_mode;
+	exec->kind = CORE_VIEW_HOST;
+	(void)task;
+	if (path_join(exec->program, sizeof(exec->program), exec->host, "") < 0)
+		return -ENAMETOOLONG;
+	return sys_call4(__NR_faccessat, AT_FDCWD, exec->host, 1, 0);
+}
+
+long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
+		       struct core_exec *exec)
+{
+	const struct core_view *view = task->view;
+	struct core_node node;
+	size_t n;
+	long r;
+
+	exec->view_file[0] = 0;
+	exec->kind = view->kind;
+	if (view->kind == CORE_VIEW_HOST)
+		return host_view_resolve(task, dirfd, path, exec);
+	if ((n = text_begins(path, LPMX_HOST_PREFIX "/")))
+		return host_program(task, path + n - 1, exec);
+	/* a mapped name need not exist in the view */
+	if (path[0] == '/') {
+		r = mapped_program(task, path, exec);
+		if (r)
+			return r < 0 ? r : 0;
+	}
+	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	if (r < 0)
+		return r;
+	if (IS(node.mode, S_IFLNK) && (flags & AT_SYMLINK_NOFOLLOW))
+		return -ELOOP;
+	r = mapped_program(task, node.path, exec);
+	if (r)
+		return r < 0 ? r : 0;
+	r = check_file(task, &node, &exec->mode);
+	if (r < 0)
+		return r;
+	text_put(exec->program, node.path);
+	text_put(exec->host, node.host);
+	/* only its own program stays in the kernel view */
+	if (view->kind == CORE_VIEW_KERNEL && !text_equal(node.path, view->program.text)) {
+		exec->kind = CORE_VIEW_CONTAINER;
+		if (path_join(exec->view_file, sizeof(exec->view_file), view->container_view.text, "") < 0)
+			return -ENAMETOOLONG;
+	}
+	return 0;
+}

@@ -1,0 +1,171 @@
+/*
+ * What the files of the core share with each other and with nobody else.
+ *
+ * Vocabulary: `path` is a canonical path of the view ("" is its root, no
+ * trailing slash, no symlink, "." or ".." in it); `host` is what the kernel is
+ * given.  Every function returns >= 0 or -errno and leaves the view unchanged
+ * when it fails, unless it says otherwise.
+ */
+#ifndef LPMX_CORE_INTERNAL_H
+#define LPMX_CORE_INTERNAL_H
+
+#include <asm/stat.h>
+#include <asm-generic/errno.h>
+#include <linux/fcntl.h>
+#include <linux/stat.h>
+
+#include "../sys/sys.h"
+#include "lpmx_core.h"
+#include "text.h"
+
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+
+#define HIDDEN __attribute__((visibility("hidden")))
+/* Keeps large frames out of functions that call themselves. */
+#define NOINLINE __attribute__((noinline))
+
+#define IS(mode, type) (((mode) & S_IFMT) == (type))
+
+/* As linux/fs.h and linux/falloc.h have them; those headers clash with libc's. */
+#define RENAME_NOREPLACE_ 1u
+#define RENAME_EXCHANGE_ 2u
+#define RENAME_WHITEOUT_ 4u
+
+/* ---- user.c: memory of the program ---- */
+
+/* -EFAULT unless the 8-aligned word holding `p` can be read. */
+long user_probe(const struct core_task *task, const void *p) HIDDEN;
+/* Copy a NUL-terminated path from the program: its length, -EFAULT, -ENAMETOOLONG. */
+long user_path(const struct core_task *task, const char *from, char to[CORE_PATH_MAX]) HIDDEN;
+
+/* ---- index.c ---- */
+
+long index_map(const char *path, const struct lpmx_index_header **index) HIDDEN;
+const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
+					  const char *path, uint32_t length) HIDDEN;
+const char *index_text(const struct lpmx_index_header *index, uint32_t offset) HIDDEN;
+/* Child `n` of a directory, in cookie order. */
+const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index,
+					   const struct lpmx_index_entry *directory,
+					   uint32_t n) HIDDEN;
+
+/* ---- path.c ---- */
+
+/* Put `a` and `b` one after the other; -ENAMETOOLONG if that does not fit. */
+long path_join(char *to, size_t size, const char *a, const char *b) HIDDEN;
+/* The node of a canonical path, nothing followed.  -ENOENT only for bad parents. */
+long path_node(struct core_task *task, const char *path, struct core_node *node) HIDDEN;
+/* The view's path of a descriptor (AT_FDCWD: the working directory). */
+long path_of_fd(struct core_task *task, int fd, char *path, size_t size) HIDDEN;
+/* The host path of a descriptor: its length, or -errno. */
+long host_of_fd(int fd, char *host, size_t size) HIDDEN;
+/* The object of the merged lower layers at `path`, into *node (place, mode,
+ * layer, entry, host); 1 if there is one, 0 if not. */
+int lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
+	       struct core_node *node) HIDDEN;
+/* The length of the parent's path; 0 for a name in the root. */
+uint32_t path_parent(const char *path, uint32_t length) HIDDEN;
+/* Write the host path of `path` in the upper. */
+long upper_host(const struct core_view *view, const char *path, char host[CORE_HOST_MAX]) HIDDEN;
+
+/* ---- proc.c ---- */
+
+/* Is this a link of /proc whose text is not a path to walk? */
+int proc_magic(const char *host) HIDDEN;
+/*
+ * Where exe, cwd, root and fd/N of the calling process lead in the view: 1 and
+ * an absolute path ("" is the root) in `to`; 0 if only the kernel knows.
+ */
+int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX]) HIDDEN;
+/* The text that readlink of a magic link gives, or -errno; 0: the kernel's own. */
+long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX]) HIDDEN;
+
+/* ---- upper.c ---- */
+
+/* Is this name, or anything that decides about it, perhaps in the upper? */
+int upper_touched(const struct core_view *view, uint64_t hash) HIDDEN;
+int upper_special(const struct core_view *view, uint64_t hash) HIDDEN;
+/* Say so before it becomes true. */
+void upper_touch(const struct core_view *view, uint64_t hash, int special) HIDDEN;
+/* -EROFS where the view or the bind cannot be written. */
+long upper_writable(const struct core_task *task, const struct core_node *node) HIDDEN;
+/* Have every directory above `node` in the upper. */
+long upper_parents(struct core_task *task, const struct core_node *node) HIDDEN;
+/* A name in the work directory that no other process, thread or call uses. */
+long upper_work_name(const struct core_view *view, char host[CORE_HOST_MAX]) HIDDEN;
+/* Put the work object `from` at `to` in the upper.  `replaces`: 1 if a whiteout
+ * or another object is there and goes, 0 if there is nothing (then -EEXIST when
+ * somebody was faster).  The work name is gone afterwards in every case. */
+long upper_place(const char *from, const char *to, int replaces, int directory) HIDDEN;
+/* Mark all names below `path`, whose tree is in the upper, as touched. */
+long upper_touch_tree(struct core_task *task, const char *path) HIDDEN;
+/* Remove a tree from the work directory. */
+long upper_discard(const char *host) HIDDEN;
+
+/* ---- whiteout.c ---- */
+
+int whiteout_is(const char *host, const struct stat *st) HIDDEN;
+/* A whiteout at `host`, which does not exist. */
+long whiteout_make(const char *host) HIDDEN;
+/* Hide `node`'s name: whatever the upper has there is replaced by a whiteout. */
+long whiteout_put(struct core_task *task, const struct core_node *node) HIDDEN;
+int opaque_is(const char *host) HIDDEN;
+/* May regular files of this directory be whiteouts? */
+int whiteouts_marked(const char *host) HIDDEN;
+long opaque_set(const char *host) HIDDEN;
+
+/* ---- copyup.c ---- */
+
+/* Have `node` in the upper (parents too); afterwards it is CORE_UPPER.
+ * A directory comes without its children. */
+long copy_up(struct core_task *task, struct core_node *node) HIDDEN;
+/* Have a directory in the upper with all that shows in it, and opaque. */
+long copy_up_tree(struct core_task *task, struct core_node *node) HIDDEN;
+
+/* ---- meta.c ---- */
+
+struct meta {
+	uint32_t uid, gid, mode; /* mode with type */
+	uint32_t rdev_major, rdev_minor;
+};
+
+/* What the upper object at `host` (or `fd` >= 0) is shown as, given its real
+ * stat; -errno never, defaults always. */
+void meta_of_upper(const struct core_view *view, const char *host, int fd, const struct stat *st,
+		   struct meta *meta) HIDDEN;
+void meta_of_node(const struct core_task *task, const struct core_node *node,
+		  const struct stat *st, struct meta *meta) HIDDEN;
+/* Make the upper object be shown as `meta`. */
+long meta_store(const char *host, int fd, const struct meta *meta) HIDDEN;
+/* After a creation by an emulated user, or with a mode that locks us out. */
+long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as) HIDDEN;
+int meta_allows(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
+		int want) HIDDEN;
+
+/* ---- dir.c ---- */
+
+/* 1 if nothing shows in the directory, 0 if something does. */
+long dir_empty(struct core_task *task, const struct core_node *node) HIDDEN;
+/*
+ * Call `each` for every name that shows in `node` (not "." and ".."), in any
+ * order, until it returns non-zero; that is returned.
+ */
+long dir_each(struct core_task *task, const struct core_node *node,
+	      long (*each)(void *context, const char *name, uint32_t type), void *context) HIDDEN;
+long call_getdents(struct core_task *task, long nr, const long a[6]) HIDDEN;
+/* Every raw name of a host directory. */
+long host_each(const char *host, long (*each)(void *context, const char *name, uint32_t type),
+	       void *context) HIDDEN;
+
+/* ---- families of calls; `nr` is what the program issued ---- */
+
+typedef long core_handler(struct core_task *task, long nr, const long a[6]);
+
+core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call_chdir, call_getcwd,
+	call_chroot, call_mkdir, call_mknod, call_unlink, call_rename, call_link, call_symlink,
+	call_chmod, call_chown, call_truncate, call_times, call_xattr, call_watch, call_handle,
+	call_identity, call_socket, call_absent HIDDEN;
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * /proc is the host's, but some of its links speak of the view: a program that
+ * asks who it is (exe), where it is (cwd, root) or what a descriptor is (fd/N)
+ * must get the answer that holds inside.
+ */
+#include "internal.h"
+
+static const char *skip_number(const char *s)
+{
+	const char *p = s;
+
+	while (*p >= '0' && *p <= '9')
+		p++;
+	return p == s ? 0 : p;
+}
+
+/*
+ * Split "/proc/PID/[task/TID/]what": sets *pid (0: the caller by "self" or
+ * "thread-self") and returns `what`, or NULL for anything else.
+ */
+static const char *split(const char *host, long *pid)
+{
+	const char *p, *digits;
+	size_t n;
+
+	if (!(n = text_begins(host, "/proc/")))
+		return 0;
+	p = host + n;
+	if ((n = text_begins(p, "self/")) || (n = text_begins(p, "thread-self/"))) {
+		*pid = 0;
+		p += n;
+	} else {
+		digits = p;
+		if (!(p = skip_number(p)) || *p != '/')
+			return 0;
+		*pid = (long)text_number(&digits, 10);
+		p++;
+	}
+	if ((n = text_begins(p, "task/"))) {
+		if (!(p = skip_number(p + n)) || *p != '/')
+			return 0;
+		p++;
+	}
+	return p;
+}
+
+int proc_magic(const char *host)
+{
+	long pid;
+	const char *what = split(host, &pid);
+
+	return what && (text_equal(what, "exe") || text_equal(what, "cwd") ||
+			text_equal(what, "root") || text_begins(what, "fd/") ||
+			text_begins(what, "ns/") || text_begins(what, "map_files/"));
+}
+
+static int own(long pid)
+{
+	return !pid || pid == sys_call0(__NR_getpid);
+}
+
+int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
+{
+	char target[CORE_HOST_MAX];
+	long pid, n;
+	const char *what = split(host, &pid);
+
+	if (!what || !own(pid))
+		return 0;
+	if (text_equal(what, "exe")) {
+		if (!task->program[0])
+			return 0;
+		text_put(to, task->program);
+		return 1;
+	}
+	if (text_equal(what, "root")) {
+		text_put(to, task->root);
+		return 1;
+	}
+	if (!text_equal(what, "cwd") && !text_begins(what, "fd/"))
+		return 0;
+	n = sys_call4(__NR_readlinkat, AT_FDCWD, host, target, sizeof(target) - 1);
+	if (n <= 0 || target[0] != '/')
+		return 0;
+	target[n] = 0;
+	/* a file without a name any more: the descriptor is all there is */
+	if (n > 10 && text_equal(target + n - 10, " (deleted)"))
+		return 0;
+	return core_from_host(task->view, target, to, CORE_PATH_MAX) >= 0;
+}
+
+/* The program of another process of a container, from the loader's own variable. */
+static long other_program(const char *host, char to[CORE_PATH_MAX])
+{
+	char name[64], block[4096], *p;
+	long fd, n, length = -ENOENT;
+	size_t key;
+
+	p = text_put(name, "/proc/");
+	for (const char *digit = host + 6; *digit >= '0' && *digit <= '9' && p < name + 30; digit++)
+		*p++ = *digit;
+	text_put(p, "/environ");
+	fd = sys_call4(__NR_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	/* the private variables come first in the block */
+	n = sys_call3(__NR_read, fd, block, sizeof(block) - 1);
+	sys_call1(__NR_close, fd);
+	if (n <= 0)
+		return -ENOENT;
+	block[n] = 0;
+	for (p = block; p < block + n; p += text_length(p) + 1)
+		if ((key = text_begins(p, LPMX_ENV_PROGRAM "="))) {
+			length = (long)text_length(p + key);
+			if (p + key + length < block + n && length < CORE_PATH_MAX)
+				text_put(to, p + key);
+			else
+				length = -ENOENT;
+			break;
+		}
+	return length;
+}
+
+long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
+{
+	char target[CORE_HOST_MAX];
+	long pid, n;
+	const char *what = split(host, &pid);
+
+	if (!what || !proc_magic(host))
+		return 0;
+	if (!own(pid) && text_equal(what, "exe")) {
+		n = other_program(host, to);
+		return n > 0 ? n : 0;
+	}
+	if (proc_link(task, host, to)) {
+		n = (long)text_length(task->root);
+		if (n && text_begins(to, task->root))
+			bytes_copy(to, to + n, text_length(to + n) + 1);
+		if (!to[0])
+			text_put(to, "/");
+		return (long)text_length(to);
+	}
+	n = sys_call4(__NR_readlinkat, AT_FDCWD, host, target, sizeof(target) - 1);
+	if (n <= 0 || target[0] != '/')
+		return 0;
+	target[n] = 0;
+	if (core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
+		return 0;
+	if (!to[0])
+		text_put(to, "/");
+	return (long)text_length(to);
+}

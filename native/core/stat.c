@@ -1,0 +1,597 @@
+/* The calls that tell about a file: stat and its kin, access, readlink, statfs. */
+#include "internal.h"
+
+static void show(struct stat *st, const struct meta *meta)
+{
+	st->st_mode = meta->mode;
+	st->st_uid = meta->uid;
+	st->st_gid = meta->gid;
+	if (IS(meta->mode, S_IFCHR) || IS(meta->mode, S_IFBLK)) {
+		uint64_t major = meta->rdev_major, minor = meta->rdev_minor;
+
+		st->st_rdev = (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12 |
+			      (major & ~0xfffull) << 32;
+		st->st_size = 0;
+	}
+}
+
+static void showx(struct statx *st, const struct meta *meta)
+{
+	st->stx_mode = (uint16_t)meta->mode;
+	st->stx_uid = meta->uid;
+	st->stx_gid = meta->gid;
+	if (IS(meta->mode, S_IFCHR) || IS(meta->mode, S_IFBLK)) {
+		st->stx_rdev_major = meta->rdev_major;
+		st->stx_rdev_minor = meta->rdev_minor;
+		st->stx_size = 0;
+	}
+}
+
+/* As much of a statx result as finding its metadata needs. */
+static void from_statx(const struct statx *x, struct stat *st)
+{
+	bytes_zero(st, sizeof(*st));
+	st->st_mode = x->stx_mode;
+	st->st_uid = x->stx_uid;
+	st->st_gid = x->stx_gid;
+	st->st_rdev = (x->stx_rdev_minor & 0xff) | (uint64_t)x->stx_rdev_major << 8;
+}
+
+/*
+ * What an open file is shown as.  Most files say it themselves: an ordinary one
+ * of ours without the mark is 0:0 with its own mode, whichever layer it is in.
+ */
+static void meta_of_fd(struct core_task *task, int fd, const struct stat *st, struct meta *meta)
+{
+	const struct core_view *view = task->view;
+	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
+	struct core_node *node;
+	long memory;
+
+	meta_of_upper(view, "", -1, &(struct stat){ .st_mode = st->st_mode & ~S_ISVTX,
+						     .st_uid = st->st_uid,
+						     .st_gid = st->st_gid,
+						     .st_rdev = st->st_rdev },
+		      meta);
+	meta->mode = st->st_mode;
+	if (!view->illusion && !view->index)
+		return;
+	if (IS(st->st_mode, S_IFREG) && !(st->st_mode & S_ISVTX) && !view->uid && !view->gid)
+		return;
+	if (!IS(st->st_mode, S_IFREG) && !IS(st->st_mode, S_IFDIR) && !IS(st->st_mode, S_IFLNK))
+		return;
+	if (IS(st->st_mode, S_IFDIR) && (st->st_mode & (S_ISVTX | 0200)) == 0200 && !view->uid &&
+	    !view->gid && st->st_uid == view->host_uid)
+		return; /* lower directories are not writable on disk */
+	if (host_of_fd(fd, host, sizeof(host)) < 0)
+		return;
+	if (view->upper.length && text_begins(host, view->upper.text)) {
+		meta_of_upper(view, host, fd, st, meta);
+		return;
+	}
+	if (core_from_host(view, host, path, sizeof(path)) < 0)
+		return;
+	memory = sys_call6(__NR_mmap, 0, sizeof(*node), 3, 0x22, -1, 0);
+	if (SYS_FAILED(memory))
+		return;
+	node = (void *)memory;
+	if (path_node(task, path, node) >= 0) {
+		if (node->bind) {
+			meta_of_node(task, node, st, meta);
+		} else if (view->index) {
+			/* the object behind the descriptor is the lower one, whatever is
+			 * in the upper by now */
+			node->entry = index_find(view->index, node->hash, node->path,
+						 node->path_length);
+			if (node->entry) {
+				node->place = CORE_LOWER;
+				meta_of_node(task, node, st, meta);
+			}
+		}
+	}
+	sys_call2(__NR_munmap, memory, sizeof(*node));
+}
+
+static long stat_fd(struct core_task *task, int fd, struct stat *out)
+{
+	struct meta meta;
+	long r = sys_call2(__NR_fstat, fd, out);
+
+	if (r < 0 || task->view->kind == CORE_VIEW_HOST)
+		return r;
+	meta_of_fd(task, fd, out, &meta);
+	show(out, &meta);
+	return 0;
+}
+
+static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, struct statx *out)
+{
+	struct meta meta;
+	struct stat st;
+	long r = sys_call5(__NR_statx, fd, "", flags | AT_EMPTY_PATH, mask, out);
+
+	if (r < 0)
+		return r;
+	from_statx(out, &st);
+	meta_of_fd(task, fd, &st, &meta);
+	showx(out, &meta);
+	return 0;
+}
+
+static long stat_at(struct core_task *task, int dirfd, const char *user, int flags, unsigned mask,
+		    long out, int extended)
+{
+	char path[CORE_PATH_MAX];
+	struct core_node node;
+	struct meta meta;
+	struct stat st;
+	int last;
+	long r;
+
+	if (!user && (flags & AT_EMPTY_PATH))
+		r = path[0] = 0;
+	else
+		r = user_path(task, user, path);
+	if (r < 0)
+		return r;
+	if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
+		return extended ? statx_fd(task, dirfd, flags, mask, (struct statx *)out)
+				: stat_fd(task, dirfd, (struct stat *)out);
+	if (!path[0] && (flags & AT_EMPTY_PATH))
+		text_put(path, ".");
+	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	if (r < 0)
+		return r;
+	/* what only the kernel can follow, it follows */
+	last = node.bind && proc_magic(node.host) && !(flags & AT_SYMLINK_NOFOLLOW)
+		       ? 0
+		       : AT_SYMLINK_NOFOLLOW;
+	if (extended) {
+		r = sys_call5(__NR_statx, AT_FDCWD, node.host,
+			      (flags & ~AT_EMPTY_PATH) | last, mask, out);
+		if (r < 0)
+			return r;
+		from_statx((struct statx *)out, &st);
+		meta_of_node(task, &node, &st, &meta);
+		showx((struct statx *)out, &meta);
+		return 0;
+	}
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, out, last);
+	if (r < 0)
+		return r;
+	meta_of_node(task, &node, (struct stat *)out, &meta);
+	show((struct stat *)out, &meta);
+	return 0;
+}
+
+long call_stat(struct core_task *task, long nr, const long a[6])
+{
+	switch (nr) {
+#ifdef __NR_stat
+	case __NR_stat:
+		return stat_at(task, AT_FDCWD, (const char *)a[0], 0, 0, a[1], 0);
+	case __NR_lstat:
+		return stat_at(task, AT_FDCWD, (const char *)a[0], AT_SYMLINK_NOFOLLOW, 0, a[1], 0);
+#endif
+	case __NR_fstat:
+		return stat_fd(task, (int)a[0], (struct stat *)a[1]);
+	case __NR_newfstatat:
+		if (a[3] & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT))
+			return -EINVAL;
+		return stat_at(task, (int)a[0], (const char *)a[1], (int)a[3], 0, a[2], 0);
+	default:
+		return stat_at(task, (int)a[0], (const char *)a[1], (int)a[2], (unsigned)a[3], a[4], 1);
+	}
+}
+
+/* ---- access ------------------------------------------------------------------------------ */
+
+long call_access(struct core_task *task, long nr, const long a[6])
+{
+	const struct core_credentials *c = &task->credentials;
+	int at = nr != __NR_access;
+	int want = (int)a[at + 1];
+	int flags = nr == 439 /* faccessat2 */ ? (int)a[3] : 0;
+	char path[CORE_PATH_MAX];
+	struct core_node node;
+	struct meta meta;
+	struct stat st;
+	long r;
+
+	if ((want & ~7) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
+		return -EINVAL;
+	r = user_path(task, (const char *)a[at], path);
+	if (r < 0)
+		return r;
+	if (!path[0] && (flags & AT_EMPTY_PATH))
+		return sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
+	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
+			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	if (r < 0)
+		return r;
+	if ((want & 2) && (node.bind ? node.bind->read_only : !task->view->upper.length) &&
+	    (IS(node.mode, S_IFREG) || IS(node.mode, S_IFDIR)))
+		return -EROFS;
+	if (node.bind || (!task->view->illusion && node.place == CORE_LOWER && !node.entry))
+		return sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0);
+	if (!want)
+		return 0;
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	meta_of_node(task, &node, &st, &meta);
+	if (!task->view->illusion)
+		return node.place == CORE_UPPER
+			       ? sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0)
+		       : meta_allows(task, &meta, c->ruid, c->rgid, want) ? 0
+									  : -EACCES;
+	if (IS(meta.mode, S_IFLNK))
+		return 0;
+	if (flags & AT_EACCESS)
+		return meta_allows(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
+	return meta_allows(task, &meta, c->ruid, c->rgid, want) ? 0 : -EACCES;
+}
+
+/* ---- readlink ------------------------------------------------------------------------------ */
+
+static long give(struct core_task *task, const char *text, long length, long to, long size)
+{
+	if (size <= 0)
+		return -EINVAL;
+	if (length > size)
+		length = size;
+	if (user_probe(task, (void *)to) < 0 || user_probe(task, (char *)to + length - 1) < 0)
+		return -EFAULT;
+	bytes_copy((char *)to, text, (size_t)length);
+	return length;
+}
+
+long call_readlink(struct core_task *task, long nr, const long a[6])
+{
+	int at = nr == __NR_readlinkat;
+	char path[CORE_PATH_MAX];
+	struct core_node node;
+	long r;
+
+	r = user_path(task, (const char *)a[at], path);
+	if (r < 0)
+		return r;
+	if (!path[0] && at)
+		return sys_call4(nr, a[0], a[1], a[2], a[3]);
+	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path, CORE_NOFOLLOW, &node);
+	if (r < 0)
+		return r;
+	if (!IS(node.mode, S_IFLNK))
+		return -EINVAL;
+	if (node.bind) {
+		r = proc_text(task, node.host, path);
+		if (r)
+			return r < 0 ? r : give(task, path, r, a[at + 1], (int)a[at + 2]);
+	} else if (node.place == CORE_LOWER && node.entry) {
+		return give(task, index_text(task->view->index, node.entry->target),
+			    node.entry->target_length, a[at + 1], (int)a[at + 2]);
+	}
+	return sys_call4(__NR_readlinkat, AT_FDCWD, node.host, a[at + 1], a[at + 2]);
+}
+
+/* ---- calls that hand one resolved path to the kernel ---------------------------------------- */
+
+static long resolve_user(struct core_task *task, int dirfd, long user, int flags,
+			 struct core_node *node)
+{
+	char path[CORE_PATH_MAX];
+	long r = user_path(task, (const char *)user, path);
+
+	return r < 0 ? r : core_resolve(task, dirfd, path, flags, node);
+}
+
+long call_statfs(struct core_task *task, long nr, const long a[6])
+{
+	struct core_node node;
+	long r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
+
+	if (r < 0)
+		return r;
+	/* room and kind are those of the place that is written to */
+	if (!node.bind && task->view->upper.length)
+		return sys_call2(nr, task->view->upper.text, a[1]);
+	return sys_call2(nr, node.host, a[1]);
+}
+
+long call_watch(struct core_task *task, long nr, const long a[6])
+{
+	struct core_node node;
+	long r;
+
+	if (nr == __NR_inotify_add_watch) {
+		r = resolve_user(task, AT_FDCWD, a[1],
+				 (uint32_t)a[2] & 0x02000000u /* IN_DONT_FOLLOW */ ? CORE_NOFOLLOW : 0,
+				 &node);
+		if (r < 0)
+			return r;
+		/* what is watched for changes changes in the upper */
+		if (node.place == CORE_LOWER && task->view->upper.length &&
+		    IS(node.mode, S_IFDIR)) {
+			r = copy_up(task, &node);
+			if (r < 0)
+				return r;
+		}
+		return sys_call3(nr, a[0], node.host, a[2]);
+	}
+	/* fanotify_mark */
+	if (!a[4])
+		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
+	r = resolve_user(task, (int)a[3], a[4], 0, &node);
+	return r < 0 ? r : sys_call5(nr, a[0], a[1], a[2], AT_FDCWD, node.host);
+}
+
+long call_handle(struct core_task *task, long nr, const long a[6])
+{
+	char path[CORE_PATH_MAX];
+	struct core_node node;
+	long r = user_path(task, (const char *)a[1], path);
+
+	if (r < 0)
+		return r;
+	if (!path[0] && (a[4] & AT_EMPTY_PATH))
+		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
+	r = core_resolve(task, (int)a[0], path, a[4] & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, &node);
+	return r < 0 ? r : sys_call5(nr, AT_FDCWD, node.host, a[2], a[3], a[4]);
+}
+
+/* ---- where the program is ---------------------------------------------------------------------- */
+
+long call_chdir(struct core_task *task, long nr, const long a[6])
+{
+	struct core_node node;
+	long r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
+
+	if (r < 0)
+		return r;
+	if (!IS(node.mode, S_IFDIR) && !IS(node.mode, S_IFLNK))
+		return -ENOTDIR;
+	return sys_call1(nr, node.host);
+}
+
+long call_getcwd(struct core_task *task, long nr, const long a[6])
+{
+	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
+	const char *text = path;
+	size_t n, root = text_length(task->root);
+	long r = sys_call2(nr, host, sizeof(host));
+
+	if (r < 0)
+		return r;
+	if (core_from_host(task->view, host, path, sizeof(path)) < 0)
+		text = "(unreachable)/";
+	else if (root && text_begins(path, task->root))
+		text += root;
+	if (!*text)
+		text = "/";
+	n = text_length(text) + 1;
+	if (n > (size_t)a[1])
+		return -ERANGE;
+	for (size_t i = 0; i < n; i += 4096)
+		if (user_probe(task, (char *)a[0] + i) < 0)
+			return -EFAULT;
+	bytes_copy((char *)a[0], text, n);
+	return (long)n;
+}
+
+long call_chroot(struct core_task *task, long nr, const long a[6])
+{
+	struct core_node node;
+	long r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
+
+	(void)nr;
+	if (r < 0)
+		return r;
+	if (!IS(node.mode, S_IFDIR))
+		return -ENOTDIR;
+	if (!task->view->illusion || task->credentials.euid)
+		return -EPERM;
+	text_put(task->root, node.path);
+	return 0;
+}
+
+/* ---- size, times, attributes ---------------------------------------------------------------------- */
+
+long call_truncate(struct core_task *task, long nr, const long a[6])
+{
+	struct core_node node;
+	long r;
+
+	if (a[1] < 0)
+		return -EINVAL;
+	r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
+	if (r < 0)
+		return r;
+	if (IS(node.mode, S_IFDIR))
+		return -EISDIR;
+	if (!IS(node.mode, S_IFREG))
+		return -EINVAL;
+	r = upper_writable(task, &node);
+	if (r >= 0)
+		r = copy_up(task, &node);
+	return r < 0 ? r : sys_call2(nr, node.host, a[1]);
+}
+
+/* utime, utimes, futimesat and utimensat, all by the last of them. */
+static long set_times(struct core_task *task, int dirfd, long user, const long *times, int flags)
+{
+	char path[CORE_PATH_MAX];
+	struct core_node node;
+	long r;
+
+	if (!user) /* a descriptor: futimens */
+		goto descriptor;
+	r = user_path(task, (const char *)user, path);
+	if (r < 0)
+		return r;
+	if (!path[0] && (flags & AT_EMPTY_PATH)) {
+descriptor:
+		r = host_of_fd(dirfd, path, sizeof(path));
+		if (r < 0)
+			return r;
+		if ((task->view->upper.length && text_begins(path, task->view->upper.text)) ||
+		    core_from_host(task->view, path, node.path, sizeof(node.path)) < 0)
+			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
+		text_put(path, node.path[0] ? node.path : "/");
+		r = path_node(task, node.path, &node);
+		if (r >= 0 && node.place == CORE_ABSENT)
+			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
+	} else {
+		r = core_resolve(task, dirfd, path,
+				 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	}
+	if (r < 0)
+		return r;
+	r = upper_writable(task, &node);
+	if (r >= 0)
+		r = copy_up(task, &node);
+	return r < 0 ? r
+		     : sys_call4(__NR_utimensat, AT_FDCWD, node.host, times, AT_SYMLINK_NOFOLLOW);
+}
+
+long call_times(struct core_task *task, long nr, const long a[6])
+{
+	long times[4] = { 0, 0, 0, 0 };
+	int seconds_only = 0;
+	long from = a[1];
+	int dirfd = AT_FDCWD;
+	long path = a[0];
+
+	switch (nr) {
+	case __NR_utimensat:
+		if (a[2]) {
+			if (user_probe(task, (void *)a[2]) < 0 ||
+			    user_probe(task, (char *)a[2] + 31) < 0)
+				return -EFAULT;
+			bytes_copy(times, (void *)a[2], 32);
+		}
+		if (a[3] & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+			return -EINVAL;
+		return set_times(task, (int)a[0], a[1], a[2] ? times : 0, (int)a[3]);
+#ifdef __NR_utime
+	case __NR_utime:
+		seconds_only = 1;
+		break;
+	case __NR_futimesat:
+		dirfd = (int)a[0];
+		path = a[1];
+		from = a[2];
+		break;
+#endif
+	default:
+		break;
+	}
+	if (!from)
+		return set_times(task, dirfd, path, 0, 0);
+	if (user_probe(task, (void *)from) < 0 ||
+	    user_probe(task, (char *)from + (seconds_only ? 15 : 31)) < 0)
+		return -EFAULT;
+	if (seconds_only) {
+		times[0] = ((long *)from)[0];
+		times[2] = ((long *)from)[1];
+	} else {
+		for (int i = 0; i < 4; i++)
+			times[i] = ((long *)from)[i];
+		if (times[1] < 0 || times[1] > 999999 || times[3] < 0 || times[3] > 999999)
+			return -EINVAL;
+		times[1] *= 1000;
+		times[3] *= 1000;
+	}
+	return set_times(task, dirfd, path, times, 0);
+}
+
+/* Names that are ours to keep and not the program's to see. */
+static int private_name(const char *name)
+{
+	return text_begins(name, "user.overlay.") || text_equal(name, LPMX_XATTR_STAT);
+}
+
+/* Take our names out of a list the kernel wrote. */
+static long filter_names(char *names, long size)
+{
+	char *to = names;
+
+	for (char *name = names; name < names + size;) {
+		size_t n = text_length(name) + 1;
+		char *next = name + n;
+
+		if (!private_name(name)) {
+			if (to != name)
+				bytes_copy(to, name, n);
+			to += n;
+		}
+		name = next;
+	}
+	return to - names;
+}
+
+static long list_names(long r, const long a[6])
+{
+	/* size 0 asks for the room needed: ours may be counted, as the call allows */
+	return r > 0 && a[2] ? filter_names((char *)a[1], r) : r;
+}
+
+long call_xattr(struct core_task *task, long nr, const long a[6])
+{
+	int nofollow = nr == __NR_lsetxattr || nr == __NR_lgetxattr || nr == __NR_llistxattr ||
+		       nr == __NR_lremovexattr;
+	int list = nr == __NR_listxattr || nr == __NR_llistxattr;
+	int write = nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_removexattr ||
+		    nr == __NR_lremovexattr;
+	char name[256 + 8];
+	struct core_node node;
+	long r;
+
+	if (nr == __NR_flistxattr)
+		return list_names(sys_call3(nr, a[0], a[1], a[2]), a);
+	if (!list) {
+		char text[CORE_PATH_MAX];
+
+		r = user_path(task, (const char *)a[1], text);
+		if (r == -ENAMETOOLONG || r > 255)
+			return -ERANGE;
+		if (r < 0)
+			return r;
+		text_put(name, text);
+		if (private_name(name))
+			return write ? -EPERM : -ENODATA;
+	}
+	if (nr == __NR_fgetxattr)
+		return sys_call4(nr, a[0], a[1], a[2], a[3]);
+	r = resolve_user(task, AT_FDCWD, a[0], nofollow ? CORE_NOFOLLOW : 0, &node);
+	if (r < 0)
+		return r;
+	if (write) {
+		r = upper_writable(task, &node);
+		if (r >= 0)
+			r = copy_up(task, &node);
+		if (r < 0)
+			return r;
+	}
+	switch (nr) {
+	case __NR_setxattr:
+	case __NR_lsetxattr:
+		return sys_call5(__NR_lsetxattr, node.host, a[1], a[2], a[3], a[4]);
+	case __NR_getxattr:
+	case __NR_lgetxattr:
+		return sys_call4(__NR_lgetxattr, node.host, a[1], a[2], a[3]);
+	case __NR_listxattr:
+	case __NR_llistxattr:
+		return list_names(sys_call3(__NR_llistxattr, node.host, a[1], a[2]), a);
+	default:
+		return sys_call2(__NR_lremovexattr, node.host, a[1]);
+	}
+}
+
+/* Calls that would reach past the view and that programs can do without. */
+long call_absent(struct core_task *task, long nr, const long a[6])
+{
+	(void)task;
+	(void)nr;
+	(void)a;
+	return -ENOSYS;
+}

@@ -1,0 +1,36 @@
+/* The program's memory, which may be anything: NULL, unmapped, without an end. */
+#include "internal.h"
+
+#define PAGE 4096ul
+
+/*
+ * rt_sigprocmask copies its set in before it looks at `how`: with a `how` that
+ * does not exist it reads 8 bytes and changes nothing.  EFAULT means they are
+ * not there; EINVAL means they are.  Cheaper than process_vm_readv on oneself.
+ */
+long user_probe(const struct core_task *task, const void *p)
+{
+	if (!task->check_pointers)
+		return p ? 0 : -EFAULT;
+	if (sys_call4(__NR_rt_sigprocmask, -1, (uintptr_t)p & ~7ul, 0, 8) == -EFAULT)
+		return -EFAULT;
+	return 0;
+}
+
+long user_path(const struct core_task *task, const char *from, char to[CORE_PATH_MAX])
+{
+	size_t n = 0;
+
+	for (;;) {
+		size_t left = PAGE - ((uintptr_t)(from + n) & (PAGE - 1));
+
+		if (user_probe(task, from + n) < 0)
+			return -EFAULT;
+		for (; left; left--, n++) {
+			if (n == CORE_PATH_MAX)
+				return -ENAMETOOLONG;
+			if (!(to[n] = from[n]))
+				return (long)n;
+		}
+	}
+}

@@ -1,0 +1,328 @@
+/* A view: read from its file, mapped with all it names. */
+#include <linux/mman.h>
+
+#include "internal.h"
+
+#define VIEW_SIZE_MAX (256l << 10)
+
+/*
+ * Map a whole file; a private mapping, so that a file replaced (never
+ * rewritten) by the runtime stays what it was for those who run.
+ */
+static long map_file(const char *path, long limit, int shared, long *size, void **data)
+{
+	struct stat st;
+	long fd, map;
+
+	fd = sys_call4(__NR_openat, AT_FDCWD, path, (shared ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	map = sys_call2(__NR_fstat, fd, &st);
+	if (!map && (st.st_size <= 0 || st.st_size > limit))
+		map = -EINVAL;
+	if (!map)
+		map = sys_call6(__NR_mmap, 0, (long)st.st_size,
+				shared ? PROT_READ | PROT_WRITE : PROT_READ,
+				shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+	sys_call1(__NR_close, fd);
+	if (SYS_FAILED(map))
+		return map;
+	*size = (long)st.st_size;
+	*data = (void *)map;
+	return 0;
+}
+
+/* The next NUL-terminated field, or NULL at the end of a well-formed file. */
+static const char *field(const char **at, const char *end, struct core_string *s)
+{
+	const char *start = *at, *p = start;
+
+	while (p < end && *p)
+		p++;
+	if (p >= end)
+		return 0;
+	*at = p + 1;
+	s->text = start;
+	s->length = (uint32_t)(p - start);
+	return start;
+}
+
+static struct core_string *named(struct core_view *view, const char *key)
+{
+	static const struct {
+		const char *key;
+		unsigned short offset;
+	} strings[] = {
+#define KEY(name, member) { name, __builtin_offsetof(struct core_view, member) }
+		KEY("name", name),
+		KEY("directory", directory),
+		KEY("index", index_path),
+		KEY("upper", upper),
+		KEY("work", work),
+		KEY("control", control_path),
+		KEY("loader", loader),
+		KEY("preload", preload),
+		KEY("program", program),
+		KEY("container", container_view),
+		KEY("hostview", host_view),
+		KEY("hostenv", host_environment),
+#undef KEY
+	};
+
+	for (unsigned i = 0; i < sizeof(strings) / sizeof(*strings); i++)
+		if (text_equal(strings[i].key, key))
+			return (struct core_string *)((char *)view + strings[i].offset);
+	return 0;
+}
+
+/* "/" means the whole host: as a prefix it is the empty string. */
+static void plain_directory(struct core_string *s)
+{
+	while (s->length && s->text[s->length - 1] == '/')
+		s->length--;
+	if (!s->length)
+		s->text = "";
+}
+
+static long read_bind(struct core_view *view, const char **at, const char *end,
+		      const struct core_string *flags)
+{
+	struct core_bind *bind = &view->binds[view->bind_count];
+
+	if (view->bind_count == CORE_BINDS_MAX)
+		return -E2BIG;
+	if (!field(at, end, &bind->at) || !field(at, end, &bind->host))
+		return -EINVAL;
+	if (bind->at.text[0] != '/' || bind->host.text[0] != '/' || bind->at.length < 2)
+		return -EINVAL;
+	if (bind->host.length == 1)
+		plain_directory(&bind->host);
+	bind->read_only = text_equal(flags->text, "ro");
+	bind->hash = fnv(bind->at.text, bind->at.length);
+	view->bind_filter |= 1ull << (bind->hash & 63);
+	view->bind_count++;
+	return 0;
+}
+
+static long read_fields(struct core_view *view, const char *at, const char *end)
+{
+	struct core_string key, value;
+
+	if (!field(&at, end, &key) || !text_equal(key.text, LPMX_VIEW_MAGIC))
+		return -EINVAL;
+	while (at < end) {
+		struct core_string *known;
+		const char *digits;
+		long r = 0;
+
+		if (!field(&at, end, &key) || !field(&at, end, &value))
+			return -EINVAL;
+		digits = value.text;
+		if (text_equal(key.text, "kind")) {
+			view->kind = text_equal(value.text, "host")     ? CORE_VIEW_HOST
+				     : text_equal(value.text, "kernel") ? CORE_VIEW_KERNEL
+									: CORE_VIEW_CONTAINER;
+		} else if (text_equal(key.text, "layer")) {
+			if (view->layer_count == CORE_LAYERS_MAX)
+				return -E2BIG;
+			plain_directory(&value);
+			view->layers[view->layer_count++] = value;
+		} else if (text_equal(key.text, "bind")) {
+			r = read_bind(view, &at, end, &value);
+		} else if (text_equal(key.text, "uid")) {
+			view->illusion = 1;
+			view->uid = (uint32_t)text_number(&digits, 10);
+		} else if (text_equal(key.text, "gid")) {
+			view->gid = (uint32_t)text_number(&digits, 10);
+		} else if ((known = named(view, key.text))) {
+			*known = value;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static long map_control(struct core_view *view)
+{
+	void *data;
+	long size, r;
+
+	r = map_file(view->control_path.text, sizeof(struct lpmx_control), 1, &size, &data);
+	if (r < 0)
+		return r;
+	view->control = data;
+	if (size != sizeof(struct lpmx_control) ||
+	    !text_same(view->control->magic, LPMX_CONTROL_MAGIC, 8) ||
+	    view->control->version != LPMX_CONTROL_VERSION) {
+		sys_call2(__NR_munmap, data, size);
+		view->control = 0;
+		return -EIO;
+	}
+	return 0;
+}
+
+long core_view_open(struct core_view *view, const char *path)
+{
+	static const struct core_string none = { "", 0 };
+	struct core_string *strings = &view->name;
+	void *data;
+	long size, r;
+
+	bytes_zero(view, sizeof(*view));
+	while (strings <= &view->index_path)
+		*strings++ = none;
+	r = map_file(path, VIEW_SIZE_MAX, 0, &size, &data);
+	if (r < 0)
+		return r;
+	view->file.text = data;
+	view->file.length = (uint32_t)size;
+	view->host_uid = (uint32_t)sys_call0(__NR_geteuid);
+	view->host_gid = (uint32_t)sys_call0(__NR_getegid);
+	r = read_fields(view, data, (char *)data + size);
+	if (!r && view->index_path.length) {
+		r = index_map(view->index_path.text, &view->index);
+		if (!r && view->index->layer_count > view->layer_count)
+			r = -EIO;
+	}
+	if (!r && view->control_path.length)
+		r = map_control(view);
+	plain_directory(&view->upper);
+	if (r < 0)
+		core_view_close(view);
+	return r;
+}
+
+void core_view_close(struct core_view *view)
+{
+	if (view->index)
+		sys_call2(__NR_munmap, view->index, view->index->file_size);
+	if (view->control)
+		sys_call2(__NR_munmap, view->control, sizeof(*view->control));
+	if (view->file.length)
+		sys_call2(__NR_munmap, view->file.text, view->file.length);
+	bytes_zero(view, sizeof(*view));
+}
+
+/* Make one point: the directories above it, then itself, all where absent. */
+static long bind_point(struct core_task *task, const struct core_bind *bind, struct core_node *node)
+{
+	char path[CORE_PATH_MAX];
+	struct stat st;
+	long r;
+
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, bind->host.length ? bind->host.text : "/", &st, 0);
+	if (r < 0)
+		return r;
+	for (uint32_t n = 1; n <= bind->at.length; n++) {
+		long args[6] = { (long)path, 0755 };
+		int last = n == bind->at.length;
+
+		if (!last && bind->at.text[n] != '/')
+			continue;
+		bytes_copy(path, bind->at.text, n);
+		path[n] = 0;
+		r = core_resolve(task, AT_FDCWD, path, CORE_MAY_BE_ABSENT, node);
+		if (r < 0)
+			return r;
+		if (node->place != CORE_ABSENT)
+			continue;
+		if (!last || IS(st.st_mode, S_IFDIR)) {
+			r = core_call(task, __NR_mkdir, args);
+		} else {
+			args[1] = O_WRONLY | O_CREAT | O_CLOEXEC;
+			args[2] = 0644;
+			r = core_call(task, __NR_open, args);
+			if (r >= 0)
+				sys_call1(__NR_close, r);
+		}
+		if (r < 0 && r != -EEXIST)
+			return r;
+	}
+	return 0;
+}
+
+long core_bind_points(struct core_view *view)
+{
+	uint32_t count = view->bind_count;
+	struct core_task *task;
+	struct core_node *node;
+	long memory, r = 0;
+
+	memory = sys_call6(__NR_mmap, 0, sizeof(*task) + sizeof(*node), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (SYS_FAILED(memory))
+		return memory;
+	task = (void *)memory;
+	node = (void *)(task + 1);
+	core_task_init(task, view);
+	task->check_pointers = 0;
+	/* Points belong to the upper: look at it as if nothing were bound. */
+	view->bind_count = 0;
+	for (uint32_t i = 0; i < count && !r; i++)
+		if (!text_begins(view->binds[i].at.text, LPMX_PREFIX "/"))
+			r = bind_point(task, &view->binds[i], node);
+	view->bind_count = count;
+	sys_call2(__NR_munmap, memory, sizeof(*task) + sizeof(*node));
+	return r;
+}
+
+void core_task_init(struct core_task *task, const struct core_view *view)
+{
+	struct core_credentials *c = &task->credentials;
+
+	bytes_zero(task, sizeof(*task));
+	task->view = view;
+	task->check_pointers = 1;
+	c->ruid = c->euid = c->suid = c->fsuid = view->illusion ? view->uid : view->host_uid;
+	c->rgid = c->egid = c->sgid = c->fsgid = view->illusion ? view->gid : view->host_gid;
+	c->group_count = 1;
+	c->groups[0] = c->egid;
+}
+
+/*
+ * "1:" then the eight ids, the groups' count and the groups, each followed by
+ * a comma, then the emulated root as it is: "1:0,0,0,0,0,0,0,0,1,0,/chroot".
+ */
+long core_task_save(const struct core_task *task, char *text, size_t size)
+{
+	const struct core_credentials *c = &task->credentials;
+	const uint32_t *ids = &c->ruid;
+	char *p = text;
+
+	if (size < 16 + 11 * (9 + 64ul) + text_length(task->root) + 1)
+		return -ERANGE;
+	p = text_put(p, "1:");
+	for (unsigned i = 0; i < 8; i++) {
+		p = text_put_number(p, ids[i], 10);
+		*p++ = ',';
+	}
+	p = text_put_number(p, c->group_count, 10);
+	*p++ = ',';
+	for (uint32_t i = 0; i < c->group_count; i++) {
+		p = text_put_number(p, c->groups[i], 10);
+		*p++ = ',';
+	}
+	p = text_put(p, task->root);
+	return p - text;
+}
+
+void core_task_load(struct core_task *task, const char *text)
+{
+	struct core_credentials *c = &task->credentials;
+	uint32_t *ids = &c->ruid;
+
+	if (!text_begins(text, "1:"))
+		return;
+	text += 2;
+	for (unsigned i = 0; i < 8; i++, text += *text == ',')
+		ids[i] = (uint32_t)text_number(&text, 10);
+	c->group_count = (uint32_t)text_number(&text, 10);
+	text += *text == ',';
+	if (c->group_count > 64)
+		c->group_count = 64;
+	for (uint32_t i = 0; i < c->group_count; i++, text += *text == ',')
+		c->groups[i] = (uint32_t)text_number(&text, 10);
+	if (text_length(text) < sizeof(task->root))
+		text_put(task->root, text);
+}

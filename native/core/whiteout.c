@@ -1,0 +1,99 @@
+/*
+ * "This name is deleted" and "nothing below this directory shows", as kernel
+ * overlayfs writes them when mounted with "userxattr", so that its tools and
+ * ours can read each other's uppers.
+ */
+#include "internal.h"
+
+static long get_xattr(const char *host, const char *name, char *value, size_t size)
+{
+	return sys_call4(__NR_lgetxattr, host, name, value, size);
+}
+
+int whiteout_is(const char *host, const struct stat *st)
+{
+	char value;
+
+	if (IS(st->st_mode, S_IFCHR))
+		return st->st_rdev == 0;
+	return IS(st->st_mode, S_IFREG) && !st->st_size &&
+	       get_xattr(host, LPMX_XATTR_WHITEOUT, &value, 0) >= 0;
+}
+
+/* In the second form, an overlayfs looks for whiteouts only in marked directories. */
+static long mark_parent(const char *host)
+{
+	char parent[CORE_HOST_MAX], value[2];
+	uint32_t length = path_parent(host, (uint32_t)text_length(host));
+
+	bytes_copy(parent, host, length);
+	parent[length] = 0;
+	if (get_xattr(parent, LPMX_XATTR_OPAQUE, value, sizeof(value)) >= 1)
+		return 0;
+	return sys_call5(__NR_lsetxattr, parent, LPMX_XATTR_OPAQUE, "x", 1, 0);
+}
+
+long whiteout_make(const char *host)
+{
+	long r, fd;
+
+	r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFCHR, 0);
+	if (r != -EPERM && r != -EINVAL && r != -EOPNOTSUPP)
+		return r;
+	fd = sys_call4(__NR_openat, AT_FDCWD, host, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fd;
+	r = sys_call5(__NR_fsetxattr, fd, LPMX_XATTR_WHITEOUT, "", 0, 0);
+	sys_call1(__NR_close, fd);
+	if (!r)
+		r = mark_parent(host);
+	if (r < 0)
+		sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
+	return r;
+}
+
+long whiteout_put(struct core_task *task, const struct core_node *node)
+{
+	char host[CORE_HOST_MAX], work[CORE_HOST_MAX];
+	long r;
+
+	r = upper_host(task->view, node->path, host);
+	if (r < 0)
+		return r;
+	upper_touch(task->view, node->hash, 1);
+	if (node->place == CORE_LOWER)
+		return whiteout_make(host);
+	r = upper_work_name(task->view, work);
+	if (r >= 0)
+		r = whiteout_make(work);
+	if (r < 0)
+		return r;
+	if (!IS(node->mode, S_IFDIR))
+		return upper_place(work, host, 1, 0);
+	/* whiteout and directory change places; the directory goes */
+	r = sys_call5(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, host, RENAME_EXCHANGE_);
+	if (r < 0) {
+		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+		return r;
+	}
+	return upper_discard(work);
+}
+
+int opaque_is(const char *host)
+{
+	char value[4];
+
+	return get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
+}
+
+int whiteouts_marked(const char *host)
+{
+	char value[4];
+
+	return get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'x';
+}
+
+long opaque_set(const char *host)
+{
+	return sys_call5(__NR_lsetxattr, host, LPMX_XATTR_OPAQUE, "y", 1, 0);
+}
