@@ -18,7 +18,7 @@ static uint32_t minor_of(uint64_t rdev)
 	return (uint32_t)(rdev & 0xff) | (uint32_t)((rdev >> 12) & ~0xffull);
 }
 
-/* "UID:GID:MODE[:TYPE[:MAJOR:MINOR]]" */
+/* "UID:GID:MODE[:block-MAJOR:MINOR]", or "char-"; lpmx_abi.h */
 static int parse(const char *text, struct meta *meta)
 {
 	struct meta m = *meta;
@@ -109,13 +109,16 @@ void meta_of_node(const struct core_task *task, const struct core_node *node, co
 	}
 }
 
-/* The mode to have on disk for one that is shown. */
+/*
+ * The mode to have on disk for one that is shown.  Never set-user-ID: that would
+ * hand the rights of whoever owns the store to anybody who can reach the file.
+ */
 static uint32_t real_mode(uint32_t shown)
 {
 	if (IS(shown, S_IFDIR))
 		return (shown & 0777) | 0700;
 	if (IS(shown, S_IFREG))
-		return (shown & 06777) | 0600;
+		return (shown & 0777) | 0600;
 	return 0600; /* a device's stand-in */
 }
 

@@ -182,7 +182,8 @@ struct lpmx_index_entry {
 	uint32_t first_child;   /* position in children */
 	uint32_t child_count;
 	uint32_t link_group;    /* 0, or the same number for all names of one file */
-};                              /* 88 bytes */
+};
+_Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 bytes");
 
 /* The directory exists in more than one layer (never needed for look-up). */
 #define LPMX_ENTRY_MERGED 1
@@ -201,7 +202,7 @@ struct lpmx_index_entry {
  * markers, which are only in the layer's entry list and so in the index.
  * What an ordinary user cannot store (owner, device nodes, modes that would
  * lock us out) is in the index; the tree holds an approximation:
- *   regular file  mode | 0600, and S_ISVTX when the entry's owner is not 0:0
+ *   regular file  (mode & 0777) | 0600, and S_ISVTX when the entry's owner is not 0:0
  *                 or its mode differs from what is on disk
  *   directory     (mode | 0500) & 0777 & ~0222, always answered from the index
  *   device, fifo, socket: an empty regular file, mode 01600
@@ -212,8 +213,8 @@ struct lpmx_index_entry {
  *             directory with user.overlay.opaque "x" (Linux 6.7)
  *   opaque    directory with user.overlay.opaque = "y"
  * What cannot be real is in user.containers.override_stat, the attribute that
- * fuse-overlayfs and Podman use: "UID:GID:MODE[:TYPE[:MAJOR:MINOR]]", MODE in
- * octal, TYPE "file", "dir", "block" or "char".  Such an object has S_ISVTX
+ * fuse-overlayfs and Podman use: "UID:GID:MODE[:TYPE]", MODE in
+ * octal, TYPE "block-MAJOR:MINOR" or "char-MAJOR:MINOR" where it is not the real one.  Such an object has S_ISVTX
  * in its real mode, so that an ordinary one costs no look-up.
  */
 #define LPMX_XATTR_STAT "user.containers.override_stat"
