@@ -1,0 +1,167 @@
+/* A start, from the kernel's jump to ours. */
+#include <asm-generic/errno.h>
+#include <linux/auxvec.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <linux/personality.h>
+
+#include "../core/text.h"
+#include "../trap/trap.h"
+#include "loader.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+#define HWCAP2_FSGSBASE 2u
+#define CANNOT_RUN 125
+#define NOT_EXECUTABLE 126
+#define PAGE 4096ul
+
+char loader_view_file[CORE_PATH_MAX];
+
+static struct core_view the_view;
+static struct loader_stack the_stack;
+static struct loader_image program, interpreter;
+
+static void open_view(const struct loader_stack *s)
+{
+	long r;
+
+	if (!s->view || !s->program) {
+		loader_say("lpmx: cannot start: this is the loader of containers, and it was "
+			   "started without one", (char *)0);
+		loader_say("hint: use \"lpmx run\"", (char *)0);
+		loader_leave(CANNOT_RUN);
+	}
+	r = text_length(s->view) < sizeof(loader_view_file) ? 0 : -ENAMETOOLONG;
+	if (!r) {
+		/* a copy: programs write over their environment */
+		text_put(loader_view_file, s->view);
+		r = core_view_open(&the_view, loader_view_file);
+	}
+	if (r < 0) {
+		loader_say("lpmx: cannot open the view file \"", s->view, "\": ",
+			   r == -EINVAL ? "it is not one of this version"
+			   : r == -EIO  ? "the index or control page it names is damaged"
+					: loader_error(r), (char *)0);
+		loader_say("hint: run \"lpmx check\"", (char *)0);
+		loader_leave(CANNOT_RUN);
+	}
+	core_task_init(&trap_task, &the_view);
+	trap_task.check_pointers = 1;
+	if (s->state)
+		core_task_load(&trap_task, s->state);
+}
+
+static void start_trap(const struct loader_stack *s)
+{
+	long r;
+
+	trap_slots_begin(!!(loader_auxiliary(s, AT_HWCAP2) & HWCAP2_FSGSBASE));
+	trap_altstack_begin(loader_auxiliary(s, AT_MINSIGSTKSZ));
+	trap_signals_begin();
+	r = s->no_trap ? -EPERM : trap_filter_install();
+	if (r < 0 && !s->start) {
+		loader_say("lpmx: system calls cannot be trapped here: ",
+			   s->no_trap ? LOADER_ENV_NO_TRAP " is set"
+				      : "the kernel refuses the seccomp filter", (char *)0);
+		loader_say("hint: dynamic programs still see the container through the preload "
+			   "library; static ones see the host", (char *)0);
+	}
+}
+
+static __attribute__((noreturn)) void cannot_map(const char *what, long error)
+{
+	loader_say("lpmx: cannot run \"", trap_task.program, "\" in container \"",
+		   the_view.name.text, "\": cannot map ", what, ": ", loader_error(error),
+		   (char *)0);
+	loader_leave(NOT_EXECUTABLE);
+}
+
+/* Open what LPMX_PROGRAM names, or take the descriptor that exec passed. */
+static long open_program(const struct loader_stack *s, const char **name)
+{
+	static struct core_exec found;
+	const char *p = s->start;
+	long fd = -1, r;
+
+	if (*p != ':')
+		fd = (long)text_number(&p, 10);
+	*name = p + (*p == ':');
+	if (text_length(s->program) >= CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	text_put(trap_task.program, s->program);
+	if (fd >= 0) {
+		text_put(trap_task.program_host, s->program);
+		return fd;
+	}
+	r = core_exec_resolve(&trap_task, AT_FDCWD, s->program, 0, &found);
+	if (r < 0)
+		return r;
+	text_put(trap_task.program_host, found.host);
+	return sys_call4(__NR_openat, AT_FDCWD, found.host, O_RDONLY | O_CLOEXEC, 0);
+}
+
+static void map_interpreter(int randomize)
+{
+	static struct core_node node;
+	const char *host = program.interpreter;
+	long fd, r = 0;
+
+	/* the kernel view's program is the host's, and so is its interpreter */
+	if (the_view.kind == CORE_VIEW_CONTAINER) {
+		r = core_resolve(&trap_task, AT_FDCWD, host, 0, &node);
+		host = node.host;
+	}
+	fd = r < 0 ? r : sys_call4(__NR_openat, AT_FDCWD, host, O_RDONLY | O_CLOEXEC, 0);
+	r = fd < 0 ? fd : loader_map(fd, 1, randomize, &interpreter);
+	if (r < 0)
+		cannot_map(program.interpreter, r);
+	sys_call1(__NR_close, fd);
+	if (the_view.kind == CORE_VIEW_KERNEL) {
+		trap_untranslated_low = interpreter.low;
+		trap_untranslated_high = interpreter.high;
+	}
+}
+
+/* From sp to the end of the strings: where the program's frames will be. */
+static void make_stack_executable(uint64_t sp, uint64_t end)
+{
+	uint64_t low = sp & ~(PAGE - 1), high = (end + PAGE - 1) & ~(PAGE - 1);
+
+	sys_call3(__NR_mprotect, low, high - low,
+		  PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
+}
+
+__attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
+{
+	struct loader_stack *s = &the_stack;
+	struct loader_jump jump;
+	const char *name;
+	int randomize;
+	long fd, r;
+
+	loader_stack_read(s, sp);
+	open_view(s);
+	start_trap(s);
+	core_environment_begin(&trap_task, s->envp);
+	trap_begin_program();
+	if (!s->start)
+		loader_first(s);
+
+	randomize = !(sys_call1(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE);
+	fd = open_program(s, &name);
+	r = fd < 0 ? fd : loader_map(fd, 0, randomize, &program);
+	if (r < 0)
+		cannot_map("it", r);
+	sys_call1(__NR_close, fd);
+	if (program.interpreter[0])
+		map_interpreter(randomize);
+	loader_set_name(name);
+	jump.sp = loader_stack_write(s, &program, program.interpreter[0] ? &interpreter : 0, name);
+	jump.entry = program.interpreter[0] ? interpreter.entry : program.entry;
+	if (program.executable_stack)
+		make_stack_executable(jump.sp, s->env_end);
+	loader_describe(s, &program, jump.sp, randomize);
+	return jump;
+}

@@ -1,0 +1,274 @@
+/* ELF programs: checked, and mapped as the kernel maps them. */
+#include <asm-generic/errno.h>
+#include <linux/elf-em.h>
+#include <linux/elf.h>
+#include <linux/mman.h>
+
+#include "../core/text.h"
+#include "../sys/sys.h"
+#include "loader.h"
+
+#define PAGE 4096ul
+#define PAGE_DOWN(x) ((x) & ~(PAGE - 1))
+#define PAGE_UP(x) PAGE_DOWN((x) + PAGE - 1)
+#define HEADERS_MAX 64
+/* Where the kernel puts position-independent programs, and how much it varies. */
+#define PIE_BASE 0x555555554000ul
+#define PIE_RANDOM_PAGES (1ul << 28)
+
+void *memset(void *to, int byte, size_t n);
+
+#if defined(__x86_64__)
+#define OUR_MACHINE EM_X86_64
+#elif defined(__aarch64__)
+#define OUR_MACHINE EM_AARCH64
+#endif
+
+static const char *machine_name(unsigned machine)
+{
+	switch (machine) {
+	case EM_386:
+		return "it is a program for 32-bit x86";
+	case EM_X86_64:
+		return "it is a program for x86-64";
+	case EM_ARM:
+		return "it is a program for 32-bit arm";
+	case EM_AARCH64:
+		return "it is a program for aarch64";
+	case EM_PPC64:
+		return "it is a program for ppc64";
+	case EM_S390:
+		return "it is a program for s390x";
+	case EM_RISCV:
+		return "it is a program for riscv";
+	default:
+		return "it is a program for another machine";
+	}
+}
+
+static long refuse(const char **why, const char *text)
+{
+	if (why)
+		*why = text;
+	return -ENOEXEC;
+}
+
+long loader_check(const void *header, long size, const char **why)
+{
+	const Elf64_Ehdr *e = header;
+
+	if (size < (long)sizeof(Elf32_Ehdr) || !text_same(e->e_ident, ELFMAG, SELFMAG))
+		return refuse(why, loader_error(-ENOEXEC));
+	if (e->e_ident[EI_CLASS] == ELFCLASS32 && e->e_machine == EM_386)
+		return refuse(why, "it is a 32-bit program, and only 64-bit programs can be run");
+	if (e->e_machine != OUR_MACHINE)
+		return refuse(why, machine_name(e->e_machine));
+	if (e->e_ident[EI_CLASS] != ELFCLASS64 || e->e_ident[EI_DATA] != ELFDATA2LSB)
+		return refuse(why, "it is a 32-bit program, and only 64-bit programs can be run");
+	if (size < (long)sizeof(*e) || (e->e_type != ET_EXEC && e->e_type != ET_DYN) ||
+	    e->e_phentsize != sizeof(Elf64_Phdr) || !e->e_phnum || e->e_phnum > HEADERS_MAX)
+		return refuse(why, "it is an ELF file, but not a program");
+	return 0;
+}
+
+static long read_headers(long fd, const void *header, long size, Elf64_Phdr *to)
+{
+	const Elf64_Ehdr *e = header;
+	long bytes = e->e_phnum * (long)sizeof(*to);
+
+	if ((long)e->e_phoff >= 0 && (long)e->e_phoff + bytes <= size) {
+		bytes_copy(to, (const char *)header + e->e_phoff, (size_t)bytes);
+		return e->e_phnum;
+	}
+	if (sys_call4(__NR_pread64, fd, to, bytes, e->e_phoff) != bytes)
+		return -ENOEXEC;
+	return e->e_phnum;
+}
+
+static long read_interpreter(long fd, const Elf64_Phdr *h, char *name)
+{
+	if (h->p_filesz < 2 || h->p_filesz > CORE_PATH_MAX)
+		return -ENOEXEC;
+	if (sys_call4(__NR_pread64, fd, name, h->p_filesz, h->p_offset) != (long)h->p_filesz ||
+	    name[h->p_filesz - 1])
+		return -ENOEXEC;
+	return (long)h->p_filesz - 1;
+}
+
+long loader_interpreter(long fd, const void *header, long size, char *name)
+{
+	Elf64_Phdr headers[HEADERS_MAX];
+	long n = read_headers(fd, header, size, headers);
+
+	name[0] = 0;
+	for (long i = 0; i < n; i++)
+		if (headers[i].p_type == PT_INTERP)
+			return read_interpreter(fd, &headers[i], name);
+	return n < 0 ? n : 0;
+}
+
+static uint64_t random_number(void)
+{
+	uint64_t number = 0;
+
+	sys_call3(__NR_getrandom, &number, sizeof(number), 1 /* GRND_NONBLOCK */);
+	return number;
+}
+
+/* Reserve [low, high) as linked, or elsewhere: *bias is the difference. */
+static long reserve(const struct loader_image *image, int fixed, int near_pie, int randomize,
+		    uint64_t alignment, uint64_t *bias)
+{
+	uint64_t size = image->high - image->low, at, wanted;
+	long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, r;
+
+	*bias = 0;
+	if (fixed) {
+		r = sys_call6(__NR_mmap, (long)image->low, (long)size, PROT_NONE,
+			      flags | MAP_FIXED_NOREPLACE, -1, 0);
+		if (!SYS_FAILED(r) && (uint64_t)r != image->low) {
+			/* older kernels take the flag for a wish */
+			sys_call2(__NR_munmap, r, size);
+			return -EEXIST;
+		}
+		return SYS_FAILED(r) ? r : 0;
+	}
+	if (near_pie) {
+		wanted = PIE_BASE;
+		if (randomize)
+			wanted += (random_number() % PIE_RANDOM_PAGES) * PAGE;
+		wanted &= ~(alignment - 1);
+		r = sys_call6(__NR_mmap, (long)wanted, (long)size, PROT_NONE,
+			      flags | MAP_FIXED_NOREPLACE, -1, 0);
+		if (!SYS_FAILED(r)) {
+			if ((uint64_t)r == wanted) {
+				*bias = wanted - image->low;
+				return 0;
+			}
+			sys_call2(__NR_munmap, r, size);
+		}
+	}
+	r = sys_call6(__NR_mmap, 0, (long)(size + alignment), PROT_NONE, flags, -1, 0);
+	if (SYS_FAILED(r))
+		return r;
+	at = ((uint64_t)r + alignment - 1) & ~(alignment - 1);
+	if (at > (uint64_t)r)
+		sys_call2(__NR_munmap, r, at - (uint64_t)r);
+	if (at < (uint64_t)r + alignment)
+		sys_call2(__NR_munmap, at + size, (uint64_t)r + alignment - at);
+	*bias = at - image->low;
+	return 0;
+}
+
+static long map_segment(long fd, const Elf64_Phdr *h, uint64_t bias)
+{
+	uint64_t start = h->p_vaddr + bias, file_end = start + h->p_filesz;
+	uint64_t end = PAGE_UP(start + h->p_memsz), zero = PAGE_DOWN(start);
+	long prot = 0, r;
+
+	prot |= h->p_flags & PF_R ? PROT_READ : 0;
+	prot |= h->p_flags & PF_W ? PROT_WRITE : 0;
+	prot |= h->p_flags & PF_X ? PROT_EXEC : 0;
+	if (h->p_filesz) {
+		r = sys_call6(__NR_mmap, (long)PAGE_DOWN(start), (long)(file_end - PAGE_DOWN(start)),
+			      prot, MAP_PRIVATE | MAP_FIXED, fd, (long)PAGE_DOWN(h->p_offset));
+		if (SYS_FAILED(r))
+			return r;
+		zero = PAGE_UP(file_end);
+		if (h->p_memsz > h->p_filesz && (prot & PROT_WRITE))
+			memset((void *)file_end, 0, zero - file_end);
+	}
+	if (end > zero) {
+		r = sys_call6(__NR_mmap, (long)zero, (long)(end - zero), prot,
+			      MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+		if (SYS_FAILED(r))
+			return r;
+	}
+	return 0;
+}
+
+/* From the headers: extent, alignment, interpreter.  -ENOEXEC if they make no sense. */
+static long measure(long fd, const Elf64_Phdr *headers, long count, struct loader_image *image,
+		    uint64_t *alignment)
+{
+	uint64_t last = 0;
+
+	image->low = ~0ul;
+	*alignment = PAGE;
+	for (long i = 0; i < count; i++) {
+		const Elf64_Phdr *h = &headers[i];
+
+		if (h->p_type == PT_INTERP && !image->interpreter[0]) {
+			long r = read_interpreter(fd, h, image->interpreter);
+
+			if (r < 0)
+				return r;
+		}
+		if (h->p_type == PT_GNU_STACK)
+			image->executable_stack = !!(h->p_flags & PF_X);
+		if (h->p_type != PT_LOAD || !h->p_memsz)
+			continue;
+		if (h->p_filesz > h->p_memsz || h->p_vaddr < last || h->p_vaddr >= 1ul << 47 ||
+		    h->p_memsz >= 1ul << 47 ||
+		    ((h->p_vaddr ^ h->p_offset) & (PAGE - 1) && h->p_filesz))
+			return -ENOEXEC;
+		last = h->p_vaddr;
+		if (image->low == ~0ul)
+			image->low = PAGE_DOWN(h->p_vaddr);
+		if (PAGE_UP(h->p_vaddr + h->p_memsz) > image->high)
+			image->high = PAGE_UP(h->p_vaddr + h->p_memsz);
+		if (h->p_align > *alignment && !(h->p_align & (h->p_align - 1)))
+			*alignment = h->p_align;
+	}
+	return image->low == ~0ul ? -ENOEXEC : 0;
+}
+
+long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image)
+{
+	char header[LOADER_HEADER_SIZE] __attribute__((aligned(8)));
+	Elf64_Phdr headers[HEADERS_MAX];
+	const Elf64_Ehdr *e = (void *)header;
+	uint64_t alignment, bias;
+	long size, count, r;
+
+	bytes_zero(image, sizeof(*image));
+	size = sys_call4(__NR_pread64, fd, header, sizeof(header), 0);
+	if (size < 0)
+		return size;
+	r = loader_check(header, size, 0);
+	if (r < 0)
+		return is_interpreter ? -ELIBBAD : r;
+	count = read_headers(fd, header, size, headers);
+	if (count < 0)
+		return count;
+	r = measure(fd, headers, count, image, &alignment);
+	if (!r)
+		r = reserve(image, e->e_type == ET_EXEC, !is_interpreter, randomize, alignment,
+			    &bias);
+	if (r < 0)
+		return r;
+	for (long i = 0; i < count; i++) {
+		const Elf64_Phdr *h = &headers[i];
+
+		if (h->p_type != PT_LOAD || !h->p_memsz)
+			continue;
+		r = map_segment(fd, h, bias);
+		if (r < 0)
+			return r;
+		if (e->e_phoff >= h->p_offset && e->e_phoff < h->p_offset + h->p_filesz)
+			image->headers = e->e_phoff - h->p_offset + h->p_vaddr + bias;
+		if (h->p_flags & PF_X && !image->code_high) {
+			image->code_low = h->p_vaddr + bias;
+			image->code_high = image->code_low + h->p_filesz;
+		}
+		image->data_low = h->p_vaddr + bias;
+		image->data_high = image->data_low + h->p_filesz;
+	}
+	image->low += bias;
+	image->high += bias;
+	image->base = bias;
+	image->entry = e->e_entry + bias;
+	image->header_count = e->e_phnum;
+	image->header_size = e->e_phentsize;
+	return 0;
+}

@@ -1,0 +1,257 @@
+/*
+ * execve and execveat.  Whatever a contained program executes, the kernel
+ * executes the loader; everything that could be wrong with the program is found
+ * out before, because only then can an errno still be returned.
+ */
+#include <asm-generic/errno.h>
+#include <linux/fcntl.h>
+
+#include "../core/text.h"
+#include "../trap/trap.h"
+#include "loader.h"
+
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+#define AT_SYMLINK_NOFOLLOW_ 0x100
+#define O_PATH_ 010000000
+/* As the kernel's exec_binprm counts. */
+#define SCRIPTS_MAX 5
+#define SCRIPT_LINE 256
+
+/* What is known about a program before it is executed. */
+struct plan {
+	struct core_exec target;
+	char name[CORE_PATH_MAX];        /* for AT_EXECFN and the command name */
+	int descriptor;                  /* the program itself, where it has no path; or -1 */
+	int scripts;
+	char lines[SCRIPTS_MAX][SCRIPT_LINE];
+	const char *words[2 * SCRIPTS_MAX + 3]; /* filled from the end */
+	int first_word;
+	char interpreter[CORE_PATH_MAX]; /* PT_INTERP, "" if there is none */
+};
+
+static const struct core_view *view(void)
+{
+	return trap_task.view;
+}
+
+/* The name that the kernel would give to the file: "/dev/fd/3/tool". */
+static long name_of(int dirfd, const char *path, char name[CORE_PATH_MAX])
+{
+	char *p = name;
+
+	if (path[0] != '/' && dirfd != AT_FDCWD) {
+		p = text_put_number(text_put(p, "/dev/fd/"), (uint64_t)(unsigned)dirfd, 10);
+		if (!path[0])
+			return 0;
+		*p++ = '/';
+	}
+	if ((size_t)(p - name) + text_length(path) >= CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	text_put(p, path);
+	return 0;
+}
+
+/*
+ * A program given by descriptor.  If it has a path in the view it is executed by
+ * that; if not (memfd_create, unlinked) the descriptor itself goes to the loader.
+ */
+static long find_by_descriptor(struct plan *plan, int fd)
+{
+	struct core_exec *target = &plan->target;
+	char link[32], *path = target->program;
+	long n;
+
+	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
+	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, target->host, sizeof(target->host) - 1);
+	if (n < 0)
+		return n == -ENOENT ? -EBADF : n;
+	target->host[n] = 0;
+	if (target->host[0] == '/' && !text_begins(target->host, "/memfd:") &&
+	    !(n > 10 && text_equal(target->host + n - 10, " (deleted)"))) {
+		if (view()->kind == CORE_VIEW_HOST)
+			return core_exec_resolve(&trap_task, AT_FDCWD, target->host, 0, target);
+		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0)
+			return core_exec_resolve(&trap_task, AT_FDCWD, plan->interpreter, 0, target);
+	}
+	plan->descriptor = fd;
+	if (text_length(target->host) >= CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	text_put(path, target->host);
+	text_put(target->host, link);
+	target->view_file[0] = 0;
+	target->kind = view()->kind;
+	n = sys_call3(__NR_faccessat, AT_FDCWD, link, 1);
+	return n;
+}
+
+static long find(struct plan *plan, int dirfd, const char *path, int flags)
+{
+	long r = name_of(dirfd, path, plan->name);
+
+	if (r < 0)
+		return r;
+	if (!path[0])
+		return find_by_descriptor(plan, dirfd);
+	if (view()->kind == CORE_VIEW_HOST && trap_is_own_program(path))
+		path = trap_task.program_host;
+	return core_exec_resolve(&trap_task, dirfd, path, flags, &plan->target);
+}
+
+/* Put the words of one "#!" line before those that are there. */
+static long add_script(struct plan *plan, const struct loader_script *script, const char *name)
+{
+	if (!plan->scripts)
+		plan->words[--plan->first_word] = name;
+	if (script->argument)
+		plan->words[--plan->first_word] = script->argument;
+	plan->words[--plan->first_word] = script->interpreter;
+	if (++plan->scripts > SCRIPTS_MAX)
+		return -ELOOP;
+	return 0;
+}
+
+static long check_interpreter(struct plan *plan)
+{
+	struct core_node node;
+
+	/* the kernel view's own program has the host's, which is not in the view */
+	if (!plan->interpreter[0] || plan->target.view_file[0] ||
+	    plan->target.kind != CORE_VIEW_CONTAINER)
+		return 0;
+	return core_resolve(&trap_task, AT_FDCWD, plan->interpreter, 0, &node);
+}
+
+/* Look into the file: 0 for a program, 1 for a script whose interpreter is now the
+ * target. */
+static long look_into(struct plan *plan, long fd, int close_on_exec)
+{
+	char header[LOADER_HEADER_SIZE] __attribute__((aligned(8)));
+	struct loader_script script;
+	long size = sys_call4(__NR_pread64, fd, header, sizeof(header), 0), r;
+	char *line;
+
+	if (size < 0)
+		return size == -EISDIR ? -EACCES : size;
+	if (size < 2 || header[0] != '#' || header[1] != '!') {
+		r = loader_check(header, size, 0);
+		if (!r)
+			r = loader_interpreter(fd, header, size, plan->interpreter);
+		return r < 0 ? r : check_interpreter(plan);
+	}
+	/* another view reads its own scripts */
+	if (plan->target.view_file[0])
+		return 0;
+	if (plan->scripts == SCRIPTS_MAX)
+		return -ELOOP;
+	/* the interpreter could not open it any more */
+	if (plan->descriptor >= 0 && close_on_exec)
+		return -ENOENT;
+	line = plan->lines[plan->scripts];
+	bytes_copy(line, header, SCRIPT_LINE);
+	r = loader_script_parse(line, size < SCRIPT_LINE ? size : SCRIPT_LINE, &script);
+	if (r < 0)
+		return r;
+	r = add_script(plan, &script, plan->name);
+	if (!r) {
+		plan->descriptor = -1;
+		r = core_exec_resolve(&trap_task, AT_FDCWD, script.interpreter, 0, &plan->target);
+	}
+	return r < 0 ? r : 1;
+}
+
+/* Find out what will run; -errno as execve would give. */
+static long prepare(struct plan *plan, int dirfd, const char *path, int flags)
+{
+	long r = find(plan, dirfd, path, flags), fd;
+
+	while (r >= 0) {
+		/* a program of another container is for its loader to look into */
+		if (!plan->target.host[0])
+			return 0;
+		fd = sys_call4(__NR_openat, AT_FDCWD, plan->target.host, O_RDONLY | O_CLOEXEC, 0);
+		if (fd < 0)
+			return fd;
+		r = look_into(plan, fd,
+			      plan->descriptor >= 0 &&
+				      sys_call2(__NR_fcntl, plan->descriptor, F_GETFD) & 1);
+		sys_call1(__NR_close, fd);
+		if (r <= 0)
+			return r;
+	}
+	return r;
+}
+
+/* The name of the preload library for the target, or NULL for none. */
+static const char *preload_for(const struct plan *plan)
+{
+	if (!view()->preload.length || !plan->interpreter[0] || plan->target.view_file[0])
+		return 0;
+	return view()->kind == CORE_VIEW_CONTAINER ? LPMX_PREFIX "/lib/preload.so"
+						   : view()->preload.text;
+}
+
+static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv, char *const *envp)
+{
+	static char *const no_arguments[] = { (char *)"", 0 };
+	struct loader_exec_vectors what = {
+		.program = plan->target.program,
+		.name = plan->name,
+		.preload = preload_for(plan),
+		.descriptor = -1,
+		.fresh = plan->target.view_file[0] != 0,
+		.keep_state = plan->target.kind != CORE_VIEW_HOST,
+		.prefix = plan->scripts ? plan->words + plan->first_word : 0,
+	};
+	char *const *new_argv;
+	char **new_envp;
+	long r;
+
+	what.view_file = what.fresh ? plan->target.view_file : loader_view_file;
+	if (what.fresh && plan->target.kind == CORE_VIEW_HOST && view()->host_environment.length)
+		what.environment = view()->host_environment.text;
+	if (!argv || (trap_readable(argv, sizeof(*argv)) && !argv[0]))
+		argv = no_arguments;
+	if (plan->descriptor >= 0) {
+		what.descriptor = (int)sys_call3(__NR_fcntl, plan->descriptor, F_DUPFD, 0);
+		if (what.descriptor < 0)
+			return what.descriptor;
+	}
+	r = loader_vectors(slot, &what, argv, envp, &new_argv, &new_envp);
+	if (!r) {
+		trap_before_exec();
+		slot->exec_tid = (uint32_t)sys_call0(__NR_gettid);
+		r = sys_call3(__NR_execve, view()->loader.text, new_argv, new_envp);
+		slot->exec_tid = 0;
+	}
+	loader_vectors_drop(slot);
+	if (what.descriptor >= 0)
+		sys_call1(__NR_close, what.descriptor);
+	return r;
+}
+
+long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
+		 char *const *envp, int flags)
+{
+	char name[CORE_PATH_MAX];
+	struct plan plan;
+	long r;
+
+	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW_))
+		return -EINVAL;
+	r = trap_string(path, name, sizeof(name), -ENAMETOOLONG);
+	if (r < 0)
+		return r;
+	if (!r && !(flags & AT_EMPTY_PATH))
+		return -ENOENT;
+	if (!r && dirfd == AT_FDCWD)
+		return -EACCES;
+	plan.descriptor = -1;
+	plan.scripts = 0;
+	plan.interpreter[0] = 0;
+	plan.first_word = sizeof(plan.words) / sizeof(*plan.words) - 1;
+	plan.words[plan.first_word] = 0;
+	r = prepare(&plan, dirfd, name, flags);
+	return r < 0 ? r : launch(slot, &plan, argv, envp);
+}

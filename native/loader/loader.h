@@ -1,0 +1,141 @@
+/*
+ * The loader: what the kernel really starts whenever a contained program is
+ * executed.  It opens the view, makes sure of the filter, maps the program and
+ * its own interpreter, and jumps.
+ */
+#ifndef LPMX_LOADER_H
+#define LPMX_LOADER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/lpmx_core.h"
+
+struct trap_slot;
+
+#pragma GCC visibility push(hidden)
+
+/*
+ * "DESCRIPTOR:NAME" from an exec to the loader it starts: the open file to map
+ * ("" for the one LPMX_PROGRAM names) and the name that the program was executed
+ * by, for AT_EXECFN and the command name.  Without it the loader was started
+ * from outside, or from another view, and finds out everything itself.
+ */
+#define LOADER_ENV_START "LPMX_START"
+/* From the runtime: the directory of the view to start in. */
+#define LOADER_ENV_CWD "LPMX_CWD"
+/* For tests: behave as where seccomp is refused. */
+#define LOADER_ENV_NO_TRAP "LPMX_NO_TRAP"
+
+/* ---- begin.c ---- */
+
+/* Host path of the view file. */
+extern char loader_view_file[CORE_PATH_MAX];
+
+struct loader_jump {
+	uint64_t sp, entry;
+};
+
+/* ---- stack.c: what the kernel put on the stack ---- */
+
+struct loader_stack {
+	uint64_t *sp;
+	long argc, envc, auxc;   /* without the NULL and AT_NULL at their ends */
+	char **argv, **envp;
+	uint64_t (*auxv)[2];
+	/* private variables: their values, or NULL */
+	const char *view, *program, *state, *start, *cwd;
+	int no_trap;
+	/* as the kernel laid the strings out */
+	uint64_t arg_start, arg_end, env_start, env_end;
+};
+
+/* Read the stack and take the private variables out of envp. */
+void loader_stack_read(struct loader_stack *stack, uint64_t *sp);
+uint64_t loader_auxiliary(const struct loader_stack *stack, uint64_t type);
+
+struct loader_image;
+/* Lay argc, argv, envp and the auxiliary vector out for the program; returns its sp. */
+uint64_t loader_stack_write(struct loader_stack *stack, const struct loader_image *program,
+			    const struct loader_image *interpreter, const char *name);
+
+/* ---- elf.c ---- */
+
+#define LOADER_HEADER_SIZE 1024
+
+struct loader_image {
+	uint64_t low, high;              /* all of it */
+	uint64_t data_low, data_high;    /* the last writable segment */
+	uint64_t code_low, code_high;
+	uint64_t base, entry, headers;
+	uint32_t header_count, header_size;
+	int executable_stack;
+	char interpreter[CORE_PATH_MAX]; /* "" for none */
+};
+
+/*
+ * Is this the beginning of a program that can run here?  0, -ENOEXEC, or -EIO
+ * where it is damaged; *why, if not NULL, says it in English.
+ */
+long loader_check(const void *header, long size, const char **why);
+/* Read the interpreter's name of the program open at `fd`: its length, 0: none. */
+long loader_interpreter(long fd, const void *header, long size, char *name);
+/* Map the file open at `fd`. */
+long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image);
+
+/* ---- process.c: what the kernel believes about this process ---- */
+
+void loader_describe(const struct loader_stack *stack, const struct loader_image *image,
+		     uint64_t sp, int randomize);
+void loader_set_name(const char *name);
+
+/* ---- script.c ---- */
+
+struct loader_script {
+	const char *interpreter;
+	const char *argument; /* or NULL */
+};
+
+/* Split a "#!" line in place: 1, 0: it is no script, or -ENOEXEC. */
+long loader_script_parse(char *line, long size, struct loader_script *script);
+
+/* ---- exec.c ---- */
+
+/* Only returns if it fails, with -errno and nothing changed. */
+long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
+		 char *const *envp, int flags);
+/* dispatch.c: a request to be traced that has been put off until now. */
+void trap_before_exec(void);
+
+/* ---- vectors.c: argv and envp for an exec ---- */
+
+struct loader_exec_vectors {
+	const char *view_file, *program, *name, *preload;
+	int descriptor;     /* or -1 */
+	int fresh;          /* the target view starts from outside: no start variable */
+	int keep_state;     /* the program keeps its credentials and root */
+	const char *environment; /* host path of an environment to use instead, or NULL */
+	const char *const *prefix; /* words in front of argv[1], NULL-ended; or NULL */
+};
+
+/* Build both in the slot's arena. */
+long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *what,
+		    char *const *argv, char *const *envp, char *const **new_argv, char ***new_envp);
+void loader_vectors_drop(struct trap_slot *slot);
+
+/* ---- first.c ---- */
+
+/* Start the program from outside the container; does not return. */
+void loader_first(struct loader_stack *stack) __attribute__((noreturn));
+
+/* ---- message.c ---- */
+
+/* Text of an errno, in English. */
+const char *loader_error(long error);
+/* One line on standard error from the parts, NULL-ended. */
+void loader_say(const char *first, ...) __attribute__((sentinel));
+void loader_leave(int status) __attribute__((noreturn));
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * argv and envp for an exec.
+ *
+ * They may be large (thousands of variables), and a vfork child that execs never
+ * comes back to free what it took from memory it shares with its parent.  So they
+ * are built in an arena that belongs to the slot and is used again by the next
+ * exec from there.
+ */
+#include <asm-generic/errno.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+
+#include "../core/text.h"
+#include "../trap/trap.h"
+#include "loader.h"
+
+#define PRIVATE_MAX 5
+#define PREFIX_MAX 16
+#define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
+#define STRINGS (8 * CORE_PATH_MAX)
+#define LIVE_FIRST (64ul << 10)
+#define LIVE_LARGEST (2 * (size_t)LPMX_CONTROL_HEAP_SIZE)
+#define ARENA_KEPT (256ul << 10)
+
+static char *arena(struct trap_slot *slot, size_t size)
+{
+	long memory;
+
+	if (slot->arena_size >= size)
+		return slot->arena;
+	if (slot->arena_size)
+		sys_call2(__NR_munmap, slot->arena, slot->arena_size);
+	slot->arena_size = 0;
+	size = (size + 0xffff) & ~0xfffful;
+	memory = sys_call6(__NR_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (SYS_FAILED(memory))
+		return 0;
+	slot->arena = (char *)memory;
+	slot->arena_size = size;
+	return slot->arena;
+}
+
+void loader_vectors_drop(struct trap_slot *slot)
+{
+	if (slot->arena_size <= ARENA_KEPT)
+		return;
+	sys_call2(__NR_munmap, slot->arena, slot->arena_size);
+	slot->arena_size = 0;
+}
+
+/* Words of an argv once the prefix is in place of its first. */
+static long put_arguments(const char **to, const char *const *prefix, char *const *argv, long argc)
+{
+	long n = 0;
+
+	for (; prefix[n]; n++)
+		to[n] = prefix[n];
+	for (long i = 1; i < argc; i++)
+		to[n++] = argv[i];
+	to[n] = 0;
+	return n;
+}
+
+static char *pair(char **at, const char *name, const char *value)
+{
+	char *start = *at;
+
+	*at = text_put(text_put(text_put(start, name), "="), value) + 1;
+	return start;
+}
+
+/* "LD_PRELOAD=ours:theirs"; the program's own list may be long. */
+static char *preload_pair(char **at, const char *ours, const char *theirs)
+{
+	char *start = *at, *p = text_put(text_put(start, "LD_PRELOAD="), ours);
+	size_t n = theirs ? text_begins(theirs, ours) : 0;
+
+	if (theirs && n && (!theirs[n] || theirs[n] == ':' || theirs[n] == ' '))
+		theirs += n + (theirs[n] != 0);
+	if (theirs && *theirs) {
+		*p++ = ':';
+		p = text_put(p, theirs);
+	}
+	*at = p + 1;
+	return start;
+}
+
+static long put_private(char **to, char **at, const struct loader_exec_vectors *what)
+{
+	char state[CORE_PATH_MAX + 1024], start[CORE_PATH_MAX + 32], *p = start;
+	long n = 0, r;
+
+	/* these two first: others find the program of a process in its first page */
+	to[n++] = pair(at, LPMX_ENV_VIEW, what->view_file);
+	to[n++] = pair(at, LPMX_ENV_PROGRAM, what->program);
+	if (what->keep_state) {
+		r = core_task_save(&trap_task, state, sizeof(state));
+		if (r < 0)
+			return r;
+		to[n++] = pair(at, LPMX_ENV_STATE, state);
+	}
+	if (!what->fresh) {
+		if (what->descriptor >= 0)
+			p = text_put_number(p, (uint64_t)what->descriptor, 10);
+		*p++ = ':';
+		text_put(p, what->name);
+		to[n++] = pair(at, LOADER_ENV_START, start);
+	}
+	return n;
+}
+
+/* Split what is in the file `path` at its NULs; the strings go to `at`. */
+static long file_environment(const char *path, char **to, size_t max, char *at, size_t size)
+{
+	long fd = sys_call4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0), n, total = 0;
+	size_t count = 0;
+
+	if (fd < 0)
+		return fd;
+	while ((n = sys_call3(__NR_read, fd, at + total, size - 1 - (size_t)total)) > 0)
+		total += n;
+	sys_call1(__NR_close, fd);
+	if (n < 0)
+		return n;
+	at[total] = 0;
+	for (char *s = at; s < at + total && count + 1 < max; s += text_length(s) + 1)
+		if (*s)
+			to[count++] = s;
+	to[count] = 0;
+	return (long)count;
+}
+
+static int is_preload(const char *variable)
+{
+	return text_begins(variable, "LD_PRELOAD=") != 0;
+}
+
+static long variables(const struct loader_exec_vectors *what, char *const *envp, char **to,
+		      size_t max, char *live, size_t live_size)
+{
+	static char *const none[] = { 0 };
+
+	if (what->environment)
+		return file_environment(what->environment, to, max, live, live_size);
+	return core_environment_apply(&trap_task, envp ? envp : none, to, max, live, live_size);
+}
+
+long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *what,
+		    char *const *argv, char *const *envp, char *const **new_argv, char ***new_envp)
+{
+	size_t bytes = 0, live_size = LIVE_FIRST, max, words;
+	long argc = 0, envc, n, r;
+	const char *theirs = 0;
+	char **env, *memory, *at;
+
+	envc = trap_vector(envp, &bytes);
+	if (envc < 0)
+		return envc;
+	if (what->prefix) {
+		argc = trap_vector(argv, 0);
+		if (argc < 0)
+			return argc;
+	}
+	for (long i = 0; i < envc; i++)
+		if (is_preload(envp[i]))
+			theirs = envp[i] + sizeof("LD_PRELOAD=") - 1;
+	max = (size_t)envc + LIVE_MAX + 1;
+	words = PRIVATE_MAX + max + PREFIX_MAX + (size_t)argc + 1;
+	for (;; live_size *= 8) {
+		size_t strings = STRINGS + (theirs ? text_length(theirs) : 0);
+
+		memory = arena(slot, words * sizeof(char *) + strings + live_size);
+		if (!memory)
+			return -ENOMEM;
+		env = (char **)memory;
+		at = memory + words * sizeof(char *);
+		r = variables(what, envp, env + PRIVATE_MAX, max, at + strings, live_size);
+		if (r != -E2BIG || live_size > LIVE_LARGEST)
+			break;
+	}
+	if (r < 0)
+		return r;
+	if (what->prefix) {
+		const char **args = (const char **)env + PRIVATE_MAX + max;
+
+		put_arguments(args, what->prefix, argv, argc);
+		*new_argv = (char *const *)args;
+	} else {
+		*new_argv = argv;
+	}
+	n = put_private(env, &at, what);
+	if (n < 0)
+		return n;
+	if (what->preload)
+		env[n++] = preload_pair(&at, what->preload, theirs);
+	for (char **from = env + PRIVATE_MAX; *from; from++)
+		if (!what->preload || !is_preload(*from))
+			env[n++] = *from;
+	env[n] = 0;
+	*new_envp = env;
+	return 0;
+}

@@ -1,0 +1,76 @@
+/*
+ * Alternate signal stacks that are too small.  The kernel accepts 2048 bytes,
+ * but its own frame is larger than that on processors with wide registers, and
+ * a program that never expected a signal there was right until now.  Such a
+ * stack is replaced by one of ours; the same one each time it is set.
+ */
+#include <asm-generic/errno.h>
+#include <linux/mman.h>
+#include <linux/signal.h>
+
+#include "trap.h"
+
+#define OURS 32768ul
+#define COUNT 256u
+#define SMALLEST_KERNEL_TAKES 2048ul
+/* What trap_accept and a small handler of the program use. */
+#define HEADROOM 2048ul
+
+static uint64_t smallest = SMALLEST_KERNEL_TAKES + HEADROOM;
+
+static struct {
+	volatile uint64_t theirs;
+	volatile uint64_t ours;
+} replaced[COUNT];
+
+void trap_altstack_begin(uint64_t needed)
+{
+	if (needed + HEADROOM > smallest)
+		smallest = needed + HEADROOM;
+}
+
+/* Our stack for the program's at `sp`; 0 if there is none to be had. */
+static uint64_t replacement(uint64_t sp)
+{
+	unsigned first = (unsigned)(sp >> 4) % COUNT;
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		unsigned n = (first + i) % COUNT;
+		long memory;
+
+		if (replaced[n].theirs != sp && !__sync_bool_compare_and_swap(&replaced[n].theirs, 0, sp))
+			continue;
+		if (replaced[n].ours)
+			return replaced[n].ours;
+		memory = sys_call6(__NR_mmap, 0, OURS, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (SYS_FAILED(memory))
+			return 0;
+		if (!__sync_bool_compare_and_swap(&replaced[n].ours, 0, (uint64_t)memory))
+			sys_call2(__NR_munmap, memory, OURS);
+		return replaced[n].ours;
+	}
+	return 0;
+}
+
+long trap_altstack_run(const long a[6])
+{
+	const struct trap_altstack *given = (void *)a[0];
+	struct trap_altstack stack;
+
+	if (!given)
+		return sys_call2(__NR_sigaltstack, 0, a[1]);
+	if (!trap_readable(given, sizeof(*given)))
+		return -EFAULT;
+	stack = *given;
+	if (!(stack.flags & SS_DISABLE) && stack.size >= SMALLEST_KERNEL_TAKES &&
+	    stack.size < smallest) {
+		uint64_t ours = replacement(stack.sp);
+
+		if (ours) {
+			stack.sp = ours;
+			stack.size = OURS;
+		}
+	}
+	return sys_call2(__NR_sigaltstack, &stack, a[1]);
+}

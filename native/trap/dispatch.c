@@ -1,0 +1,76 @@
+/* Where an intercepted call goes. */
+#include <asm-generic/errno.h>
+#include <linux/fcntl.h>
+#include <linux/ptrace.h>
+
+#include "../loader/loader.h"
+#include "trap.h"
+
+struct core_task trap_task;
+uint64_t trap_untranslated_low, trap_untranslated_high;
+
+/*
+ * A debugger's child asks to be traced, then execs.  Between vfork and exec the
+ * debugger sleeps: a trap's SIGSYS would stop the child for a tracer that waits
+ * for the child.  So the request is kept until the exec.
+ */
+static volatile uint32_t wants_tracing;
+
+static long trace_me(void)
+{
+	if (!trap_in_vfork_child())
+		return sys_call4(__NR_ptrace, PTRACE_TRACEME, 0, 0, 0);
+	wants_tracing = (uint32_t)sys_call0(__NR_gettid);
+	return 0;
+}
+
+void trap_before_exec(void)
+{
+	uint32_t tid = wants_tracing;
+
+	if (tid && tid == (uint32_t)sys_call0(__NR_gettid)) {
+		wants_tracing = 0;
+		sys_call4(__NR_ptrace, PTRACE_TRACEME, 0, 0, 0);
+	}
+}
+
+long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip)
+{
+	struct core_task *task = &trap_task;
+
+	if (trap_signal_call(nr))
+		return trap_signal_run(nr, a);
+	switch (nr) {
+	case __NR_execve:
+		return loader_exec(slot, AT_FDCWD, (char *)a[0], (char **)a[1], (char **)a[2], 0);
+	case __NR_execveat:
+		return loader_exec(slot, (int)a[0], (char *)a[1], (char **)a[2], (char **)a[3],
+				   (int)a[4]);
+	case __NR_sigaltstack:
+		return trap_altstack_run(a);
+	case __NR_ptrace:
+		if (a[0] == PTRACE_TRACEME)
+			return trace_me();
+		break;
+	case LPMX_SYSCALL:
+		return trap_operation(task, a);
+	default:
+		if (task->view->kind == CORE_VIEW_HOST ||
+		    (ip - trap_untranslated_low < trap_untranslated_high - trap_untranslated_low))
+			return trap_host_call(task, nr, a);
+		return core_call(task, nr, a);
+	}
+	return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* A call that came by signal: its registers are in the slot. */
+__attribute__((used)) void trap_handle(struct trap_slot *slot)
+{
+	uint64_t *r = slot->registers;
+	const long args[6] = { (long)r[TRAP_RDI], (long)r[TRAP_RSI], (long)r[TRAP_RDX],
+			       (long)r[TRAP_R10], (long)r[TRAP_R8],  (long)r[TRAP_R9] };
+
+	if (slot->altstack.flags)
+		sys_call2(__NR_sigaltstack, &slot->altstack, 0);
+	r[TRAP_RAX] = (uint64_t)trap_dispatch(slot, (long)slot->number, args, r[TRAP_RIP]);
+}

@@ -1,0 +1,48 @@
+/*
+ * The layout of a slot, for C and for assembly.
+ *
+ * A slot is the stack that one intercepted call runs on, with the program's
+ * registers on top of it:
+ *
+ *   lowest address   guard page | stack, growing down ... | struct trap_slot
+ */
+#ifndef LPMX_TRAP_SLOT_H
+#define LPMX_TRAP_SLOT_H
+
+#define TRAP_SLOT_SIZE 0x40000
+#define TRAP_SLOT_HEADER 512
+#define TRAP_GUARD 4096
+
+#define TRAP_SLOT_OWNER 0
+#define TRAP_SLOT_SP 8
+#define TRAP_SLOT_REGISTERS 32
+
+/* Order of the registers: the kernel's struct sigcontext. */
+#define TRAP_R8 0
+#define TRAP_R9 1
+#define TRAP_R10 2
+#define TRAP_R11 3
+#define TRAP_R12 4
+#define TRAP_R13 5
+#define TRAP_R14 6
+#define TRAP_R15 7
+#define TRAP_RDI 8
+#define TRAP_RSI 9
+#define TRAP_RBP 10
+#define TRAP_RBX 11
+#define TRAP_RDX 12
+#define TRAP_RAX 13
+#define TRAP_RCX 14
+#define TRAP_RSP 15
+#define TRAP_RIP 16
+#define TRAP_FLAGS 17
+#define TRAP_REGISTER_COUNT 23
+
+/* Offsets in the kernel's struct ucontext. */
+#define TRAP_UC_REGISTERS 40
+#define TRAP_UC_FPSTATE 224
+/* In the vector state: where the kernel says that it is in XSAVE format. */
+#define TRAP_FP_MAGIC_OFFSET 464
+#define TRAP_FP_MAGIC 0x46505853
+
+#endif

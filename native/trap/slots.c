@@ -1,0 +1,218 @@
+/*
+ * Slots: the stacks that intercepted calls run on.
+ *
+ * A slot belongs to a thread, told by its FS base, while `owner` says so.  It is
+ * claimed by an atomic exchange and given back by storing 0.  A thread may own
+ * several: a signal handler that interrupts an intercepted call makes calls of
+ * its own.  Three things can keep a thread from ever coming back to a slot:
+ *
+ *   siglongjmp    out of such a handler.  The slot is known to be abandoned when
+ *                 its thread makes a call from a frame at or above the one the
+ *                 slot was claimed from: what is above it on the stack has then
+ *                 returned.  Both the program's stack pointer and the place of the
+ *                 signal frame must say so, for either alone is fooled by a
+ *                 handler on an alternate stack, or off it.
+ *   exec          in a vfork child, which shares our memory.  The slot carries
+ *                 the child's thread id; any other thread of this owner may take it.
+ *   fork          copies the slots of threads that do not exist in the child.
+ *                 `owner` carries some bits of the process id; a page that the
+ *                 kernel wipes on fork (but not on vfork) holds the current one.
+ *
+ * `sp` is 0 from before `owner` is set until all else is, and from before
+ * `owner` is cleared; a slot whose sp is 0 is never taken for abandoned.  That
+ * makes it safe for a signal to arrive between any two instructions.
+ *
+ * When all slots are in use (a thousand threads in connect()), more are mapped.
+ * If that fails the thread waits until one is free: slow, never wrong.
+ */
+#include <linux/mman.h>
+
+#include "trap.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+#define CHUNK_SLOTS 6  /* below the size of a huge page */
+#define CHUNK_SIZE (CHUNK_SLOTS * (size_t)TRAP_SLOT_SIZE)
+#define CHUNKS_MAX 4096
+#define FS_BITS 48
+#define FS_MASK ((1ul << FS_BITS) - 1)
+/* A signal cannot have left more than this on the same stack. */
+#define STACK_REACH (64ul << 20)
+#define ARENA_KEPT (256ul << 10)
+#define ARCH_GET_FS 0x1003
+
+_Static_assert(offsetof(struct trap_slot, owner) == TRAP_SLOT_OWNER, "slot.h");
+_Static_assert(offsetof(struct trap_slot, sp) == TRAP_SLOT_SP, "slot.h");
+_Static_assert(offsetof(struct trap_slot, registers) == TRAP_SLOT_REGISTERS, "slot.h");
+_Static_assert(sizeof(struct trap_slot) <= TRAP_SLOT_HEADER, "slot.h");
+_Static_assert(offsetof(struct trap_ucontext, registers) == TRAP_UC_REGISTERS, "slot.h");
+_Static_assert(offsetof(struct trap_ucontext, vector_state) == TRAP_UC_FPSTATE, "slot.h");
+
+static char first_chunk[CHUNK_SIZE] __attribute__((aligned(4096)));
+static char *volatile chunks[CHUNKS_MAX] = { first_chunk };
+static int fast_fs_base;
+
+/* The process id, in a page of its own; zero in the child of a fork. */
+static union {
+	volatile uint32_t pid;
+	char page[4096];
+} wiped __attribute__((aligned(4096)));
+
+static struct trap_slot *slot_at(char *chunk, unsigned n)
+{
+	return (struct trap_slot *)(chunk + (n + 1) * (size_t)TRAP_SLOT_SIZE - TRAP_SLOT_HEADER);
+}
+
+static char *lowest(const struct trap_slot *slot)
+{
+	return (char *)slot + TRAP_SLOT_HEADER - TRAP_SLOT_SIZE;
+}
+
+struct trap_slot *trap_first_slot(void)
+{
+	return slot_at(first_chunk, 0);
+}
+
+void trap_slots_begin(int fast_fs)
+{
+	fast_fs_base = fast_fs;
+	sys_call3(__NR_madvise, &wiped, sizeof(wiped), MADV_WIPEONFORK);
+	wiped.pid = (uint32_t)sys_call0(__NR_getpid);
+}
+
+static uint64_t process(void)
+{
+	uint32_t pid = wiped.pid;
+
+	if (!pid)
+		wiped.pid = pid = (uint32_t)sys_call0(__NR_getpid);
+	return pid;
+}
+
+int trap_in_vfork_child(void)
+{
+	return process() != (uint64_t)sys_call0(__NR_getpid);
+}
+
+static uint64_t caller(void)
+{
+	uint64_t fs = 0;
+
+	if (fast_fs_base)
+		__asm__ volatile("rdfsbase %0" : "=r"(fs));
+	else
+		sys_call2(__NR_arch_prctl, ARCH_GET_FS, &fs);
+	/* threads of a program without thread-local storage */
+	if (!fs)
+		fs = (uint64_t)sys_call0(__NR_gettid) << 1 | 1;
+	return (fs & FS_MASK) | process() << FS_BITS;
+}
+
+static int abandoned(const struct trap_slot *slot, uint64_t seen, uint64_t sp, uint64_t frame)
+{
+	return seen && seen <= sp && sp - seen < STACK_REACH && slot->frame <= frame &&
+	       frame - slot->frame < STACK_REACH;
+}
+
+static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t frame)
+{
+	slot->frame = frame;
+	slot->exec_tid = 0;
+	slot->altstack.flags = 0;
+	if (!slot->guarded) {
+		slot->guarded = 1;
+		sys_call3(__NR_mprotect, lowest(slot), TRAP_GUARD, PROT_NONE);
+	}
+	slot->sp = sp;
+	return slot;
+}
+
+/* Free the slots of handlers that ran on the stack of `slot`, now abandoned. */
+static __attribute__((noinline)) void drop_nested(const struct trap_slot *slot, uint64_t me)
+{
+	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++)
+		for (unsigned n = 0; n < CHUNK_SLOTS; n++) {
+			struct trap_slot *other = slot_at(chunks[c], n);
+			uint64_t sp = other->sp;
+
+			if (other == slot || other->owner != me || sp <= (uint64_t)lowest(slot) ||
+			    sp > (uint64_t)slot)
+				continue;
+			if (!__sync_bool_compare_and_swap(&other->sp, sp, 0))
+				continue;
+			drop_nested(other, me);
+			other->owner = 0;
+		}
+}
+
+/* What a vfork child that has exec'ed left behind. */
+static __attribute__((noinline)) int left_by_exec(struct trap_slot *slot)
+{
+	if (slot->exec_tid == (uint32_t)sys_call0(__NR_gettid))
+		return 0;
+	slot->exec_tid = 0;
+	if (slot->arena_size > ARENA_KEPT) {
+		sys_call2(__NR_munmap, slot->arena, slot->arena_size);
+		slot->arena_size = 0;
+	}
+	return 1;
+}
+
+static __attribute__((noinline)) void more_slots(unsigned c)
+{
+	long memory;
+
+	if (c == CHUNKS_MAX) {
+		sys_call0(__NR_sched_yield);
+		return;
+	}
+	memory = sys_call6(__NR_mmap, 0, CHUNK_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (SYS_FAILED(memory)) {
+		sys_call0(__NR_sched_yield);
+		return;
+	}
+	sys_call3(__NR_madvise, memory, CHUNK_SIZE, MADV_NOHUGEPAGE);
+	if (!__sync_bool_compare_and_swap(&chunks[c], 0, (char *)memory))
+		sys_call2(__NR_munmap, memory, CHUNK_SIZE);
+}
+
+struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
+{
+	uint64_t me = caller();
+	unsigned start = (unsigned)((me >> 6) * 0x9e3779b1u >> 16) % CHUNK_SLOTS;
+
+	for (;;) {
+		unsigned c;
+
+		for (c = 0; c < CHUNKS_MAX && chunks[c]; c++)
+			for (unsigned n = 0; n < CHUNK_SLOTS; n++) {
+				struct trap_slot *slot = slot_at(chunks[c], (start + n) % CHUNK_SLOTS);
+				uint64_t owner = slot->owner, seen;
+
+				if (!owner) {
+					if (__sync_bool_compare_and_swap(&slot->owner, 0, me))
+						return ready(slot, sp, frame);
+					continue;
+				}
+				seen = slot->sp;
+				if (owner == me) {
+					if (!abandoned(slot, seen, sp, frame) &&
+					    !(slot->exec_tid && seen && left_by_exec(slot)))
+						continue;
+					if (!__sync_bool_compare_and_swap(&slot->sp, seen, 0))
+						continue;
+					drop_nested(slot, me);
+					return ready(slot, sp, frame);
+				}
+				if ((owner ^ me) >> FS_BITS) {
+					slot->sp = 0;
+					if (__sync_bool_compare_and_swap(&slot->owner, owner, me))
+						return ready(slot, sp, frame);
+				}
+			}
+		more_slots(c);
+	}
+}

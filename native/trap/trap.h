@@ -1,0 +1,136 @@
+/*
+ * The trap: every system call that names a file, starts a program or could
+ * block SIGSYS comes here by way of a seccomp filter, in the very thread that
+ * made it, and is answered as the view defines.
+ */
+#ifndef LPMX_TRAP_H
+#define LPMX_TRAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/lpmx_abi.h"
+#include "../include/lpmx_core.h"
+#include "../sys/sys.h"
+#include "slot.h"
+
+#pragma GCC visibility push(hidden)
+
+/* The kernel's own structures; libc's have other layouts. */
+struct trap_sigaction {
+	void *handler;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+struct trap_siginfo {
+	int signal, error, code, padding;
+	void *address;
+	int number;
+	unsigned architecture;
+};
+
+struct trap_altstack {
+	uint64_t sp;
+	uint32_t flags, padding;
+	uint64_t size;
+};
+
+struct trap_ucontext {
+	uint64_t flags;
+	struct trap_ucontext *link;
+	struct trap_altstack altstack;
+	uint64_t registers[TRAP_REGISTER_COUNT];
+	void *vector_state;
+	uint64_t reserved[8];
+	uint64_t mask;
+};
+
+/* See slots.c for who may change what. */
+struct trap_slot {
+	volatile uint64_t owner;  /* thread and process, 0: free */
+	volatile uint64_t sp;     /* the program's stack pointer, 0: not yet known */
+	volatile uint64_t frame;  /* the signal frame, or sp */
+	uint64_t number;          /* of the system call */
+	uint64_t registers[TRAP_REGISTER_COUNT];
+	struct trap_altstack altstack; /* to be armed again, or flags 0 */
+	volatile uint32_t exec_tid;    /* thread that left by exec in this slot, or 0 */
+	uint32_t guarded;
+	char *arena;              /* exec's vectors; stays with the slot */
+	uint64_t arena_size;
+};
+
+#define TRAP_SIGSYS 31
+#define TRAP_SIGSYS_BIT (1ul << (TRAP_SIGSYS - 1))
+
+/* ---- slots.c ---- */
+
+/* Before anything else; `fast_fs`: the CPU and kernel allow rdfsbase. */
+void trap_slots_begin(int fast_fs);
+/* A slot of the calling thread, which has its stack pointer at `sp`. */
+struct trap_slot *trap_claim(uint64_t sp, uint64_t frame);
+/* The stack that the loader itself starts on. */
+struct trap_slot *trap_first_slot(void);
+/* Does the caller share its memory with a parent that waits in vfork? */
+int trap_in_vfork_child(void);
+
+/* ---- filter.c ---- */
+
+/* Install the filter unless this process has it already: 0, or -errno. */
+long trap_filter_install(void);
+int trap_filter_present(void);
+
+/* ---- signals.c ---- */
+
+void trap_signals_begin(void);
+/* Is `nr` one that could block, ignore or replace SIGSYS? */
+int trap_signal_call(long nr);
+long trap_signal_run(long nr, const long a[6]);
+
+/* ---- altstack.c ---- */
+
+/* `needed`: AT_MINSIGSTKSZ, or 0 if the kernel does not say. */
+void trap_altstack_begin(uint64_t needed);
+long trap_altstack_run(const long a[6]);
+
+/* ---- dispatch.c ---- */
+
+/* The one process of this loader, and what is known about its program. */
+extern struct core_task trap_task;
+/* Calls issued from here pass untranslated (the host's ld.so in a kernel view). */
+extern uint64_t trap_untranslated_low, trap_untranslated_high;
+
+void trap_begin_program(void);
+long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip);
+
+/* ---- hostview.c ---- */
+
+/* Run a call in a host view: nothing but the program's own /proc/self/exe is ours. */
+long trap_host_call(struct core_task *task, long nr, const long a[6]);
+/* Is this the link that leads to the caller's program? */
+int trap_is_own_program(const char *path);
+
+/* ---- operations.c ---- */
+
+long trap_operation(struct core_task *task, const long a[6]);
+
+/* ---- user.c ---- */
+
+/* Can the `size` bytes at `p` be read? */
+int trap_readable(const void *p, size_t size);
+/* Copy a string of the program: its length, -EFAULT, or `too_long`. */
+long trap_string(const char *from, char *to, size_t size, long too_long);
+/* Count the pointers of a vector and, if `bytes` is given, check its strings
+ * and add up their sizes.  -EFAULT if any of it cannot be read. */
+long trap_vector(char *const *vector, size_t *bytes);
+
+/* ---- entry ---- */
+
+void trap_signal_entry(int signal, void *info, void *context);
+void trap_signal_return(void);
+long trap_call(long nr, long a0, long a1, long a2, long a3, long a4, long a5);
+
+#pragma GCC visibility pop
+
+#endif
