@@ -178,6 +178,8 @@ long core_environment_apply(struct core_task *task, char *const *envp, char **ou
 			    char *arena, size_t arena_size);
 long core_exec_map_set(struct core_view *view, const char *path, const char *target);
 long core_exec_map_unset(struct core_view *view, const char *path);
+long core_exec_map_list(const struct core_view *view, uint32_t *position, const char **path,
+			const char **target);
 const char *core_exec_map_get(const struct core_view *view, const char *path);
 
 /* ---- control.c ---- */
