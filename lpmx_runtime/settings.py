@@ -1,0 +1,96 @@
+"""The one place that reads environment variables and configuration files.
+
+Later ones win: the site's file ``/etc/lpmx/config.json``, the user's
+``$XDG_CONFIG_HOME/lpmx/config.json``, then the variables ``LPMX_*``.
+"""
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Mapping
+
+from .errors import InvalidSetting
+
+SITE_FILE = Path("/etc/lpmx/config.json")
+
+#: Keys of the configuration files, and what they mean.
+KEYS = {
+    "store": "directory of images and containers (LPMX_STORE)",
+    "mirror": "package mirror for `lpmx bootstrap` (LPMX_MIRROR)",
+    "insecure_registries": "registries spoken to over plain HTTP",
+}
+
+
+def _user_file() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(base) / "lpmx" / "config.json"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InvalidSetting(f'cannot read the settings in "{path}": {error}',
+                             hint="the file must be one JSON object") from None
+    if not isinstance(values, dict):
+        raise InvalidSetting(f'cannot read the settings in "{path}": it is not a JSON object',
+                             hint='write {"store": "/scratch/me/lpmx"}, for example')
+    unknown = sorted(set(values) - set(KEYS))
+    if unknown:
+        raise InvalidSetting(f'cannot use the setting "{unknown[0]}" in "{path}": '
+                             "there is no such setting",
+                             hint=f"known are: {', '.join(sorted(KEYS))}")
+    return values
+
+
+def setting(key: str) -> Any:
+    """The value of `key` from the files, the user's over the site's; None if unset."""
+    for path in (_user_file(), SITE_FILE):
+        values = _read(path)
+        if key in values:
+            return values[key]
+    return None
+
+
+def store_path() -> Path:
+    """Where images and containers are: LPMX_STORE, a setting, or the user's data folder."""
+    chosen = os.environ.get("LPMX_STORE") or setting("store")
+    if chosen:
+        path = Path(os.path.expanduser(str(chosen)))
+        if not path.is_absolute():
+            raise InvalidSetting(f'cannot use "{chosen}" as the store: it is not an absolute path',
+                                 hint="give LPMX_STORE a path that starts with /")
+        return path
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data) / "lpmx"
+
+
+def mirror() -> str | None:
+    """The package mirror asked for, or None: take the host's."""
+    return os.environ.get("LPMX_MIRROR") or setting("mirror")
+
+
+def insecure_registries() -> list[str]:
+    """Registries, as HOST or HOST:PORT, that may be spoken to over plain HTTP."""
+    return list(setting("insecure_registries") or [])
+
+
+def runtime_path() -> Path:
+    """A private directory of this user on this node, short enough for socket names."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and os.access(base, os.W_OK):
+        path = Path(base) / "lpmx"
+    else:
+        path = Path(tempfile.gettempdir()) / f"lpmx-{os.getuid()}"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = path.lstat()
+    if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
+        raise InvalidSetting(f'cannot use "{path}": it is not private to you',
+                             hint="remove it, or point XDG_RUNTIME_DIR at a folder of your own")
+    return path
