@@ -122,6 +122,20 @@ static uint32_t real_mode(uint32_t shown)
 	return 0600; /* a device's stand-in */
 }
 
+static long set_mode(const char *host, int fd, uint32_t mode)
+{
+	return fd >= 0 ? sys_call2(__NR_fchmod, fd, mode)
+		       : sys_call3(__NR_fchmodat, AT_FDCWD, host, mode);
+}
+
+static long put_record(const char *host, int fd, const char *text)
+{
+	size_t n = text_length(text);
+
+	return fd >= 0 ? sys_call5(__NR_fsetxattr, fd, LPMX_XATTR_STAT, text, n, 0)
+		       : sys_call5(__NR_lsetxattr, host, LPMX_XATTR_STAT, text, n, 0);
+}
+
 long meta_store(const char *host, int fd, const struct meta *meta)
 {
 	uint32_t real = real_mode(meta->mode);
@@ -138,22 +152,17 @@ long meta_store(const char *host, int fd, const struct meta *meta)
 	}
 	if (record) {
 		format(meta, text);
-		r = fd >= 0 ? sys_call5(__NR_fsetxattr, fd, LPMX_XATTR_STAT, text,
-					text_length(text), 0)
-			    : sys_call5(__NR_lsetxattr, host, LPMX_XATTR_STAT, text,
-					text_length(text), 0);
-		if (r == -EACCES && fd < 0) {
-			/* our own object, made without a permission for us */
-			sys_call3(__NR_fchmodat, AT_FDCWD, host, real);
-			r = sys_call5(__NR_lsetxattr, host, LPMX_XATTR_STAT, text,
-				      text_length(text), 0);
+		r = put_record(host, fd, text);
+		if (r == -EACCES) {
+			/* made without a permission for us: attributes ask for it */
+			set_mode(host, fd, real);
+			r = put_record(host, fd, text);
 		}
 		if (r < 0)
 			return r;
 		real |= S_ISVTX;
 	}
-	return fd >= 0 ? sys_call2(__NR_fchmod, fd, real)
-		       : sys_call3(__NR_fchmodat, AT_FDCWD, host, real);
+	return set_mode(host, fd, real);
 }
 
 long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as)
