@@ -1,0 +1,335 @@
+"""Programs behave inside a view as they do outside.
+
+Each C file in this directory is compiled once with each kind of linking, run
+bare, in a host view (everything trapped, nothing translated) and in a container
+view whose only layer is this machine's own root, and must print the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import pytest
+
+HERE = Path(__file__).parent
+NATIVE = HERE.parent.parent / "native"
+
+LINKINGS: Dict[str, List[str]] = {
+    "dynamic": ["gcc"],
+    "static": ["gcc", "-static"],
+    "static-pie": ["gcc", "-static-pie"],
+    "fixed-address": ["gcc", "-no-pie"],
+    "musl": ["musl-gcc"],
+    "musl-static": ["musl-gcc", "-static"],
+}
+
+PROGRAMS = [
+    ("sigsys", ["dynamic", "static", "musl-static"]),
+    ("waits", ["dynamic", "musl-static"]),
+    ("interrupted", ["dynamic", "static", "musl"]),
+    ("spawn", ["dynamic", "static", "musl"]),
+    ("vectors", ["dynamic", "musl-static"]),
+    ("threads", ["dynamic", "static", "musl"]),
+    ("altstack", ["dynamic", "musl-static"]),
+    ("ownfilter", ["dynamic", "musl-static"]),
+    ("wild", ["dynamic", "musl-static"]),
+    ("identity", list(LINKINGS)),
+    ("memfd", ["dynamic", "musl-static"]),
+    ("tracing", ["dynamic"]),
+]
+
+VIEWS = ["host", "container"]
+
+
+class Bench:
+    """A directory with the programs' data, and ways to run a program in it."""
+
+    def __init__(self, root: Path, loader: Path) -> None:
+        self.root = root
+        self.loader = loader
+        self.work = root / "data"
+        self.built = root / "built"
+        self.built.mkdir()
+        self.work.mkdir()
+        (self.work / "present").write_text("hello\n")
+        (self.work / "junk").write_bytes(b"\x01\x02\x03 not a program\n")
+        (self.work / "junk").chmod(0o755)
+        self.script("orphan", "#!/nonexistent/interpreter\n")
+        os.symlink("present", self.work / "link")
+
+    def script(self, name: str, text: str) -> Path:
+        """An executable text file in the working directory."""
+        path = self.work / name
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def program(self, name: str, linking: str) -> Path:
+        """The compiled program, made on first use."""
+        path = self.built / (name + "." + linking)
+        if not path.exists():
+            command = LINKINGS[linking]
+            if shutil.which(command[0]) is None:
+                pytest.skip("%s is not installed" % command[0])
+            if linking.startswith("musl"):
+                headers = self._kernel_headers()
+                command = command + ["-idirafter", str(headers)]
+            subprocess.run(
+                command
+                + ["-O1", "-w", "-pthread", "-o", str(path), str(HERE / (name + ".c"))],
+                check=True,
+            )
+        return path
+
+    def _kernel_headers(self) -> Path:
+        """musl's compiler does not see the kernel's headers; glibc's must stay unseen."""
+        headers = self.root / "headers"
+        if not headers.exists():
+            headers.mkdir()
+            machine = subprocess.run(
+                ["gcc", "-print-multiarch"], check=True, stdout=subprocess.PIPE, text=True
+            ).stdout.strip()
+            os.symlink("/usr/include/linux", headers / "linux")
+            os.symlink("/usr/include/asm-generic", headers / "asm-generic")
+            os.symlink("/usr/include/%s/asm" % machine, headers / "asm")
+        return headers
+
+    def view(self, kind: str) -> Path:
+        """The view file of a `kind` of view; a container gets a fresh upper."""
+        directory = Path(str(self.root / kind))
+        path = directory / "view"
+        if path.exists():
+            return path
+        fields = [
+            ("kind", kind),
+            ("name", "bench"),
+            ("directory", str(directory)),
+            ("loader", str(self.loader)),
+        ]
+        (directory / "upper").mkdir(parents=True)
+        (directory / "work").mkdir()
+        if kind == "container":
+            fields += [
+                ("layer", "/"),
+                ("upper", str(directory / "upper")),
+                ("work", str(directory / "work")),
+                ("hostview", str(self.view("host"))),
+            ]
+            fields += [("bind", "rw\0%s\0%s" % (at, at)) for at in ("/proc", "/dev", "/sys")]
+        data = "lpmx-view 1\0" + "".join("%s\0%s\0" % field for field in fields)
+        path.write_bytes(data.encode())
+        return path
+
+    def run(
+        self,
+        argv: Sequence[str],
+        view: Optional[str] = None,
+        prefix: Sequence[str] = (),
+        **variables: str
+    ) -> subprocess.CompletedProcess:
+        """Run `argv` bare, or in a view; what it printed and its exit code."""
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C"}
+        environment.update(variables)
+        executable = None
+        if view is not None:
+            environment["LPMX_VIEW"] = str(self.view(view))
+            environment["LPMX_PROGRAM"] = argv[0]
+            executable = str(self.loader)
+        if prefix:
+            # a shell that sets something up and then starts the program
+            script = " ".join(prefix) + '; exec "$0" "$@"'
+            argv = ["/bin/sh", "-c", script] + list(argv)
+            if view is not None:
+                environment["LPMX_PROGRAM"] = "/bin/sh"
+        return subprocess.run(
+            list(argv),
+            executable=executable,
+            cwd=str(self.work),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=120,
+        )
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """One working directory and one loader for all tests of this file."""
+    given = os.environ.get("LPMX_TEST_LOADER")
+    if given is None:
+        subprocess.run(["make", "-s", "-C", str(NATIVE), "build/loader"], check=True)
+        given = str(NATIVE / "build" / "loader")
+    return Bench(tmp_path_factory.mktemp("programs"), Path(given))
+
+
+def comparable(text: str) -> str:
+    """Output without what differs between any two runs."""
+    return re.sub(r"/proc/\d+/", "/proc/PID/", text)
+
+
+CASES = [(name, linking) for name, linkings in PROGRAMS for linking in linkings]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name,linking", CASES, ids=["-".join(case) for case in CASES])
+def test_program_prints_what_it_prints_outside(
+    bench: Bench, name: str, linking: str, view: str
+) -> None:
+    """A program cannot tell a view from the machine it runs on."""
+    program = str(bench.program(name, linking))
+
+    bare = bench.run([program, "one", "two"] if name == "identity" else [program])
+    contained = bench.run([program, "one", "two"] if name == "identity" else [program], view)
+
+    assert (bare.returncode, comparable(bare.stdout)) == (
+        contained.returncode,
+        comparable(contained.stdout),
+    )
+    assert bare.stdout
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_alternate_stack_too_small_for_a_frame_still_works(bench: Bench, view: str) -> None:
+    """An alternate stack of 2048 bytes does not kill a program that opens files."""
+    program = str(bench.program("smallstack", "dynamic"))
+
+    contained = bench.run([program], view)
+
+    assert "accepted: 0\nopen: 0\nopen: 0\nopen: 0\n" == contained.stdout
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("linking", ["dynamic", "static"])
+def test_unlimited_stack_and_no_address_randomization(
+    bench: Bench, view: str, linking: str
+) -> None:
+    """Programs run where the stack has no limit and addresses are fixed."""
+    program = str(bench.program("identity", linking))
+
+    for prefix in (["ulimit -s unlimited"], ["ulimit -s 256"]):
+        bare = bench.run([program, "x"], prefix=prefix)
+        contained = bench.run([program, "x"], view, prefix=prefix)
+        assert bare.stdout == contained.stdout
+    bare = bench.run(["/usr/bin/setarch", "-R", program, "x"])
+    contained = bench.run(["/usr/bin/setarch", "-R", program, "x"], view)
+    assert bare.stdout == contained.stdout
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_scripts_follow_the_rules_of_the_kernel(bench: Bench, view: str) -> None:
+    """Interpreter arguments, chains of five scripts and their limit are the kernel's."""
+    bench.script("chain1", "#!/bin/echo   one  argument \nx\n")
+    for n in range(2, 8):
+        bench.script("chain%d" % n, "#! %s/chain%d\n" % (bench.work, n - 1))
+    bench.script("nothing", "#!\n")
+    bench.script("blank", "#!  \t \n")
+    bench.script("nonewline", "#!/bin/echo end")
+    bench.script("long", "#!/bin/echo " + "a" * 400 + "\n")
+    bench.script("longname", "#!/" + "a" * 300 + "\n")
+    bench.script("carriage", "#!/bin/echo\r\n")
+    bench.script("self", "#!./self\n")
+    names = ["chain%d" % n for n in range(1, 8)] + [
+        "nothing", "blank", "nonewline", "long", "longname", "carriage", "self", "orphan",
+    ]
+    # perl reports the errno of an exec that fails, and runs no shell instead
+    code = 'for (@ARGV) { if (!fork) { exec {"./$_"} $_, "a b", ""; print "$_ $!\n" } wait }'
+    argv = ["/usr/bin/perl", "-e", "$| = 1; " + code] + names
+
+    assert bench.run(argv).stdout == bench.run(argv, view).stdout
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_nested_programs_share_one_filter(bench: Bench, view: str) -> None:
+    """The filter is installed once, however deep programs start programs."""
+    bench.script(
+        "nested",
+        "#!/bin/sh\n"
+        'if [ "$1" -gt 0 ]; then exec ./nested $(($1 - 1)); fi\n'
+        "exec grep Seccomp_filters /proc/self/status\n",
+    )
+
+    outside = bench.run(["/bin/grep", "Seccomp_filters", "/proc/self/status"])
+    contained = bench.run(["./nested", "120"], view)
+
+    assert int(outside.stdout.split()[1]) + 1 == int(contained.stdout.split()[1])
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_program_may_be_found_in_the_path(bench: Bench, view: str) -> None:
+    """A first program without a slash is searched in PATH, as a shell would."""
+    (bench.work / "bin").mkdir(exist_ok=True)
+    bench.script("bin/greet", "#!/bin/sh\necho hello $1\n")
+
+    contained = bench.run(["greet", "you"], view, PATH="/nonexistent:%s/bin" % bench.work)
+
+    assert "hello you\n" == contained.stdout
+
+
+@pytest.mark.parametrize(
+    "name,status,cause",
+    [
+        ("absent", 127, "there is no such program"),
+        ("./absent", 127, "there is no such program"),
+        ("./orphan", 127, "its interpreter is missing"),
+        ("./present", 126, "not an executable file"),
+        (".", 126, "not an executable file"),
+        ("./junk", 126, "neither a program nor a script"),
+        ("./foreign", 126, "it is a program for aarch64"),
+        ("./thirtytwo", 126, "only 64-bit programs can be run"),
+    ],
+)
+def test_a_program_that_cannot_run_says_why(
+    bench: Bench, name: str, status: int, cause: str
+) -> None:
+    """The message names the program, the container and the cause; a hint follows."""
+    header = bytearray(Path("/bin/true").read_bytes()[:1024])
+    header[18:20] = (183).to_bytes(2, "little")
+    (bench.work / "foreign").write_bytes(header)
+    header[4] = 1
+    header[18:20] = (3).to_bytes(2, "little")
+    (bench.work / "thirtytwo").write_bytes(header)
+    for program in ("foreign", "thirtytwo"):
+        (bench.work / program).chmod(0o755)
+
+    contained = bench.run([name], "container")
+
+    message, hint = contained.stdout.splitlines()
+    assert status == contained.returncode
+    assert message.startswith('lpmx: cannot run "%s" in container "bench": ' % name)
+    assert cause in message
+    assert hint.startswith("hint: ")
+
+
+@pytest.mark.parametrize("cwd,shown", [("/usr/lib", "/usr/lib\n"), ("/usr/../etc", "/etc\n")])
+def test_first_program_starts_in_the_directory_asked_for(
+    bench: Bench, cwd: str, shown: str
+) -> None:
+    """LPMX_CWD is a directory of the view."""
+    contained = bench.run(["/bin/pwd"], "container", LPMX_CWD=cwd)
+
+    assert shown == contained.stdout
+
+
+def test_directory_that_is_not_there_is_named(bench: Bench) -> None:
+    """A working directory that does not exist is an error of ours, not of the program."""
+    contained = bench.run(["/bin/pwd"], "container", LPMX_CWD="/nowhere")
+
+    assert 125 == contained.returncode
+    assert 'cannot enter the directory "/nowhere": no such file or directory' in contained.stdout
+
+
+def test_without_the_trap_dynamic_programs_still_start(bench: Bench) -> None:
+    """Where seccomp is refused the loader says so once and goes on."""
+    contained = bench.run(["/bin/sh", "-c", "echo fine"], "host", LPMX_NO_TRAP="1")
+
+    assert 0 == contained.returncode
+    assert contained.stdout.startswith("lpmx: system calls cannot be trapped here: ")
+    assert contained.stdout.endswith("\nfine\n")
