@@ -6,13 +6,15 @@
 /*
  * rt_sigprocmask copies its set in before it looks at `how`: with a `how` that
  * does not exist it reads 8 bytes and changes nothing.  EFAULT means they are
- * not there; EINVAL means they are.  Cheaper than process_vm_readv on oneself.
+ * not there; EINVAL means they are.  Cheaper than process_vm_readv on oneself.  A
+ * NULL set is not read at all, so what begins at NULL is told apart before.
  */
 long user_probe(const struct core_task *task, const void *p)
 {
 	if (!task->check_pointers)
 		return p ? 0 : -EFAULT;
-	if (sys_call4(__NR_rt_sigprocmask, -1, (uintptr_t)p & ~7ul, 0, 8) == -EFAULT)
+	if ((uintptr_t)p < PAGE ||
+	    sys_call4(__NR_rt_sigprocmask, -1, (uintptr_t)p & ~7ul, 0, 8) == -EFAULT)
 		return -EFAULT;
 	return 0;
 }

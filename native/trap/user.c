@@ -5,10 +5,11 @@
 
 #define PAGE 4096ul
 
-/* See core/user.c: a mask call with an impossible `how` reads 8 bytes and no more. */
+/* See core/user.c: a mask call with an impossible `how` reads 8 bytes and no more;
+ * but a NULL set it does not read. */
 static int word_readable(uintptr_t p)
 {
-	return sys_call4(__NR_rt_sigprocmask, -1, p & ~7ul, 0, 8) != -EFAULT;
+	return p >= PAGE && sys_call4(__NR_rt_sigprocmask, -1, p & ~7ul, 0, 8) != -EFAULT;
 }
 
 int trap_readable(const void *p, size_t size)
