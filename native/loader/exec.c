@@ -24,6 +24,7 @@ struct plan {
 	struct core_exec target;
 	char name[CORE_PATH_MAX];        /* for AT_EXECFN and the command name */
 	int descriptor;                  /* the program itself, where it has no path; or -1 */
+	int name_is_lost;                /* `name` goes through a descriptor that exec closes */
 	int scripts;
 	char lines[SCRIPTS_MAX][SCRIPT_LINE];
 	const char *words[2 * SCRIPTS_MAX + 3]; /* filled from the end */
@@ -92,6 +93,8 @@ static long find(struct plan *plan, int dirfd, const char *path, int flags)
 
 	if (r < 0)
 		return r;
+	plan->name_is_lost = path[0] != '/' && dirfd != AT_FDCWD &&
+			     sys_call2(__NR_fcntl, dirfd, F_GETFD) == FD_CLOEXEC;
 	if (!path[0])
 		return find_by_descriptor(plan, dirfd);
 	if (view()->kind == CORE_VIEW_HOST && trap_is_own_program(path))
@@ -125,7 +128,7 @@ static long check_interpreter(struct plan *plan)
 
 /* Look into the file: 0 for a program, 1 for a script whose interpreter is now the
  * target. */
-static long look_into(struct plan *plan, long fd, int close_on_exec)
+static long look_into(struct plan *plan, long fd)
 {
 	char header[LOADER_HEADER_SIZE] __attribute__((aligned(8)));
 	struct loader_script script;
@@ -145,8 +148,8 @@ static long look_into(struct plan *plan, long fd, int close_on_exec)
 		return 0;
 	if (plan->scripts == SCRIPTS_MAX)
 		return -ELOOP;
-	/* the interpreter could not open it any more */
-	if (plan->descriptor >= 0 && close_on_exec)
+	/* the interpreter could not open the script any more */
+	if (plan->name_is_lost)
 		return -ENOENT;
 	line = plan->lines[plan->scripts];
 	bytes_copy(line, header, SCRIPT_LINE);
@@ -156,6 +159,7 @@ static long look_into(struct plan *plan, long fd, int close_on_exec)
 	r = add_script(plan, &script, plan->name);
 	if (!r) {
 		plan->descriptor = -1;
+		plan->name_is_lost = 0;
 		r = core_exec_resolve(&trap_task, AT_FDCWD, script.interpreter, 0, &plan->target);
 	}
 	return r < 0 ? r : 1;
@@ -173,9 +177,7 @@ static long prepare(struct plan *plan, int dirfd, const char *path, int flags)
 		fd = sys_call4(__NR_openat, AT_FDCWD, plan->target.host, O_RDONLY | O_CLOEXEC, 0);
 		if (fd < 0)
 			return fd;
-		r = look_into(plan, fd,
-			      plan->descriptor >= 0 &&
-				      sys_call2(__NR_fcntl, plan->descriptor, F_GETFD) & 1);
+		r = look_into(plan, fd);
 		sys_call1(__NR_close, fd);
 		if (r <= 0)
 			return r;

@@ -104,6 +104,16 @@ static void enter_directory(const char *program, const char *cwd)
 	fail(program, CANNOT_RUN, cause, "name a directory that exists in the container");
 }
 
+/* A directory that the view does not show is none to be in: begin at its root. */
+static void leave_foreign_directory(void)
+{
+	char path[CORE_PATH_MAX];
+	const long where[6] = { (long)path, sizeof(path) }, root[6] = { (long)"/" };
+
+	if (core_call(&trap_task, __NR_getcwd, where) == -ENOENT)
+		core_call(&trap_task, __NR_chdir, root);
+}
+
 static __attribute__((noreturn)) void explain(const char *program, const char *path, long error)
 {
 	switch (error) {
@@ -138,6 +148,8 @@ void loader_first(struct loader_stack *s)
 
 	if (s->cwd)
 		enter_directory(s->program, s->cwd);
+	else if (trap_task.view->kind != CORE_VIEW_HOST)
+		leave_foreign_directory();
 	while (*slash && *slash != '/')
 		slash++;
 	if (*slash) {
