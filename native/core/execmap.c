@@ -53,6 +53,76 @@ static long host_program(struct core_task *task, const char *path, struct core_e
 	return sys_call4(__NR_faccessat, AT_FDCWD, path, 1, 0);
 }
 
+/* The value of PATH in the host's environment, into `to`; "" if it has none. */
+static long host_directories(const struct core_view *view, char *to, size_t size)
+{
+	char block[4096];
+	long fd, n;
+	size_t matched = 0, length = 0;
+	int at_start = 1, inside = 0;
+
+	*to = 0;
+	fd = sys_call4(__NR_openat, AT_FDCWD, view->host_environment.text, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	while ((n = sys_call3(__NR_read, fd, block, sizeof(block))) > 0) {
+		for (long i = 0; i < n; i++) {
+			char c = block[i];
+
+			if (inside && c && length + 1 < size) {
+				to[length++] = c;
+				to[length] = 0;
+			}
+			if (!c) {
+				at_start = 1;
+				matched = 0;
+				inside = 0;
+				continue;
+			}
+			/* at the start of a variable: is it this one? */
+			if (at_start && c == "PATH="[matched]) {
+				if (++matched == 5) {
+					inside = 1;
+					at_start = 0;
+				}
+			} else {
+				at_start = 0;
+			}
+		}
+	}
+	sys_call1(__NR_close, fd);
+	return n;
+}
+
+/* The first program of this name in the host's PATH. */
+static long host_search(struct core_task *task, const char *name, struct core_exec *exec)
+{
+	char directories[CORE_PATH_MAX], path[CORE_PATH_MAX];
+	size_t length = text_length(name);
+	long r = host_directories(task->view, directories, sizeof(directories)), error = -ENOENT;
+
+	if (r < 0)
+		return r;
+	for (const char *p = directories, *end; *p; p = *end ? end + 1 : end) {
+		size_t n;
+
+		for (end = p; *end && *end != ':'; end++)
+			;
+		n = (size_t)(end - p);
+		if (!n || p[0] != '/' || n + length + 2 > sizeof(path))
+			continue;
+		bytes_copy(path, p, n);
+		path[n] = '/';
+		text_put(path + n + 1, name);
+		r = host_program(task, path, exec);
+		if (!r)
+			return 0;
+		if (r == -EACCES)
+			error = r;
+	}
+	return error;
+}
+
 /* Where the exec map sends `path`: 1 if it did, 0 if there is nothing to do. */
 static long mapped_program(struct core_task *task, const char *path, struct core_exec *exec)
 {
@@ -124,6 +194,8 @@ long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int 
 		return host_view_resolve(task, dirfd, path, exec);
 	if ((n = text_begins(path, LPMX_HOST_PREFIX "/")))
 		return host_program(task, path + n - 1, exec);
+	if ((n = text_begins(path, LPMX_HOST_SEARCH "/")))
+		return host_search(task, path + n, exec);
 	/* a mapped name need not exist in the view */
 	if (path[0] == '/') {
 		r = mapped_program(task, path, exec);

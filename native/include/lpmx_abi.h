@@ -88,9 +88,11 @@ struct lpmx_entry {
  *   /.lpmx/bin       the contained `lpmx` command (native/tool)
  *   /.lpmx/lib       the preload library
  *   /.lpmx/python    Python modules for contained kernels
- *   /.lpmx/host/...  executing /.lpmx/host/usr/bin/x runs the host's /usr/bin/x */
+ *   /.lpmx/host/...  executing /.lpmx/host/usr/bin/x runs the host's /usr/bin/x
+ *   /.lpmx/path/x    executing it runs the x of the host's PATH */
 #define LPMX_PREFIX "/.lpmx"
 #define LPMX_HOST_PREFIX "/.lpmx/host"
+#define LPMX_HOST_SEARCH "/.lpmx/path"
 
 /* ---- the view file -------------------------------------------------------- */
 

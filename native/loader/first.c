@@ -110,7 +110,8 @@ static void leave_foreign_directory(void)
 	char path[CORE_PATH_MAX];
 	const long where[6] = { (long)path, sizeof(path) }, root[6] = { (long)"/" };
 
-	if (core_call(&trap_task, __NR_getcwd, where) == -ENOENT)
+	/* the kernel's way to say so: "(unreachable)/..." */
+	if (core_call(&trap_task, __NR_getcwd, where) > 0 && path[0] != '/')
 		core_call(&trap_task, __NR_chdir, root);
 }
 

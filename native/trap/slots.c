@@ -51,7 +51,7 @@ _Static_assert(offsetof(struct trap_ucontext, registers) == TRAP_UC_REGISTERS, "
 _Static_assert(offsetof(struct trap_ucontext, vector_state) == TRAP_UC_FPSTATE, "slot.h");
 
 static char first_chunk[CHUNK_SIZE] __attribute__((aligned(4096)));
-static char *volatile chunks[CHUNKS_MAX] = { first_chunk };
+static char *volatile chunks[CHUNKS_MAX]; /* used from the front */
 static int fast_fs_base;
 
 /* The process id, in a page of its own; zero in the child of a fork. */
@@ -78,6 +78,7 @@ struct trap_slot *trap_first_slot(void)
 void trap_slots_begin(int fast_fs)
 {
 	fast_fs_base = fast_fs;
+	chunks[0] = first_chunk;
 	sys_call3(__NR_madvise, &wiped, sizeof(wiped), MADV_WIPEONFORK);
 	wiped.pid = (uint32_t)sys_call0(__NR_getpid);
 }

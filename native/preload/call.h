@@ -1,0 +1,44 @@
+/*
+ * Rules of this library, which lives in every dynamic program of a container: no
+ * libc but the two symbols below, errno untouched unless a call fails, nothing
+ * printed, no lock, no allocation, ready to be called before its own start.
+ */
+#ifndef LPMX_PRELOAD_CALL_H
+#define LPMX_PRELOAD_CALL_H
+
+#include <asm-generic/errno.h>
+#include <linux/fcntl.h>
+
+#include "../core/text.h"
+#include "../sys/sys.h"
+#include "lpmx_abi.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+
+extern const struct lpmx_entry *preload_entry __attribute__((visibility("hidden")));
+
+/* Unversioned and weak: every libc has them, and none is asked for by name. */
+extern int *__errno_location(void) __attribute__((weak));
+extern char **environ __attribute__((weak));
+
+/*
+ * Run a call through the core; before our start, or outside a container, the
+ * plain system call, which the trap sees.
+ */
+static inline long preload_call(long nr, long a, long b, long c, long d, long e)
+{
+	long r = preload_entry ? preload_entry->call(nr, a, b, c, d, e, 0)
+			       : sys_call6(nr, a, b, c, d, e, 0);
+
+	if (SYS_FAILED(r)) {
+		if (__errno_location)
+			*__errno_location() = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+#define CALL(nr, a, b, c, d, e) \
+	preload_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
+
+#endif

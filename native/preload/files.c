@@ -1,0 +1,89 @@
+/*
+ * The metadata calls that programs make by the thousand.  open is not here: it is
+ * a cancellation point, and one that blocks on a fifo; libc's own, with the trap
+ * behind it, keeps that right (docs/decisions).
+ */
+#include "call.h"
+
+/* libc's struct stat is the kernel's on the 64-bit architectures we have. */
+struct stat;
+struct statx;
+
+EXPORTED int access(const char *path, int mode)
+{
+	return (int)CALL(__NR_faccessat, AT_FDCWD, path, mode, 0, 0);
+}
+
+EXPORTED long readlink(const char *path, char *to, unsigned long size)
+{
+	return CALL(__NR_readlinkat, AT_FDCWD, path, to, size > 0x7fffffff ? 0x7fffffff : size, 0);
+}
+
+EXPORTED long readlinkat(int fd, const char *path, char *to, unsigned long size)
+{
+	return CALL(__NR_readlinkat, fd, path, to, size > 0x7fffffff ? 0x7fffffff : size, 0);
+}
+
+EXPORTED int stat(const char *path, struct stat *st)
+{
+	return (int)CALL(__NR_newfstatat, AT_FDCWD, path, st, 0, 0);
+}
+
+EXPORTED int lstat(const char *path, struct stat *st)
+{
+	return (int)CALL(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW, 0);
+}
+
+EXPORTED int fstatat(int fd, const char *path, struct stat *st, int flags)
+{
+	return (int)CALL(__NR_newfstatat, fd, path, st, flags, 0);
+}
+
+EXPORTED int fstat(int fd, struct stat *st)
+{
+	return (int)CALL(__NR_fstat, fd, st, 0, 0, 0);
+}
+
+EXPORTED int statx(int fd, const char *path, int flags, unsigned mask, struct statx *st)
+{
+	return (int)CALL(__NR_statx, fd, path, flags, mask, st);
+}
+
+#define ALIAS(of) __attribute__((alias(#of), visibility("default")))
+
+EXPORTED int stat64(const char *path, struct stat *st) ALIAS(stat);
+EXPORTED int lstat64(const char *path, struct stat *st) ALIAS(lstat);
+EXPORTED int fstat64(int fd, struct stat *st) ALIAS(fstat);
+EXPORTED int fstatat64(int fd, const char *path, struct stat *st, int flags) ALIAS(fstatat);
+
+/* Before glibc 2.33 these were the functions behind the names; `version` says which
+ * struct, and there is one. */
+EXPORTED int __xstat(int version, const char *path, struct stat *st)
+{
+	(void)version;
+	return stat(path, st);
+}
+
+EXPORTED int __lxstat(int version, const char *path, struct stat *st)
+{
+	(void)version;
+	return lstat(path, st);
+}
+
+EXPORTED int __fxstat(int version, int fd, struct stat *st)
+{
+	(void)version;
+	return fstat(fd, st);
+}
+
+EXPORTED int __fxstatat(int version, int fd, const char *path, struct stat *st, int flags)
+{
+	(void)version;
+	return fstatat(fd, path, st, flags);
+}
+
+EXPORTED int __xstat64(int version, const char *path, struct stat *st) ALIAS(__xstat);
+EXPORTED int __lxstat64(int version, const char *path, struct stat *st) ALIAS(__lxstat);
+EXPORTED int __fxstat64(int version, int fd, struct stat *st) ALIAS(__fxstat);
+EXPORTED int __fxstatat64(int version, int fd, const char *path, struct stat *st, int flags)
+	ALIAS(__fxstatat);
