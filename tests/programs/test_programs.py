@@ -197,6 +197,35 @@ def test_program_prints_what_it_prints_outside(
     assert bare.stdout
 
 
+ENTRY = """version 1, size 40
+open 1, read 5
+absent -2
+wild -14
+stat 0, size 6
+registers kept 1
+interrupted -4
+handlers 1
+name 6 bench
+host path of /proc/self /proc/%s
+too small 34
+unknown operation 1
+"""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("linking", ["dynamic", "static", "musl-static"])
+def test_entry_for_libraries_makes_calls_as_the_trap_does(
+    bench: Bench, linking: str, view: str
+) -> None:
+    """A library may call the core's entry instead of making a system call."""
+    program = str(bench.program("entry", linking))
+
+    contained = bench.run([program], view)
+
+    shown = re.sub(r"(/proc/self /proc/)\w+", r"\1%s", contained.stdout)
+    assert ENTRY == shown
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_alternate_stack_too_small_for_a_frame_still_works(bench: Bench, view: str) -> None:
     """An alternate stack of 2048 bytes does not kill a program that opens files."""
