@@ -22,6 +22,22 @@
 #define AT_EMPTY_PATH 0x1000
 #endif
 
+/* <linux/stat.h> leaves these to a libc where it finds one. */
+#ifndef S_IFMT
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+#define S_IFLNK 0120000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+#define S_ISUID 0004000
+#define S_ISGID 0002000
+#define S_ISVTX 0001000
+#define S_IXGRP 00010
+#endif
+
 #define HIDDEN __attribute__((visibility("hidden")))
 /* Keeps large frames out of functions that call themselves. */
 #define NOINLINE __attribute__((noinline))

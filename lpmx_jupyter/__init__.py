@@ -1,0 +1,1 @@
+"""LPMX containers as Jupyter kernels."""
