@@ -16,6 +16,7 @@ ffibuilder.set_source(
     sources=CORE,
     include_dirs=["native/include"],
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter",
+                        "-ffreestanding",  # keeps libc's headers apart from the kernel's
                         "-fno-strict-aliasing", "-fvisibility=hidden"],
     depends=[str(path.relative_to(ROOT)) for path in (ROOT / "native").glob("*/*.h")],
     py_limited_api=True,
