@@ -43,8 +43,9 @@ static long host_path(struct core_task *task, const long a[6])
 	struct core_node node;
 	long r = trap_string((char *)a[1], path, sizeof(path), -ENAMETOOLONG);
 
-	if (r >= 0)
-		r = core_resolve(task, AT_FDCWD, path, CORE_MAY_BE_ABSENT, &node);
+	if (r < 0 || task->view->kind == CORE_VIEW_HOST)
+		return r < 0 ? r : give(path, a[2], a[3]);
+	r = core_resolve(task, AT_FDCWD, path, CORE_MAY_BE_ABSENT, &node);
 	return r < 0 ? r : give(node.host[0] ? node.host : "/", a[2], a[3]);
 }
 

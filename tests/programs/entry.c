@@ -87,8 +87,8 @@ int main(void)
 	}
 	printf("name %ld", syscall(LPMX_SYSCALL, LPMX_OP_NAME, text, sizeof(text)));
 	printf(" %s\n", text);
-	syscall(LPMX_SYSCALL, LPMX_OP_HOST_PATH, "/proc/self", text, sizeof(text));
-	printf("host path of /proc/self %s\n", text);
+	syscall(LPMX_SYSCALL, LPMX_OP_HOST_PATH, "/usr/bin", text, sizeof(text));
+	printf("host path of /usr/bin %s\n", text);
 	printf("too small %ld\n", syscall(LPMX_SYSCALL, LPMX_OP_NAME, text, 2L) == -1 ? (long)errno : 0L);
 	printf("unknown operation %d\n", syscall(LPMX_SYSCALL, 9999) == -1 && errno == EINVAL);
 	return 0;

@@ -56,6 +56,8 @@ int main(void)
 	static char alternate[65536];
 	stack_t stack = { .ss_sp = alternate, .ss_size = sizeof(alternate) };
 	pthread_t thread;
+	void *writer;
+	int reader;
 
 	mkfifo("fifo", 0600);
 
@@ -67,8 +69,12 @@ int main(void)
 	set(opening, SA_RESTART);
 	pthread_create(&thread, NULL, feed, (void *)"fifo");
 	alarm_in(10000);
-	say("restarted", open("fifo", O_RDONLY | O_CLOEXEC) >= 0);
-	pthread_join(thread, NULL);
+	reader = open("fifo", O_RDONLY | O_CLOEXEC);
+	say("restarted", reader >= 0);
+	pthread_join(thread, &writer);
+	/* with both ends closed an open waits again */
+	close(reader);
+	close((int)(long)writer);
 	say("handler ran", ran);
 
 	set(jumping, 0);

@@ -206,7 +206,7 @@ registers kept 1
 interrupted -4
 handlers 1
 name 6 bench
-host path of /proc/self /proc/%s
+host path of /usr/bin /usr/bin
 too small 34
 unknown operation 1
 """
@@ -222,8 +222,7 @@ def test_entry_for_libraries_makes_calls_as_the_trap_does(
 
     contained = bench.run([program], view)
 
-    shown = re.sub(r"(/proc/self /proc/)\w+", r"\1%s", contained.stdout)
-    assert ENTRY == shown
+    assert ENTRY == contained.stdout
 
 
 @pytest.mark.parametrize("view", VIEWS)
