@@ -1,8 +1,9 @@
 """Programs behave inside a view as they do outside.
 
 Each C file in this directory is compiled once with each kind of linking, run
-bare, in a host view (everything trapped, nothing translated) and in a container
-view whose only layer is this machine's own root, and must print the same.
+bare, in a host view (everything trapped, nothing translated), in a container
+view whose only layer is this machine's own root, and in the same with the
+preload library; it must print the same.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ PROGRAMS = [
     ("tracing", ["dynamic"]),
 ]
 
-VIEWS = ["host", "container"]
+VIEWS = ["host", "container", "preload"]
 
 
 class Bench:
@@ -101,20 +102,20 @@ class Bench:
         return headers
 
     def view(self, kind: str) -> Path:
-        """The view file of a `kind` of view; a container gets a fresh upper."""
+        """The view file of one of VIEWS; a container gets a fresh upper."""
         directory = Path(str(self.root / kind))
         path = directory / "view"
         if path.exists():
             return path
         fields = [
-            ("kind", kind),
+            ("kind", "host" if kind == "host" else "container"),
             ("name", "bench"),
             ("directory", str(directory)),
             ("loader", str(self.loader)),
         ]
         (directory / "upper").mkdir(parents=True)
         (directory / "work").mkdir()
-        if kind == "container":
+        if kind != "host":
             fields += [
                 ("layer", "/"),
                 ("upper", str(directory / "upper")),
@@ -122,6 +123,14 @@ class Bench:
                 ("hostview", str(self.view("host"))),
             ]
             fields += [("bind", "rw\0%s\0%s" % (at, at)) for at in ("/proc", "/dev", "/sys")]
+        if kind == "preload":
+            library = directory / "lib"
+            library.mkdir()
+            shutil.copy(str(self.loader.parent / "preload.so"), str(library))
+            fields += [
+                ("preload", str(library / "preload.so")),
+                ("bind", "ro\0/.lpmx/lib\0%s" % library),
+            ]
         data = "lpmx-view 1\0" + "".join("%s\0%s\0" % field for field in fields)
         path.write_bytes(data.encode())
         return path
@@ -166,7 +175,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """One working directory and one loader for all tests of this file."""
     given = os.environ.get("LPMX_TEST_LOADER")
     if given is None:
-        subprocess.run(["make", "-s", "-C", str(NATIVE), "build/loader"], check=True)
+        subprocess.run(["make", "-s", "-C", str(NATIVE)], check=True)
         given = str(NATIVE / "build" / "loader")
     return Bench(tmp_path_factory.mktemp("programs"), Path(given))
 
