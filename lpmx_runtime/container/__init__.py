@@ -1,0 +1,1 @@
+"""Containers: an image, an upper, and the programs that run over both."""

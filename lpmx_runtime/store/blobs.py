@@ -1,0 +1,72 @@
+"""Blobs by digest: manifests, image configs and whatever else a registry serves."""
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import BinaryIO, Iterable, Iterator
+
+from ..errors import DigestMismatch, StoreError
+from .files import digest_path, split_digest, storing, write_file
+
+
+class Blobs:
+    """The store's `blobs` directory, laid out as in an OCI image layout."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, digest: str) -> Path:
+        """Where the blob is, or would be."""
+        return digest_path(self.directory, digest)
+
+    def has(self, digest: str) -> bool:
+        """Whether the blob is here; what is here was verified when it came."""
+        return self.path(digest).is_file()
+
+    def open(self, digest: str) -> BinaryIO:
+        """The blob's bytes, as a file opened for reading."""
+        try:
+            return open(self.path(digest), "rb")
+        except FileNotFoundError:
+            raise StoreError(f"cannot open blob {digest}: the store does not have it",
+                             hint="pull the image again") from None
+
+    def put(self, digest: str, chunks: Iterable[bytes]) -> Path:
+        """Store the bytes of `chunks` as the blob `digest` and return its place.
+
+        Raises `DigestMismatch`, with nothing stored, if they hash to something
+        else. Two processes may store the same blob at once; each writes its
+        own copy aside, and the last one's takes the name.
+        """
+        algorithm, value = split_digest(digest)
+        path = self.path(digest)
+
+        def verified() -> Iterator[bytes]:
+            hasher = hashlib.new(algorithm)
+            for chunk in chunks:
+                hasher.update(chunk)
+                yield chunk
+            if hasher.hexdigest() != value:
+                raise DigestMismatch(
+                    f"cannot store blob {digest}: its bytes hash to "
+                    f"{algorithm}:{hasher.hexdigest()}",
+                    hint="the copy is damaged or is another thing; fetch it again")
+
+        with storing(f"blob {digest}"):
+            path.parent.mkdir(exist_ok=True)
+            write_file(path, verified())
+        return path
+
+    def list(self) -> list[str]:
+        """The digests of all blobs."""
+        return sorted(f"{algorithm.name}:{blob.name}"
+                      for algorithm in self.directory.iterdir() if algorithm.is_dir()
+                      for blob in algorithm.iterdir() if not blob.name.startswith("."))
+
+    def remove(self, digest: str) -> None:
+        """Remove the blob; a missing one is fine."""
+        try:
+            os.unlink(self.path(digest))
+        except FileNotFoundError:
+            pass

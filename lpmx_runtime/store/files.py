@@ -1,0 +1,172 @@
+"""Files that appear whole or not at all, and trees that can be removed again.
+
+Every file of the store is written under a name of its own beside the place
+where it belongs, flushed to the disk and renamed into place. A reader never
+sees half of one, and a crash leaves nothing but a name that starts with a dot
+or lies in the store's `tmp`.
+"""
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterable, Iterator, Union
+
+from ..errors import StoreError, StoreFull
+
+_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE,
+            errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE)
+
+
+def split_digest(digest: str) -> tuple[str, str]:
+    """The algorithm and the hexadecimal part of `digest`.
+
+    Digests come from manifests that anybody may have written and become names
+    of files here, so nothing but a well-formed one gets through.
+    """
+    if not _DIGEST.match(digest):
+        raise StoreError(f'cannot use "{digest}" as a digest: it is malformed',
+                         hint='a digest looks like "sha256:" and 64 hexadecimal digits')
+    algorithm, _, value = digest.partition(":")
+    return algorithm, value
+
+
+def digest_path(directory: Path, digest: str) -> Path:
+    """Where the thing named `digest` lies below `directory`."""
+    algorithm, value = split_digest(digest)
+    return directory / algorithm / value
+
+
+@contextmanager
+def storing(what: str) -> Iterator[None]:
+    """Name the thing and the cause when the file system refuses to take it.
+
+    Only what a file system says is translated; a connection that breaks while
+    its bytes are being stored stays the registry's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreFull(f"cannot store {what}: no space is left for the store",
+                            hint="remove images with \"lpmx rmi\", or move the store with "
+                                 "LPMX_STORE; what was stored before is unharmed") from error
+        if error.errno in _REFUSED:
+            place = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+            raise StoreError(f"cannot store {what}: {os.strerror(error.errno).lower()}{place}",
+                             hint="check who owns the store's directory") from error
+        raise
+
+
+def write_file(path: Path, content: Union[bytes, Iterable[bytes]]) -> None:
+    """Make `path` hold `content`; whoever reads it meanwhile sees the old or the new.
+
+    The mode follows the umask and the directory's set-group-ID bit, so that a
+    group can share a store.
+    """
+    aside = path.parent / f".{path.name[:64]}.{secrets.token_hex(6)}"
+    chunks = (content,) if isinstance(content, bytes) else content
+    try:
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with open(fd, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in `path` survive a loss of power, where the file system can."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise
+    finally:
+        os.close(fd)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove `path` and all below it, read-only directories too; a missing one is fine.
+
+    Works with directory descriptors and follows no symbolic link.
+    """
+    try:
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        remove_name(parent, os.fsencode(path.name))
+    finally:
+        os.close(parent)
+
+
+def remove_name(parent: int, name: bytes) -> None:
+    """Remove `name` in the directory open as `parent`, whatever it is."""
+    try:
+        os.unlink(name, dir_fd=parent)
+        return
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise
+    _remove_directory(parent, name)
+
+
+def _remove_directory(parent: int, name: bytes) -> None:
+    """Remove a directory with its content, holding two descriptors at most.
+
+    Image trees may be nested deeper than descriptors or the call stack reach,
+    so the way back up is taken through "..".
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.chmod(name, 0o700, dir_fd=parent)
+    here = os.open(name, flags, dir_fd=parent)
+    names = [name]
+    try:
+        while names:
+            below = _unlink_files(here)
+            if below is not None:
+                os.chmod(below, 0o700, dir_fd=here)
+                here = _replace(here, os.open(below, flags, dir_fd=here))
+                names.append(below)
+                continue
+            leaving = names.pop()
+            if not names:
+                break
+            here = _replace(here, os.open("..", flags, dir_fd=here))
+            os.rmdir(leaving, dir_fd=here)
+    finally:
+        os.close(here)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _unlink_files(directory: int) -> Union[bytes, None]:
+    """Remove what is no directory; return the name of one that is, or None."""
+    found = None
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found = os.fsencode(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=directory)
+    return found
+
+
+def _replace(old: int, new: int) -> int:
+    os.close(old)
+    return new

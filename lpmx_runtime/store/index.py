@@ -1,0 +1,225 @@
+"""The index: one file that answers for any path of a chain of merged layers.
+
+The format is that of native/include/lpmx_abi.h, "the index". An index depends
+on the layers' entry lists alone, is named by the chain ID (OCI image spec,
+"Layer ChainID") and never changes; every process of every container of the
+chain maps the same file.
+"""
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import stat
+import struct
+import sys
+import zlib
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, ContextManager, Iterator, Sequence
+
+from ..errors import UnsupportedImage
+from .entries import read_raw
+from .files import digest_path, storing, write_file
+from .grafts import Graft, make_grafts
+from .index_reader import ENTRY, HEADER, MAGIC, MERGED, VERSION, IndexReader, cookie, fnv
+from .merge import MergedTree
+
+if TYPE_CHECKING:
+    from .layers import Layers
+
+__all__ = ["IndexReader", "Indexes", "chain_id"]
+
+LAYER_LIMIT = 255  # the core's 256, less one for the grafts
+_DIRECTORY_SIZE = 4096
+_PRIME, _MASK = 0x100000001b3, (1 << 64) - 1
+
+
+def chain_id(diff_ids: Sequence[str]) -> str:
+    """The name of a chain of layers, base first. No layers at all are a chain, too."""
+    chain = diff_ids[0] if diff_ids else ""
+    if not chain.startswith("sha256:"):
+        chain = "sha256:" + hashlib.sha256(chain.encode()).hexdigest()
+    for diff_id in diff_ids[1:]:
+        chain = "sha256:" + hashlib.sha256(f"{chain} {diff_id}".encode()).hexdigest()
+    return chain
+
+
+class Indexes:
+    """The store's `indexes` directory, and `grafts` beside it."""
+
+    def __init__(self, directory: Path, grafts: Path, layers: "Layers",
+                 staging: Callable[[], ContextManager[Path]]) -> None:
+        self.directory = directory
+        self.grafts = grafts
+        self._layers = layers
+        self._staging = staging
+
+    def path(self, diff_ids: Sequence[str]) -> Path:
+        """Where the index of the chain is, or would be."""
+        return digest_path(self.directory, chain_id(diff_ids))
+
+    def ensure(self, diff_ids: Sequence[str]) -> Path:
+        """The index of the chain, built if there is none or one of another version.
+
+        Two processes may build one at once: both write the same bytes aside
+        and rename them into place.
+        """
+        path = self.path(diff_ids)
+        if not _usable(path):
+            self._build(list(diff_ids), path)
+        return path
+
+    def trees(self, diff_ids: Sequence[str]) -> list[Path]:
+        """The directories that a view file must name as its layers: those of the
+        chain, base first, and one more where the index needs grafts."""
+        trees = [self._layers.tree(diff_id) for diff_id in diff_ids]
+        grafts = digest_path(self.grafts, chain_id(diff_ids)) / "tree"
+        return trees + [grafts] if grafts.is_dir() else trees
+
+    def remove(self, diff_ids: Sequence[str]) -> None:
+        """Remove the index and its grafts; missing ones are fine."""
+        from .files import remove_tree
+
+        self.path(diff_ids).unlink(missing_ok=True)
+        remove_tree(digest_path(self.grafts, chain_id(diff_ids)))
+
+    def _build(self, diff_ids: list[str], path: Path) -> None:
+        if len(diff_ids) > LAYER_LIMIT:
+            raise UnsupportedImage(f"cannot index an image of {len(diff_ids)} layers: "
+                                   f"{LAYER_LIMIT} are the most we handle",
+                                   hint="build the image again with its layers squashed")
+        tree = MergedTree()
+        for diff_id in diff_ids:
+            tree.add(read_raw(self._layers.entries(diff_id)), f"layer {diff_id}")
+        table = Table(tree)
+        chain = chain_id(diff_ids)
+        with storing(f"the index of {chain}"):
+            if table.grafts:
+                make_grafts(digest_path(self.grafts, chain), table.grafts,
+                            [self._layers.tree(diff_id) for diff_id in diff_ids], self._staging)
+            path.parent.mkdir(exist_ok=True)
+            write_file(path, table.file(bytes.fromhex(chain.partition(":")[2])))
+
+
+def _usable(path: Path) -> bool:
+    """Whether an index of our version is there, and whole as far as its size tells."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(HEADER.size)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return False
+    if len(header) < HEADER.size:
+        return False
+    magic, version, _, file_size = HEADER.unpack(header)[:4]
+    return magic == MAGIC and version == VERSION and file_size == size
+
+
+class Table:
+    """The columns of the index, filled from a merged tree.
+
+    Directories are visited breadth first and their children numbered in the
+    order of the children's table, so that a listing reads consecutive entries.
+    """
+
+    def __init__(self, tree: MergedTree) -> None:
+        self.grafts: list[Graft] = []
+        self._layer_count = tree.layer_count
+        self._cookies: dict[bytes, int] = {}
+        self._groups: dict[int, list[int]] = {}
+        self._strings: list[bytes] = [b"\0"]
+        self._strings_size = 1
+        # One list a field of struct lpmx_index_entry, in its order.
+        self._columns: list[list[int]] = [[] for _ in range(19)]
+        self._visit(tree)
+
+    def file(self, chain: bytes) -> Iterator[bytes]:
+        """The bytes of the index file, in pieces."""
+        count = len(self._columns[0])
+        slots = _words(self._slots())
+        entries = b"".join(map(ENTRY.pack, *self._columns))
+        children = _words(range(1, count))
+        strings = b"".join(self._strings)
+        sections = [slots, entries, children, strings]
+        offsets, at = [], HEADER.size
+        for place, section in enumerate(sections):
+            offsets.append(at)
+            sections[place] = section = section + bytes(-len(section) % 8)
+            at += len(section)
+        checksum = 0
+        for section in sections:
+            checksum = zlib.crc32(section, checksum)
+        yield HEADER.pack(MAGIC, VERSION, HEADER.size, at, checksum, count, len(slots) // 4,
+                          count - 1, self._layer_count, *offsets, len(sections[3]), chain)
+        yield from sections
+
+    def _visit(self, tree: MergedTree) -> None:
+        (hashes, paths, targets, lengths, name_offsets, layers, flags, modes, uids, gids,
+         target_lengths, sizes, times, majors, minors, parents, firsts, counts,
+         groups) = self._columns
+        graft_layer = self._layer_count
+        numbers = itertools.count(1)
+        order = [(tree.root, b"", fnv(b""))]   # directories, to be listed in turn
+        directory_numbers = [0]
+        self._append(tree.root, b"", 0, fnv(b""), 0)
+        groups.append(0)
+        if tree.root.path is None:
+            layers[0] = 0
+        add_string = self._strings.append
+        at = self._strings_size
+        for (directory, above, above_hash), parent in zip(order, directory_numbers):
+            children = directory.children
+            firsts[parent] = len(hashes) - 1
+            counts[parent] = len(children)
+            # "/" first, for all names of the directory
+            start = (above_hash ^ 47) * _PRIME & _MASK
+            prefix = above + b"/"
+            offset = len(prefix)
+            for _, name, node in self._sorted(children):
+                number = next(numbers)
+                value = start
+                for byte in name:
+                    value = (value ^ byte) * _PRIME & _MASK
+                path = prefix + name
+                _, mode, uid, gid, size, mtime, major, minor, _ = node.record
+                hashes.append(value)
+                paths.append(at)
+                add_string(path + b"\0")
+                at += len(path) + 1
+                target = node.target
+                if target:
+                    targets.append(at)
+                    add_string(target + b"\0")
+                    at += len(target) + 1
+                else:
+                    targets.append(0)
+                target_lengths.append(len(target))
+                lengths.append(len(path))
+                name_offsets.append(offset)
+                if node.path is not None and len(node.path) == len(path) - 1 \
+                        and path.endswith(node.path):
+                    layers.append(node.layer)
+                else:
+                    layers.append(graft_layer)
+                    self.grafts.append(Graft(path[1:], node.layer, node.path, mode))
+                flags.append(MERGED if node.merged else 0)
+                modes.append(mode)
+                uids.append(uid)
+                gids.append(gid)
+                times.append(mtime)
+                majors.append(major)
+                minors.append(minor)
+                parents.append(parent)
+                firsts.append(0)
+                counts.append(0)
+                groups.append(0)
+                if node.children is not None:
+                    sizes.append(_DIRECTORY_SIZE)
+                    order.append((node, path, value))
+                    directory_numbers.append(number)
+                else:
+                    sizes.append(size)
+                    if node.group:
+                        self._groups.setdefault(node.group, []).append(number)
+        self._strings_size = at
