@@ -1,0 +1,1 @@
+"""What several test directories share. Nothing in here imports the product."""
