@@ -13,6 +13,7 @@ command line ends with.
         DigestMismatch              bytes are not what their name says
         LayerDamaged, UnsafeMember  a layer's tar
         ArchiveDamaged              an image in a file
+        ImageDamaged                a manifest or config that makes no sense
         UnsupportedImage            another platform, an old format
         StoreError
             StoreFull, StoreLocked, StoreDamaged
@@ -89,6 +90,10 @@ class UnsafeMember(LpmxError):
 
 class ArchiveDamaged(LpmxError):
     code = "archive-damaged"
+
+
+class ImageDamaged(LpmxError):
+    code = "image-damaged"
 
 
 class UnsupportedImage(LpmxError):
