@@ -1,0 +1,108 @@
+"""The command line `lpmx COMMAND ...`: parse, call the library, print, exit.
+
+How a command is made, ours or another package's. A **command** is a function
+
+    def register(parser: argparse.ArgumentParser) -> None
+
+It gets an empty parser for its one command, adds arguments or sub-commands to it,
+and names the function that does the work:
+
+    parser.set_defaults(run=install)
+    def install(arguments: argparse.Namespace) -> Optional[int]: ...
+
+`run` returns the exit code (None: 0). It reports a failure by raising an
+`LpmxError`; `main` prints its message and hint on standard error and exits with
+its code. Results go to standard output, talk to standard error, and `--json`
+makes results readable for scripts (`output.py` has the helpers). A register
+function may be called only to print help or to generate `docs/reference/cli.md`:
+it imports what it needs to parse, and `run` imports the rest.
+
+A command whose last arguments are another program's says so by
+`parser.set_defaults(command_after=N)`: whatever follows the Nth positional
+argument is not looked at and arrives, as a list, in `arguments.command`.
+
+Another package registers a command through the entry-point group `lpmx.commands`:
+the entry point's name is the command, its value such a register function, and the
+first line of its docstring the line of help that `lpmx --help` shows. In
+pyproject.toml:
+
+    [project.entry-points."lpmx.commands"]
+    kernel = "lpmx_jupyter.commands:register"
+    lab = "lpmx_jupyter.commands:register_lab"
+
+The commands of this package are in the table below instead, so that the module of
+one is imported only when it is used: `lpmx exec` must start as fast as it can.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Optional, Sequence
+
+from ..errors import LpmxError
+
+if TYPE_CHECKING:
+    import argparse
+
+#: command -> module of this package, its register function, the line of help.
+COMMANDS = {
+    "pull": ("images", "register_pull", "get an image from a registry"),
+    "load": ("images", "register_load", "get images from a file"),
+    "bootstrap": ("images", "register_bootstrap", "make an image from a package mirror"),
+    "images": ("images", "register_images", "list images"),
+    "inspect": ("images", "register_inspect", "show everything about an image or a container"),
+    "rmi": ("images", "register_rmi", "remove images"),
+    "run": ("run", "register_run", "run a program in a new container"),
+    "create": ("run", "register_create", "make a container and run nothing yet"),
+    "exec": ("run", "register_exec", "run a program in a container"),
+    "ps": ("containers", "register_ps", "list containers and what runs in them"),
+    "stop": ("containers", "register_stop", "end what runs in containers"),
+    "rm": ("containers", "register_rm", "remove containers"),
+    "env": ("containers", "register_env", "change a container's variables while it runs"),
+    "check": ("system", "register_check", "find out what works on this host"),
+    "gpu": ("system", "register_gpu", "show GPUs and the driver libraries for containers"),
+}
+GROUP = "lpmx.commands"
+
+_INTERRUPTED = 130
+_MISUSED = 125
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except LpmxError as error:
+        print(f"lpmx: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough; what is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    from . import parsing
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(parsing.overview(), end="")
+        return 0
+    if words[0] in ("-V", "--version"):
+        from .. import __version__
+        print(f"lpmx {__version__}")
+        return 0
+    parser = parsing.parser_of(words[0])
+    if parser is None:
+        print(f'lpmx: cannot run "{words[0]}": there is no such command', file=sys.stderr)
+        print('hint: "lpmx --help" lists the commands', file=sys.stderr)
+        return _MISUSED
+    arguments = parsing.parse(parser, words[1:])
+    run = getattr(arguments, "run", None)
+    if run is None:
+        parser.print_help(sys.stderr)
+        return _MISUSED
+    return run(arguments) or 0

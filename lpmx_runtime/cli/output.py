@@ -1,0 +1,58 @@
+"""What commands print: tables and JSON for results, progress and notes for people."""
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from typing import Any, Iterator, Sequence
+
+from ..progress import Sink, amount
+
+
+def print_json(value: Any) -> None:
+    """`value` as one JSON document on standard output."""
+    json.dump(value, sys.stdout, indent=2, sort_keys=False)
+    print()
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows in aligned columns, as wide as they need to be."""
+    lines = [[str(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def say(text: str) -> None:
+    """One line of talk."""
+    print(text, file=sys.stderr)
+
+
+def size(number: float) -> str:
+    """Bytes for people."""
+    return amount(number, "bytes")
+
+
+def ago(moment: float) -> str:
+    """How long ago `moment` (seconds since 1970) was."""
+    seconds = max(0.0, time.time() - moment)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Sink]:
+    """A sink that draws on standard error while the block runs."""
+    from ..progress import TerminalProgress, ignore
+    if quiet:
+        yield ignore
+        return
+    drawn = TerminalProgress()
+    try:
+        yield drawn
+    finally:
+        drawn.close()

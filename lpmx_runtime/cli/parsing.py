@@ -1,0 +1,124 @@
+"""Parsers of the commands, built one at a time, and the words that are not ours to parse."""
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import Callable, NoReturn, Optional
+
+from . import COMMANDS, GROUP
+
+_MISUSED = 125
+
+Register = Callable[[argparse.ArgumentParser], None]
+
+
+class Parser(argparse.ArgumentParser):
+    """As argparse's, in our manner of errors and with the exit code that is ours."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"lpmx: cannot understand the command line: {message}", file=sys.stderr)
+        print(f'hint: "{self.prog} --help" explains the arguments', file=sys.stderr)
+        sys.exit(_MISUSED)
+
+
+def _found_elsewhere() -> dict[str, "object"]:
+    """Entry points of other packages, by the name of their command."""
+    from importlib import metadata
+    points = metadata.entry_points()
+    # Python 3.9 has a dictionary of groups here.
+    group = (points.select(group=GROUP) if hasattr(points, "select")
+             else points.get(GROUP, ()))  # type: ignore[attr-defined]
+    return {point.name: point for point in group}
+
+
+def _register(name: str) -> Optional[Register]:
+    if name in COMMANDS:
+        module, function, _ = COMMANDS[name]
+        return getattr(import_module(f".{module}", __package__), function)
+    point = _found_elsewhere().get(name)
+    return None if point is None else point.load()  # type: ignore[attr-defined]
+
+
+def parser_of(name: str) -> Optional[Parser]:
+    """The parser of the command `name`; None if there is no such command."""
+    register = _register(name)
+    if register is None:
+        return None
+    parser = Parser(prog=f"lpmx {name}", allow_abbrev=False, description=help_of(name, register),
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    register(parser)
+    return parser
+
+
+def help_of(name: str, register: Register) -> str:
+    """One line that says what a command is for."""
+    if name in COMMANDS:
+        return COMMANDS[name][2]
+    return (register.__doc__ or "").strip().split("\n")[0].rstrip(".")
+
+
+def names() -> list[str]:
+    """Every command there is: ours in the order of a first visit, then the others'."""
+    return [*COMMANDS, *sorted(set(_found_elsewhere()) - set(COMMANDS))]
+
+
+def overview() -> str:
+    """What `lpmx --help` prints."""
+    from .. import __version__
+    lines = [f"lpmx {__version__}: container images for people without privileges", "",
+             "usage: lpmx COMMAND [ARGUMENT...]", ""]
+    for name in names():
+        register = _register(name)
+        if register is not None:
+            lines.append(f"  {name:<10} {help_of(name, register)}")
+    lines += ["", '"lpmx COMMAND --help" explains one of them.', ""]
+    return "\n".join(lines)
+
+
+def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """Parse `words`, leaving alone what belongs to another program."""
+    after = parser.get_default("command_after")
+    if after is None:
+        return parser.parse_args(words)
+    ours, command = divide(parser, words, after)
+    arguments = parser.parse_args(ours)
+    arguments.command = command
+    return arguments
+
+
+def divide(parser: argparse.ArgumentParser, words: list[str],
+           positionals: int) -> tuple[list[str], list[str]]:
+    """Part `words` behind the given number of positional arguments.
+
+    argparse has changed its mind about "--" several times; a program's arguments
+    must reach it as they were typed under every version of Python, so they are cut
+    off before argparse sees any.
+    """
+    position, seen = 0, 0
+    while position < len(words) and seen < positionals:
+        word = words[position]
+        position += 1
+        if word == "--":
+            # Only positional arguments follow.
+            position = min(len(words), position + positionals - seen)
+            break
+        if word.startswith("-") and len(word) > 1:
+            position += _values_apart(parser, word)
+        else:
+            seen += 1
+    ours, command = words[:position], words[position:]
+    return ours, command[1:] if command[:1] == ["--"] else command
+
+
+def _values_apart(parser: argparse.ArgumentParser, word: str) -> int:
+    """How many of the following words are the value of the option `word`."""
+    known = parser._option_string_actions  # pylint: disable=protected-access
+    if word.startswith("--"):
+        action = known.get(word)  # "--name=value" is not in there: its value is inside
+        return int(action is not None and action.nargs is None)
+    for at in range(1, len(word)):
+        action = known.get("-" + word[at])
+        if action is not None and action.nargs is None:
+            return int(at == len(word) - 1)  # "-ivalue" against "-i value"
+    return 0
