@@ -1,0 +1,334 @@
+"""Real images for tests, made by tools that are not ours: mmdebstrap, umoci, skopeo.
+
+    python3 -m support.images [--list] [NAME...]      builds what is not in the cache
+
+Each image is built once into the cache and never changed there. Several test
+processes may ask at once: one builds, under a file lock, in a directory of its
+own that gets its name when it is whole; the others wait.
+
+Root builds directly. An ordinary user builds in a user namespace, as mmdebstrap
+offers it, so this cannot happen under the killing filter: `make test` builds
+everything before it starts pytest.
+"""
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, Iterator, Optional, Sequence
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+#: Debian packages that building and the tests of images need.
+PACKAGES = ("busybox-static", "mmdebstrap", "skopeo", "uidmap", "umoci")
+
+
+class CannotBuild(Exception):
+    """An image is not in the cache and cannot be made here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """One image of the cache."""
+
+    name: str
+    directory: Path
+
+    @property
+    def reference(self) -> str:
+        """What the OCI layout calls the image."""
+        return f"lpmx-test/{self.name}:1"
+
+    @property
+    def layout(self) -> Path:
+        """The image as an OCI layout, gzip layers, made by umoci."""
+        return self.directory / "layout"
+
+    @property
+    def tar(self) -> Path:
+        """The root file system as mmdebstrap wrote it; only for images that are one layer."""
+        return self.directory / "root.tar"
+
+
+def mirror() -> str:
+    """The package mirror of this machine's own apt configuration."""
+    for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
+        if path.exists():
+            found = re.search(r"^(?:URIs:|deb(?: \[.*?\])?)\s+(http\S+)", path.read_text(),
+                              re.MULTILINE)
+            if found:
+                return found[1]
+    raise CannotBuild("cannot find a Debian mirror: apt is not configured here")
+
+
+def run(*command: object, **options: object) -> None:
+    """Run a tool; its output appears only in the error of a failure."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace",
+                          **options)  # type: ignore[call-overload]
+    if done.returncode:
+        tail = "\n".join(done.stdout.splitlines()[-15:])
+        raise CannotBuild(f"cannot build a test image: {words[0]} ended with "
+                          f"{done.returncode}\n{' '.join(words)}\n{tail}")
+
+
+def run_as_root(script: str, *arguments: object) -> None:
+    """Run a shell script as root, or as what an ordinary user has of it: root of a namespace."""
+    command: list[object] = ["sh", "-euc", script, "sh", *arguments]
+    run(*command) if os.getuid() == 0 else run("mmdebstrap", "--unshare-helper", *command)
+
+
+def mmdebstrap(suite: str, tar: Path, *packages: str, devices: bool = True) -> None:
+    run("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}",
+        f"--mode={'root' if os.getuid() == 0 else 'unshare'}",
+        *([] if devices else ["--skip=output/mknod"]), suite, tar, mirror())
+
+
+def new_layout(built: Built, *tars: Path) -> str:
+    """Make the OCI layout with a layer for each tar; returns umoci's name for the image."""
+    image = f"{built.layout}:{built.reference}"
+    run("umoci", "init", "--layout", built.layout)
+    run("umoci", "new", "--image", image)
+    for tar in tars:
+        run("umoci", "raw", "add-layer", "--image", image, "--history.created_by", tar.name, tar)
+    return image
+
+
+def configure(image: str, **values: Sequence[str]) -> None:
+    options = [f"--config.{key}={value}" for key, each in values.items() for value in each]
+    run("umoci", "config", "--image", image, *options)
+
+
+# -- recipes
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: $1: image, $2: scratch directory, $3: a script to run in the image's root file system.
+NEW_LAYER = """
+umoci unpack --image "$1" "$2/bundle" >/dev/null
+cp /etc/resolv.conf "$2/resolv.conf"
+[ ! -e "$2/give" ] || cp -r "$2/give" "$2/bundle/rootfs/give"
+cp "$2/resolv.conf" "$2/bundle/rootfs/etc/resolv.conf"
+chroot "$2/bundle/rootfs" /usr/bin/env -i HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive \
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -euc "$3"
+rm -rf "$2/bundle/rootfs/give" "$2/bundle/rootfs/etc/resolv.conf"
+umoci repack --image "$1" "$2/bundle"
+rm -rf "$2/bundle"
+"""
+
+APT = "apt-get -q -y -o APT::Sandbox::User=root"
+
+
+def debian(suite: str) -> Callable[[Built, "Cache"], None]:
+    def build(built: Built, cache: "Cache") -> None:
+        mmdebstrap(suite, built.tar, "python3", "python3-venv", "ca-certificates")
+        image = new_layout(built, built.tar)
+        configure(image, cmd=["bash"], env=[PATH])
+    return build
+
+
+def layered(built: Built, cache: "Cache") -> None:
+    """Six layers, one of each kind of change: base, added packages, deletions (of a file and
+    of a directory), a replaced directory, added files, changed files."""
+    scratch = built.directory / "scratch"
+    scratch.mkdir()
+    base = scratch / "base.tar"
+    mmdebstrap("bullseye", base, "python3", "ca-certificates", devices=False)
+    image = new_layout(built, base)
+    run_as_root(NEW_LAYER, image, scratch,
+                f"{APT} update; {APT} install --no-install-recommends less file; {APT} clean")
+    run_as_root(NEW_LAYER, image, scratch,
+                "printf 'changed by a layer\\n' > /etc/issue; printf 'more\\n' >> /etc/profile; "
+                "chmod 0700 /srv; ln -sf /proc/mounts /etc/mtab; chown 7:8 /etc/issue.net")
+
+    def insert(*arguments: object) -> None:
+        run("umoci", "insert", *([] if os.getuid() == 0 else ["--rootless"]),
+            "--image", image, *arguments)
+
+    insert("--whiteout", "/etc/debian_version")
+    insert("--whiteout", "/usr/share/doc")
+    new = scratch / "new"
+    new.mkdir()
+    (new / "only").write_text("the only file of a replaced directory\n")
+    insert("--opaque", new, "/etc/default")
+    program = scratch / "app" / "bin"
+    program.mkdir(parents=True)
+    (program / "hello").write_text('#!/bin/sh\necho "hello $1 from $(pwd)"\n')
+    (program / "hello").chmod(0o755)
+    os.link(program / "hello", program / "hello.same")
+    os.symlink("bin/hello", scratch / "app" / "link")
+    insert(scratch / "app", "/opt/app")
+    configure(image, env=[PATH, "GREETING=good day"], entrypoint=["/opt/app/bin/hello"],
+              cmd=["world"], workingdir=["/srv/work"], label=["purpose=test"],
+              stopsignal=["SIGINT"], exposedports=["8888/tcp"])
+    shutil.rmtree(scratch)
+
+
+def tiny(built: Built, cache: "Cache") -> None:
+    """One static program under all its names: an image with no libc and no Python."""
+    busybox = shutil.which("busybox", path="/bin:/usr/bin")
+    if busybox is None:
+        raise CannotBuild("cannot build a test image: busybox-static is not installed")
+    root = built.directory / "root"
+    for name in ("bin", "etc", "root", "tmp", "var/empty"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(busybox, root / "bin" / "busybox")
+    names = subprocess.run([busybox, "--list"], check=True, stdout=subprocess.PIPE, text=True)
+    for name in names.stdout.split():
+        if name != "busybox":
+            os.symlink("busybox", root / "bin" / name)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\n")
+    with tarfile.open(built.tar, "w") as tar:
+        tar.add(root, ".", filter=as_root)
+    shutil.rmtree(root)
+    configure(new_layout(built, built.tar), cmd=["sh"], env=["PATH=/bin"])
+
+
+def as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def kernel(built: Built, cache: "Cache") -> None:
+    """bookworm with an ipykernel of its own in /opt/venv, registered as a kernel spec."""
+    scratch = built.directory / "scratch"
+    (scratch / "give").mkdir(parents=True)
+    run("/usr/bin/python3", "-m", "venv", scratch / "fetch")
+    run(scratch / "fetch/bin/pip", "download", "-q", "-d", scratch / "give", "ipykernel")
+    base = cache.get("bookworm")
+    image = new_layout(built, base.tar)
+    run_as_root(NEW_LAYER, image, scratch,
+                "python3 -m venv /opt/venv; "
+                "/opt/venv/bin/pip install -q --no-index --find-links /give ipykernel; "
+                "/opt/venv/bin/python -m ipykernel install --prefix /opt/venv >/dev/null")
+    configure(image, cmd=["bash"], env=[PATH.replace("=", "=/opt/venv/bin:")])
+    shutil.rmtree(scratch)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    build: Callable[[Built, "Cache"], None]
+    version: int  # raised when the result changes
+
+
+RECIPES: Dict[str, Recipe] = {
+    "tiny": Recipe(tiny, 1),
+    "bookworm": Recipe(debian("bookworm"), 1),
+    "bullseye": Recipe(debian("bullseye"), 1),
+    "trixie": Recipe(debian("trixie"), 1),
+    "kernel": Recipe(kernel, 1),
+    "layered": Recipe(layered, 1),
+}
+
+
+# -- the cache
+
+
+class Cache:
+    """The directory of built images: $LPMX_TEST_CACHE, or one in the checkout."""
+
+    def __init__(self, path: Optional[Path] = None) -> None:
+        given = os.environ.get("LPMX_TEST_CACHE")
+        self.path = path or (Path(given) if given else CHECKOUT / ".cache" / "tests")
+
+    def get(self, name: str) -> Built:
+        """The image `name`, built now if it is not there."""
+        recipe = RECIPES[name]
+        built = Built(name, self.path / f"{name}-{recipe.version}")
+        if built.directory.exists():
+            return built
+        with self.building(built.directory) as staging:
+            if staging is not None:
+                recipe.build(Built(name, staging), self)
+        return built
+
+    def unpacked(self, name: str) -> Path:
+        """The image's root file system as umoci unpacks it for an ordinary user: the reference."""
+        built = self.get(name)
+        directory = self.path / f"{built.directory.name}-unpacked"
+        if not directory.exists():
+            with self.building(directory) as staging:
+                if staging is not None:
+                    run("umoci", "unpack", "--rootless", "--image",
+                        f"{built.layout}:{built.reference}", staging / "bundle")
+        return directory / "bundle" / "rootfs"
+
+    def archive(self, name: str, form: str) -> Path:
+        """The image in one file: `form` is "docker-archive" or "oci-archive", by skopeo."""
+        built = self.get(name)
+        directory = self.path / f"{built.directory.name}-{form}"
+        if not directory.exists():
+            with self.building(directory) as staging:
+                if staging is not None:
+                    run("skopeo", "copy", f"oci:{built.layout}:{built.reference}",
+                        f"{form}:{staging / 'image.tar'}:{built.reference}")
+        return directory / "image.tar"
+
+    @contextlib.contextmanager
+    def building(self, directory: Path) -> Iterator[Optional[Path]]:
+        """A staging directory that becomes `directory`; None where another process made it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(f"{directory}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if directory.exists():
+                yield None
+                return
+            staging = Path(tempfile.mkdtemp(prefix=f"{directory.name}.", dir=self.path))
+            try:
+                yield staging
+                staging.chmod(0o755)
+                staging.rename(directory)
+            finally:
+                remove(staging)
+        finally:
+            os.close(lock)
+
+
+def remove(directory: Path) -> None:
+    """Remove a tree, with directories in it that their owner may not write."""
+    if directory.exists():
+        for path, names, _ in os.walk(directory):
+            for name in names:
+                inner = Path(path, name)
+                if not inner.is_symlink():
+                    with contextlib.suppress(OSError):
+                        inner.chmod(0o700)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="build the images that tests use")
+    parser.add_argument("--list", action="store_true", help="only print their names")
+    parser.add_argument("names", nargs="*", default=list(RECIPES), metavar="NAME")
+    arguments = parser.parse_args()
+    if arguments.list:
+        print("\n".join(RECIPES))
+        return
+    os.umask(0o022)
+    cache = Cache()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = {pool.submit(cache.get, name): name for name in arguments.names}
+        for done in concurrent.futures.as_completed(waiting):
+            try:
+                done.result()
+            except CannotBuild as error:
+                sys.exit(str(error))
+            print(f"test image {waiting[done]}: ready", flush=True)
+
+
+if __name__ == "__main__":
+    main()
