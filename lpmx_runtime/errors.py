@@ -10,6 +10,8 @@ command line ends with.
         ImageUnknown, ImageInUse
         RegistryError
             RegistryUnreachable, Unauthorized, NotFoundInRegistry
+        FetchFailed                 a file from a mirror
+            FetchMissing            which the mirror does not have
         DigestMismatch              bytes are not what their name says
         LayerDamaged, UnsafeMember  a layer's tar
         ArchiveDamaged              an image in a file
@@ -74,6 +76,14 @@ class Unauthorized(RegistryError):
 
 class NotFoundInRegistry(RegistryError):
     code = "not-found-in-registry"
+
+
+class FetchFailed(LpmxError):
+    code = "fetch-failed"
+
+
+class FetchMissing(FetchFailed):
+    code = "fetch-missing"
 
 
 class DigestMismatch(LpmxError):
