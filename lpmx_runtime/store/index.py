@@ -10,20 +10,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import stat
-import struct
 import sys
 import zlib
 from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, ContextManager, Iterator, Sequence
+from typing import TYPE_CHECKING, Callable, ContextManager, Iterable, Iterator, Sequence
 
 from ..errors import UnsupportedImage
 from .entries import read_raw
 from .files import digest_path, storing, write_file
 from .grafts import Graft, make_grafts
 from .index_reader import ENTRY, HEADER, MAGIC, MERGED, VERSION, IndexReader, cookie, fnv
-from .merge import MergedTree
+from .merge import MergedTree, Node
 
 if TYPE_CHECKING:
     from .layers import Layers
@@ -77,12 +75,15 @@ class Indexes:
         grafts = digest_path(self.grafts, chain_id(diff_ids)) / "tree"
         return trees + [grafts] if grafts.is_dir() else trees
 
-    def remove(self, diff_ids: Sequence[str]) -> None:
-        """Remove the index and its grafts; missing ones are fine."""
-        from .files import remove_tree
-
-        self.path(diff_ids).unlink(missing_ok=True)
-        remove_tree(digest_path(self.grafts, chain_id(diff_ids)))
+    def keep_only(self, chains: set[str]) -> None:
+        """Remove the indexes and grafts of all chains but these."""
+        for index in self.directory.glob("*/[!.]*"):
+            if f"{index.parent.name}:{index.name}" not in chains:
+                index.unlink(missing_ok=True)
+        for grafts in self.grafts.glob("*/[!.]*"):
+            if f"{grafts.parent.name}:{grafts.name}" not in chains:
+                with self._staging() as aside:
+                    os.rename(grafts, aside / "grafts")
 
     def _build(self, diff_ids: list[str], path: Path) -> None:
         if len(diff_ids) > LAYER_LIMIT:
@@ -223,3 +224,57 @@ class Table:
                     if node.group:
                         self._groups.setdefault(node.group, []).append(number)
         self._strings_size = at
+        if self.grafts:
+            self._layer_count += 1
+        self._number_groups()
+
+    def _append(self, node: Node, path: bytes, name_offset: int, value: int, parent: int) -> None:
+        """The first row, which the root directory has."""
+        _, mode, uid, gid, _, mtime, major, minor, _ = node.record
+        row = (value, 0, 0, len(path), name_offset, node.layer, MERGED if node.merged else 0, mode,
+               uid, gid, 0, _DIRECTORY_SIZE, mtime, major, minor, parent, 0, 0)
+        for column, field in zip(self._columns, row):
+            column.append(field)
+
+    def _sorted(self, children: dict[bytes, Node]) -> list[tuple[int, bytes, Node]]:
+        """The children in the order of a listing: by cookie, then by name."""
+        cookies = self._cookies
+        listed = []
+        for name, node in children.items():
+            value = cookies.get(name)
+            if value is None:
+                value = cookies[name] = cookie(name)
+            listed.append((value, name, node))
+        listed.sort()  # names differ, so nodes are never compared
+        return listed
+
+    def _number_groups(self) -> None:
+        """Give the names of one file the same number, where more than one is left."""
+        column = self._columns[18]
+        count = 0
+        for numbers in self._groups.values():
+            if len(numbers) > 1:
+                count += 1
+                for number in numbers:
+                    column[number] = count
+
+    def _slots(self) -> list[int]:
+        """The hash table: at most half full, linear probing."""
+        hashes = self._columns[0]
+        size = 1 << max(1, (2 * len(hashes) - 1).bit_length())
+        mask = size - 1
+        slots = [0] * size
+        for number, value in enumerate(hashes, 1):
+            at = value & mask
+            while slots[at]:
+                at = (at + 1) & mask
+            slots[at] = number
+        return slots
+
+
+def _words(numbers: Iterable[int]) -> bytes:
+    """`numbers` as little-endian 32-bit words."""
+    words = array("I", numbers)
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words.tobytes()

@@ -1,0 +1,95 @@
+"""Freeing what no image and no container needs any more."""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Iterator
+
+from ..errors import ImageInUse, StoreDamaged, StoreLocked
+from .index import chain_id
+from .images import Image
+
+if TYPE_CHECKING:
+    from .layout import Store
+
+_PATIENCE = 10.0  # seconds that freeing waits for a pull to end
+
+
+@dataclass(frozen=True)
+class _Container:
+    name: str
+    image: str
+    diff_ids: tuple[str, ...]
+
+
+@dataclass
+class Freed:
+    """What `collect` removed."""
+
+    layers: list[str] = field(default_factory=list)
+    blobs: list[str] = field(default_factory=list)
+
+
+def remove_image(store: "Store", text: str) -> Image:
+    """Forget the image that `text` means and free what nobody else needs.
+
+    Raises `ImageInUse` if a container uses it. While another process pulls, the
+    image goes at once and its layers with the next call that frees something.
+    """
+    image = store.images.find(text)
+    if image.live:
+        raise ImageInUse('cannot remove image "host": it is this machine itself',
+                         hint="it takes no space in the store")
+    users = sorted(container.name for container in _containers(store)
+                   if container.image == image.name)
+    if users:
+        raise ImageInUse(f'cannot remove image "{image.familiar}": container "{users[0]}" uses it',
+                         hint=f'run "lpmx rm {" ".join(users)}" first')
+    # A container made right now is safe: its own record keeps its layers.
+    store.images.remove(image.name)
+    try:
+        collect(store, timeout=_PATIENCE)
+    except StoreLocked:
+        pass
+    return image
+
+
+def collect(store: "Store", *, timeout: float = 0) -> Freed:
+    """Remove layers, blobs and indexes that no image and no container needs.
+
+    Waits up to `timeout` seconds for those who rely on what they have found in
+    the store, then raises `StoreLocked`.
+    """
+    freed = Freed()
+    with store.lock("keep", timeout=timeout):
+        images, containers = store.images.list(), list(_containers(store))
+        chains = [image.diff_ids for image in images] \
+            + [container.diff_ids for container in containers]
+        layers = {diff_id for chain in chains for diff_id in chain}
+        blobs = {digest for image in images for digest in (image.digest, image.config_digest)}
+        store.indexes.keep_only({chain_id(chain) for chain in chains})
+        for diff_id in store.layers.list():
+            if diff_id not in layers:
+                store.layers.remove(diff_id)
+                freed.layers.append(diff_id)
+        for digest in store.blobs.list():
+            if digest not in blobs:
+                store.blobs.remove(digest)
+                freed.blobs.append(digest)
+    store.clean()
+    return freed
+
+
+def _containers(store: "Store") -> Iterator[_Container]:
+    """What the records of the containers say about their images."""
+    for directory in store.containers.iterdir():
+        path = directory / "container.json"
+        try:
+            record = json.loads(path.read_bytes())
+            yield _Container(directory.name, record["image"], tuple(record["diff_ids"]))
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # being made or removed, or a file of somebody's
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreDamaged(f'cannot tell which layers container "{directory.name}" needs: '
+                               f'"{path}" is damaged ({error})',
+                               hint=f'remove it with "lpmx rm -f {directory.name}"') from None

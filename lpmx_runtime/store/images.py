@@ -1,0 +1,185 @@
+"""Images: one small record each, under the canonical name of the reference.
+
+A record says which layers an image has and what its config says; it is all
+that starting a container needs. The image `host` is in every store and on no
+disk: the machine's own root directory.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Iterable, Mapping, Optional
+from urllib.parse import quote
+
+from ..errors import ImageUnknown, InvalidReference, StoreDamaged
+from ..oci.reference import Reference
+from .files import storing, sync_directory, write_file
+
+_RECORD_VERSION = 1
+_NAME_LIMIT = 200
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})\Z")
+
+HOST_NAME = "host"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the store.
+
+    `name` is the canonical reference ("docker.io/library/ubuntu:18.04"),
+    `digest` that of the manifest, `config` the OCI image config as it came,
+    `size` the bytes of all layers' tars, `added` the time in seconds since 1970.
+    `origin` is "pulled", "loaded", "bootstrapped" or "built-in". A `live` image
+    has no layers: its lower is a directory of this machine.
+    """
+
+    name: str
+    digest: str
+    config_digest: str
+    diff_ids: tuple[str, ...]
+    config: Mapping[str, Any]
+    size: int
+    origin: str
+    added: float
+    live: bool = False
+
+    @property
+    def familiar(self) -> str:
+        """The name as people write it: "ubuntu:18.04"."""
+        return self.name if self.live else Reference.parse(self.name).familiar
+
+
+def host_image() -> Image:
+    """The image `host`: this machine's own root directory, copy-on-write."""
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(),
+                                                               platform.machine())
+    return Image(name=HOST_NAME, digest="", config_digest="", diff_ids=(),
+                 config={"architecture": architecture, "os": "linux", "config": {},
+                         "rootfs": {"type": "layers", "diff_ids": []}},
+                 size=0, origin="built-in", added=0.0, live=True)
+
+
+class Images:
+    """The store's `images` directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def put(self, image: Image) -> None:
+        """Record `image` under its name; another image of that name gives way.
+
+        Its layers, blobs and so on must be here, and the caller must have been
+        `Store.keeping` them since it found or put them.
+        """
+        if image.live:
+            raise ValueError("the live host is in every store")
+        record = {"version": _RECORD_VERSION, **asdict(image)}
+        del record["live"]
+        with storing(f'image "{image.familiar}"'):
+            write_file(self._path(image.name), json.dumps(record, indent=1).encode())
+
+    def get(self, name: str) -> Image:
+        """The image of the canonical `name`; `ImageUnknown` if there is none."""
+        if name == HOST_NAME:
+            return host_image()
+        try:
+            return self._read(self._path(name))
+        except FileNotFoundError:
+            raise self._unknown(name) from None
+
+    def find(self, text: str) -> Image:
+        """The image that `text` means: a name as people type it, or the beginning of
+        a digest. A name goes before a digest that looks like one."""
+        if text == HOST_NAME:
+            return host_image()
+        try:
+            return self._read(self._path(str(Reference.parse(text))))
+        except (FileNotFoundError, InvalidReference) as error:
+            found = self._by_digest(text)
+            if found is not None:
+                return found
+            if isinstance(error, InvalidReference):
+                raise
+            raise self._unknown(text) from None
+
+    def list(self) -> list[Image]:
+        """The images of the store by name; the host is not among them."""
+        found = []
+        for path in self._records():
+            try:
+                found.append(self._read(path))
+            except FileNotFoundError:
+                pass  # removed since we looked
+        return sorted(found, key=lambda image: image.name)
+
+    def remove(self, name: str) -> None:
+        """Forget the image `name`; its layers stay (see collect.py)."""
+        try:
+            os.unlink(self._path(name))
+        except FileNotFoundError:
+            return
+        sync_directory(self.directory)
+
+    # -- records --------------------------------------------------------------------
+
+    def _path(self, name: str) -> Path:
+        quoted = quote(name, safe="")
+        if len(quoted) > _NAME_LIMIT:
+            quoted = quoted[:_NAME_LIMIT - 65] + "." + hashlib.sha256(name.encode()).hexdigest()
+        return self.directory / f"{quoted}.json"
+
+    def _records(self) -> Iterable[Path]:
+        return [path for path in self.directory.iterdir()
+                if path.suffix == ".json" and path.name[0] != "."]
+
+    @staticmethod
+    def _read(path: Path) -> Image:
+        text = path.read_bytes()
+        try:
+            record = json.loads(text)
+            version = record.pop("version")
+            if version == _RECORD_VERSION:
+                known = {field.name for field in fields(Image)}
+                image = Image(**{k: v for k, v in record.items() if k in known})
+                return Image(**{**image.__dict__, "diff_ids": tuple(image.diff_ids)})
+            cause = f"it has version {version}, and we read version {_RECORD_VERSION}"
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            cause = f"it is damaged ({error})"
+        raise StoreDamaged(f'cannot read the image record "{path}": {cause}',
+                           hint="remove the file and pull the image again")
+
+    # -- looking for one ------------------------------------------------------------
+
+    def _by_digest(self, text: str) -> Optional[Image]:
+        match = _DIGEST.match(text)
+        if not match:
+            return None
+        start = "sha256:" + match.group(1)
+        found = [image for image in self.list()
+                 if image.digest.startswith(start) or image.config_digest.startswith(start)]
+        if len({image.digest for image in found}) > 1:
+            names = ", ".join(image.familiar for image in found)
+            raise ImageUnknown(f'cannot tell which image "{text}" is: several begin so ({names})',
+                               hint="write more of the digest, or the name")
+        return found[0] if found else None
+
+    def _unknown(self, text: str) -> ImageUnknown:
+        return ImageUnknown(f'cannot find image "{text}": it is not in the store',
+                            hint=self._suggestion(text))
+
+    def _suggestion(self, text: str) -> str:
+        try:
+            wanted = Reference.parse(text)
+        except InvalidReference:
+            return 'run "lpmx images" to see what is there'
+        others = [image.familiar for image in self.list()
+                  if Reference.parse(image.name).repository.rpartition("/")[2]
+                  == wanted.repository.rpartition("/")[2]]
+        if others:
+            return f'run "lpmx pull {text}"; the store has {", ".join(others[:5])}'
+        return f'run "lpmx pull {text}", or "lpmx images" to see what is there'

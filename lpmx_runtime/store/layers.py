@@ -1,0 +1,119 @@
+"""Layers: the unpacked trees, each with the list of all that the layer says.
+
+    layers/sha256/<diff ID>/tree/      names and content, read-only
+    layers/sha256/<diff ID>/entries    the entry list (entries.py)
+
+A layer is whole and verified before it has its name, and never changes
+afterwards; every image and every container that needs it shares it.
+"""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO, Callable, ContextManager, Optional
+
+from ..errors import DigestMismatch, StoreDamaged
+from . import tar
+from .entries import write_entries
+from .files import digest_path, publish, split_digest, storing, sync_tree
+from .unpack import unpack
+
+
+class Layers:
+    """The store's `layers` directory."""
+
+    def __init__(self, directory: Path, staging: Callable[[], ContextManager[Path]]) -> None:
+        self.directory = directory
+        self._staging = staging
+
+    def put(self, diff_id: str, stream: BinaryIO, *,
+            on_bytes: Optional[Callable[[int], object]] = None) -> Path:
+        """Unpack the uncompressed tar `stream` as the layer `diff_id`; return its tree.
+
+        Two processes or threads may store the same layer at once. Each unpacks
+        into a staging directory of its own and renames it into place; whoever
+        comes second finds the name taken, drops its copy and returns the first
+        one's. No lock is held meanwhile, so a slow disk holds up nobody else. A
+        layer that is here already is not read again.
+
+        Raises `DigestMismatch` if the bytes do not hash to `diff_id`,
+        `LayerDamaged` and `UnsafeMember` for a tar that makes no sense or means
+        harm, `StoreFull` and `StoreError` where the file system refuses. The
+        store is then as it was.
+        """
+        split_digest(diff_id)
+        if not self.has(diff_id):
+            self._take(stream, f"layer {diff_id}", on_bytes, diff_id)
+        return self.tree(diff_id)
+
+    def add(self, stream: BinaryIO, *, label: str = "the layer",
+            on_bytes: Optional[Callable[[int], object]] = None) -> str:
+        """Unpack `stream` as a layer whose diff ID is not known before; return that.
+
+        `label` names the layer in messages.
+        """
+        return self._take(stream, label, on_bytes, None)
+
+    def has(self, diff_id: str) -> bool:
+        """Whether the layer is here, whole."""
+        return (digest_path(self.directory, diff_id) / "entries").is_file()
+
+    def tree(self, diff_id: str) -> Path:
+        """The directory with the layer's names and content."""
+        return self._part(diff_id, "tree")
+
+    def entries(self, diff_id: str) -> Path:
+        """The file with the layer's entry list."""
+        return self._part(diff_id, "entries")
+
+    def list(self) -> list[str]:
+        """The diff IDs of all layers."""
+        return sorted(f"{algorithm.name}:{layer.name}"
+                      for algorithm in self.directory.iterdir() if algorithm.is_dir()
+                      for layer in algorithm.iterdir() if not layer.name.startswith("."))
+
+    def remove(self, diff_id: str) -> None:
+        """Remove the layer; a missing one is fine.
+
+        It loses its name before its content, so that nobody sees half of it.
+        """
+        place = digest_path(self.directory, diff_id)
+        with self._staging() as aside:
+            try:
+                os.rename(place, aside / "layer")
+            except FileNotFoundError:
+                return
+
+    def _part(self, diff_id: str, name: str) -> Path:
+        path = digest_path(self.directory, diff_id) / name
+        if not path.exists():
+            raise StoreDamaged(f"cannot use layer {diff_id}: the store does not have it",
+                               hint="pull or load its image again")
+        return path
+
+    def _take(self, stream: BinaryIO, label: str, on_bytes: Optional[Callable[[int], object]],
+              diff_id: Optional[str]) -> str:
+        algorithm = split_digest(diff_id)[0] if diff_id else "sha256"
+        with storing(label), self._staging() as aside:
+            made = aside / "layer"
+            tree = made / "tree"
+            tree.mkdir(parents=True)
+            source = tar.Source(stream, on_bytes, algorithm)
+            fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                listed, attributes = unpack(source, fd, label)
+                source.drain()  # tar stops at its end mark; the digest covers what follows, too
+                found = f"{algorithm}:{source.hexdigest()}"
+                if diff_id is not None and found != diff_id:
+                    raise DigestMismatch(f"cannot store {label}: its bytes hash to {found}",
+                                         hint="the copy is damaged or is another thing; "
+                                              "fetch it again")
+                write_entries(made / "entries", listed, attributes)
+                sync_tree(fd)
+            finally:
+                os.close(fd)
+            place = digest_path(self.directory, found)
+            if not publish(made, place) and not self.has(found):
+                self.remove(found)  # half of one, which nothing of ours leaves behind
+                publish(made, place)
+        return found

@@ -1,0 +1,168 @@
+"""The store: one directory with everything that is kept, and who may do what at once.
+
+    version             what layout this is
+    blobs/              manifests and image configs, by digest
+    layers/             unpacked layers, by diff ID
+    indexes/  grafts/   what belongs to a chain of layers, by chain ID
+    images/             one record an image
+    containers/         one directory a container (lpmx_runtime/container)
+    locks/              lock files, by name
+    tmp/                staging directories, each with a lock that lives as long
+                        as the process that made it
+
+Everything appears under its name at once and whole, so that readers need no
+lock. Two rules remain. Whoever removes what no image needs holds the lock
+`keep` alone; whoever relies on finding something here that no image of the
+store names yet holds it shared (`Store.keeping`). And what lies in `tmp` belongs
+to the holder of the lock beside it.
+
+The store may be on a file system that several nodes share, and a group may
+share it: modes follow the umask and the directory's set-group-ID bit.
+"""
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ContextManager, Iterator, Optional
+
+from ..errors import StoreError, StoreLocked
+from ..settings import store_path
+from .blobs import Blobs
+from .files import remove_tree, storing, write_file
+from .images import Images
+from .index import Indexes
+from .layers import Layers
+from .locks import Lock
+
+VERSION = b"lpmx store 1\n"
+_DIRECTORIES = ("blobs", "layers", "indexes", "grafts", "images", "containers", "locks", "tmp")
+_ALGORITHMS = ("sha256", "sha512")
+_STALE_SECONDS = 24 * 3600
+
+
+class Store:
+    """A store that is open. Cheap to open, and to have open several times."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.blobs = Blobs(path / "blobs")
+        self.layers = Layers(path / "layers", self.staging)
+        self.indexes = Indexes(path / "indexes", path / "grafts", self.layers, self.staging)
+        self.images = Images(path / "images")
+        self.containers = path / "containers"
+
+    @classmethod
+    def open(cls, path: Optional[Path] = None) -> "Store":
+        """The store at `path`, or the user's; made if there is none.
+
+        Raises `StoreError` for a store of another version, and for a directory
+        that holds something else.
+        """
+        path = store_path() if path is None else Path(os.path.abspath(path))
+        with storing(f'anything in "{path}"'):
+            _prepare(path)
+        return cls(path)
+
+    def lock(self, name: str, *, shared: bool = False, timeout: Optional[float] = None) -> Lock:
+        """The store's lock `name`, to be held in a `with` block (locks.py)."""
+        return Lock(self.path / "locks" / name, shared=shared, timeout=timeout)
+
+    def keeping(self) -> Lock:
+        """While this is held, nothing that is in the store is collected.
+
+        For whoever counts on a layer or a blob before an image or a container
+        is recorded that needs it.
+        """
+        return self.lock("keep", shared=True)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty directory in the store's file system, removed afterwards.
+
+        What is made here can be renamed to where it belongs. If the process is
+        killed meanwhile, the next one that stages something cleans up.
+        """
+        directory = self.path / "tmp"
+        with storing(f'anything in "{self.path}"'):
+            self._clean(directory)
+        name = f"{_node()}.{os.getpid()}.{secrets.token_hex(8)}"
+        place = directory / name
+        with Lock(directory / f"{name}.lock") as held:
+            try:
+                with storing(f'anything in "{self.path}"'):
+                    place.mkdir()
+                yield place
+            finally:
+                remove_tree(place)
+                held.path.unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Remove what processes that were killed left in `tmp`."""
+        self._clean(self.path / "tmp")
+
+    @staticmethod
+    def _clean(directory: Path) -> None:
+        for name in os.listdir(directory):
+            stem, dot, suffix = name.rpartition(".")
+            if suffix == "lock" and _abandoned(directory / name, stem):
+                try:
+                    with Lock(directory / name, timeout=0) as held:
+                        remove_tree(directory / stem)
+                        held.path.unlink(missing_ok=True)
+                except (StoreLocked, PermissionError):
+                    pass  # somebody lives there, or it is another user's
+
+
+def _node() -> str:
+    return socket.gethostname().partition(".")[0].replace("/", "_") or "localhost"
+
+
+def _abandoned(lock: Path, stem: str) -> bool:
+    """Whether to try the lock at all. A shared file system may be mounted so that
+    locks hold on one node only: what another node made must be old as well."""
+    if stem.partition(".")[0] == _node():
+        return True
+    try:
+        return time.time() - lock.stat().st_mtime > _STALE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _prepare(path: Path) -> None:
+    version = path / "version"
+    try:
+        found = version.read_bytes()
+    except FileNotFoundError:
+        _create(path)
+        return
+    except NotADirectoryError:
+        raise StoreError(f'cannot use "{path}" as the store: it is no directory',
+                         hint="point LPMX_STORE at a directory") from None
+    if found != VERSION:
+        shown = found.decode("utf-8", "backslashreplace").strip()[:60]
+        raise StoreError(f'cannot use the store "{path}": it is "{shown}", and we read '
+                         f'"{VERSION.decode().strip()}"',
+                         hint="use the version of lpmx that made it, or point LPMX_STORE at "
+                              "another directory")
+
+
+def _create(path: Path) -> None:
+    """Make the layout. Several processes may do this at once; the version file,
+    which says that all the rest is there, comes last."""
+    path.mkdir(parents=True, exist_ok=True)
+    strange = sorted(name for name in os.listdir(path)
+                     if name not in _DIRECTORIES and name != "version" and name[0] != ".")
+    if strange:
+        raise StoreError(f'cannot use "{path}" as the store: it has other things in it '
+                         f'("{strange[0]}")',
+                         hint="point LPMX_STORE at a new or an empty directory")
+    for name in _DIRECTORIES:
+        (path / name).mkdir(exist_ok=True)
+    for name in ("blobs", "layers", "indexes", "grafts"):
+        for algorithm in _ALGORITHMS:
+            (path / name / algorithm).mkdir(exist_ok=True)
+    write_file(path / "version", VERSION)
