@@ -4,12 +4,12 @@ OCI image spec, "Image Configuration"; Docker's older form has the same fields.
 """
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Union
 
 from ..errors import ImageDamaged
 from .digest import is_digest
+from .document import MAKE_AGAIN, Cause, load_json
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,18 @@ class ImageConfig:
     raw: Mapping[str, Any]
 
     @classmethod
-    def parse(cls, config: Union[bytes, Mapping[str, Any]]) -> "ImageConfig":
-        """Read a config; raises `ImageDamaged` for what cannot be one."""
-        raw = _object(load_json(config, "the image config")
-                      if isinstance(config, (bytes, bytearray)) else config, "it")
+    def parse(cls, config: Union[bytes, Mapping[str, Any]], *,
+              failing: str = "cannot read the image config") -> "ImageConfig":
+        """Read a config. Raises `ImageDamaged` for what cannot be one, with a message
+        that begins with `failing`."""
+        try:
+            return cls._parse(config)
+        except Cause as cause:
+            raise cause.kind(f"{failing}: {cause}", hint=cause.hint) from None
+
+    @classmethod
+    def _parse(cls, config: Union[bytes, Mapping[str, Any]]) -> "ImageConfig":
+        raw = _object(load_json(config) if isinstance(config, bytes) else config, "all of it")
         run = _object(raw.get("config"), "config")
         rootfs = _object(raw.get("rootfs"), "rootfs")
         return cls(
@@ -61,21 +69,8 @@ class ImageConfig:
         )
 
 
-def load_json(data: Union[bytes, bytearray], what: str) -> Any:
-    """The JSON value in `data`; raises `ImageDamaged` where there is none."""
-    try:
-        return json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        cause = ("it is nested too deeply" if isinstance(error, RecursionError)
-                 else f"it is not JSON ({error})")
-        raise ImageDamaged(f"cannot read {what}: {cause}", hint=_HINT) from None
-
-
-_HINT = "whoever made the image must make it again"
-
-
-def _damaged(cause: str) -> ImageDamaged:
-    return ImageDamaged(f"cannot read the image config: {cause}", hint=_HINT)
+def _damaged(cause: str) -> Cause:
+    return Cause(ImageDamaged, f"the image config makes no sense: {cause}", MAKE_AGAIN)
 
 
 def _object(value: Any, name: str) -> Mapping[str, Any]:

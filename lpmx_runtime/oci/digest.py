@@ -46,14 +46,14 @@ class Verifier:
     def agrees(self) -> bool:
         return self.actual == self.digest
 
-    def check(self, verb: str, what: str) -> None:
-        """Raise `DigestMismatch`, "cannot `verb` `what`", unless the bytes were the right ones."""
+    def check(self, what: str, *, failing: str) -> None:
+        """Raise `DigestMismatch` unless the bytes of `what` were the right ones."""
         if not self.agrees:
-            raise mismatch(verb, what, self.digest, self.actual)
+            raise mismatch(what, self.digest, self.actual, failing=failing)
 
 
-def mismatch(verb: str, what: str, digest: str, actual: str) -> DigestMismatch:
+def mismatch(what: str, digest: str, actual: str, *, failing: str) -> DigestMismatch:
     return DigestMismatch(
-        f"cannot {verb} {what}: its bytes hash to {actual}, not to {digest}",
+        f"{failing}: the bytes of {what} hash to {actual}, not to {digest}",
         hint="the copy is damaged, or somebody changed it on the way; try again, "
              "and tell whoever runs the registry if that does not help")
