@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -87,6 +86,7 @@ def runtime_path() -> Path:
     if base and os.access(base, os.W_OK):
         path = Path(base) / "lpmx"
     else:
+        import tempfile  # slow to import, and seldom needed
         path = Path(tempfile.gettempdir()) / f"lpmx-{os.getuid()}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = path.lstat()

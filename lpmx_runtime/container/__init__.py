@@ -1,1 +1,29 @@
-"""Containers: an image, an upper, and the programs that run over both."""
+"""Containers: an image, an upper, and the programs that run over both.
+
+The names below are loaded when they are first used: starting a program in a
+container that exists (`launch.py`) needs little of this, and must be fast.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .environment import LiveEnvironment, Variable
+    from .launch import Launch
+    from .lifecycle import Container, Options
+    from .processes import Process
+    from .spec import Bind, ViewSpec
+
+__all__ = ["Bind", "Container", "Launch", "LiveEnvironment", "Options", "Process", "Variable",
+           "ViewSpec"]
+
+_HOME = {"Bind": "spec", "Container": "lifecycle", "Launch": "launch",
+         "LiveEnvironment": "environment", "Options": "lifecycle", "Process": "processes",
+         "Variable": "environment", "ViewSpec": "spec"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

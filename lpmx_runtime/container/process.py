@@ -1,63 +1,83 @@
-"""Running a contained program as a child: signals in, exit code out."""
+"""Running a contained program as a child: signals in, exit code out.
+
+The program stays in our process group, so that the terminal's own signals and the
+shell's job control reach it as they reach us. What comes from the kernel we
+therefore leave alone; what other processes send to us we pass on. When the program
+stops, we stop, and the shell sees a stopped job; when we are continued, so is it.
+A program that leads a process group of its own, as an interactive shell does, is
+continued by us, for nobody else knows of it.
+"""
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any
 
-from ..errors import RunFailed
+from .launch import Launch, cannot_start
 
-#: Forwarded to the program. Those a terminal sends reach it directly.
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["Launch", "popen", "run"]
+
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1,
-              signal.SIGUSR2, signal.SIGWINCH, signal.SIGALRM)
+              signal.SIGUSR2, signal.SIGWINCH, signal.SIGALRM, signal.SIGTSTP)
 _SENT_BY_KERNEL = 0x80
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What to execute for a contained program to start."""
-
-    executable: str
-    argv: tuple[str, ...]
-    env: dict[str, str]
-
-    def exec(self) -> None:
-        """Become the program; returns only by raising OSError."""
-        os.execve(self.executable, list(self.argv), self.env)
 
 
 def popen(launch: Launch, **options: Any) -> "subprocess.Popen[Any]":
     """Start the program; `options` go to subprocess.Popen."""
+    import subprocess
     try:
         return subprocess.Popen(list(launch.argv), executable=launch.executable, env=launch.env,
                                 **options)
     except OSError as error:
-        raise RunFailed(f'cannot start the loader "{launch.executable}": '
-                        f"{os.strerror(error.errno or 0).lower()}",
-                        hint='run "lpmx check"; the installation must be on a file system '
-                             "from which programs can be executed") from error
+        if error.filename not in (None, launch.executable, launch.argv[0]):
+            raise  # one of the options is at fault, such as cwd
+        raise cannot_start(launch, error) from error
 
 
-def run(launch: Launch, *, stdin: Optional[int] = None) -> int:
-    """Run the program in the foreground and return its exit code, 128+N for signal N.
-
-    The program stays in our process group, so the terminal's own signals and job
-    control reach it as they reach us; what others send to us is passed on.
-    """
-    waited = set(_FORWARDED) | {signal.SIGCHLD}
+def run(launch: Launch) -> int:
+    """Run the program in the foreground and return its exit code, 128+N for signal N."""
+    waited = {*_FORWARDED, signal.SIGCHLD, signal.SIGCONT}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    # Children of a process that ignores SIGCHLD are gone before one can ask for their code.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        child = popen(launch, stdin=stdin,
-                      preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before))
-        while child.poll() is None:
-            info = signal.sigwaitinfo(waited)
-            if info.si_signo == signal.SIGCHLD or info.si_code == _SENT_BY_KERNEL:
-                continue
-            if child.poll() is None:
-                child.send_signal(info.si_signo)
-        code = child.returncode
+        try:
+            child = os.posix_spawn(launch.executable, launch.argv, launch.env, setsigmask=before,
+                                   setsigdef=(signal.SIGPIPE, signal.SIGXFSZ))
+        except OSError as error:
+            raise cannot_start(launch, error) from error
+        return _wait(child, waited)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return 128 - code if code < 0 else code
+
+
+def _wait(child: int, waited: "set[signal.Signals]") -> int:
+    while True:
+        info = signal.sigwaitinfo(waited)
+        if info.si_signo == signal.SIGCHLD:
+            # One SIGCHLD may stand for several changes.
+            pid, status = os.waitpid(child, os.WUNTRACED | os.WNOHANG)
+            if not pid:
+                continue
+            if os.WIFSTOPPED(status):
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif os.WIFSIGNALED(status):
+                return 128 + os.WTERMSIG(status)
+            else:
+                return os.WEXITSTATUS(status)
+        elif info.si_signo == signal.SIGCONT:
+            _continue(child)
+        elif info.si_code != _SENT_BY_KERNEL:
+            os.kill(child, info.si_signo)
+
+
+def _continue(child: int) -> None:
+    """Continue the program: its group, if that is not ours, for the shell continued ours."""
+    group = os.getpgid(child)
+    if group != os.getpgrp():
+        os.killpg(group, signal.SIGCONT)
+    else:
+        os.kill(child, signal.SIGCONT)

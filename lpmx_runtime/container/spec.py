@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Optional, Union
 
 MAGIC = b"lpmx-view 1"
@@ -67,18 +66,3 @@ class ViewSpec:
         if any(b"\0" in value for value in fields):
             raise ValueError("a path cannot contain a NUL byte")
         return b"\0".join(fields) + b"\0"
-
-
-def write_if_changed(path: Path, content: bytes) -> None:
-    """Have `content` at `path`, replaced whole and only when it differs.
-
-    Programs that run have the old file mapped; a new name leaves it to them.
-    """
-    try:
-        if path.read_bytes() == content:
-            return
-    except OSError:
-        pass
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, path)

@@ -1,0 +1,186 @@
+"""lpmx run, create, exec: programs in containers."""
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Iterator, Optional
+from contextlib import contextmanager
+
+from ..errors import LpmxError
+
+if TYPE_CHECKING:
+    from ..container import Options
+
+_CANNOT_RUN = 125
+
+
+def register_run(parser: argparse.ArgumentParser) -> None:
+    """Run a program in a new container."""
+    parser.usage = "lpmx run [OPTIONS] IMAGE [--] [COMMAND [ARG...]]"
+    parser.description += (
+        ".\nThe container is removed when the program ends, with all that still runs in it; "
+        "with\n--name it is kept. The exit code is the program's, 128+N if signal N ended it, "
+        "127 if it\nwas not found, 126 if it is not executable, 125 for any other failure of "
+        "ours.")
+    _add_making(parser)
+    parser.add_argument("--rm", action="store_true", default=None, dest="remove",
+                        help="remove the container afterwards, also one with --name")
+    parser.add_argument("--keep", action="store_false", dest="remove",
+                        help="keep the container; not together with --rm")
+    _add_entrypoint(parser)
+    parser.add_argument("image", metavar="IMAGE",
+                        help='an image of the store, or "host" for a copy of this machine')
+    parser.set_defaults(run=_run, command_after=1)
+
+
+def register_create(parser: argparse.ArgumentParser) -> None:
+    """Make a container and run nothing yet."""
+    _add_making(parser)
+    parser.add_argument("--json", action="store_true", help="print the container's record as JSON")
+    parser.add_argument("image", metavar="IMAGE",
+                        help='an image of the store, or "host" for a copy of this machine')
+    parser.set_defaults(run=_create)
+
+
+def register_exec(parser: argparse.ArgumentParser) -> None:
+    """Run a program in a container."""
+    parser.usage = "lpmx exec [OPTIONS] CONTAINER [--] COMMAND [ARG...]"
+    parser.description += (
+        ".\nAny number of programs may run in one container at once. The exit code is as for "
+        '"lpmx\nrun"; the image\'s entrypoint is left out, as Docker does.')
+    _add_variables(parser)
+    parser.add_argument("-u", "--user", metavar="USER", help="run as USER (see lpmx create)")
+    parser.add_argument("-w", "--workdir", metavar="DIR", help="begin in DIR of the container")
+    parser.add_argument("container", metavar="CONTAINER", help="name of a container")
+    parser.set_defaults(run=_exec, command_after=1)
+
+
+# -- arguments that several commands have ----------------------------------------------
+
+
+def _add_variables(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-e", "--env", metavar="NAME[=VALUE]", action="append", default=[],
+                        help="set a variable; without =VALUE, to what it is here")
+    parser.add_argument("--env-file", metavar="FILE", action="append", default=[],
+                        help="set the variables that FILE has, one NAME=VALUE a line")
+
+
+def _add_making(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", metavar="NAME", help="the container's name; otherwise one is made up")
+    _add_variables(parser)
+    parser.add_argument("-v", "--bind", metavar="SRC[:DST[:ro]]", action="append", default=[],
+                        help="show SRC of the host as DST; src=SRC,dst=DST[,ro] for names with colons")
+    parser.add_argument("-u", "--user", metavar="USER",
+                        help="be this user of the image (NAME or UID, with :GROUP if wanted), or "
+                             '"host" to stay oneself; default: as the image says')
+    parser.add_argument("-w", "--workdir", metavar="DIR",
+                        help="begin in DIR of the container; default: as the image says, else where "
+                             "one is")
+    parser.add_argument("--contain", action="store_true",
+                        help="do not show the home directory, the working directory and /tmp")
+    parser.add_argument("--no-preload", action="store_false", dest="preload",
+                        help="do not use the preload library: slower, the same otherwise")
+    parser.add_argument("--no-gpu", action="store_false", dest="gpu",
+                        help="do not show the driver libraries of GPUs")
+
+
+def _add_entrypoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--entrypoint", metavar="PROGRAM",
+                        help='run PROGRAM instead of the image\'s entrypoint; "" for none')
+
+
+# -- what they do ----------------------------------------------------------------------
+
+
+@contextmanager
+def _our_exit_code() -> Iterator[None]:
+    """Whatever keeps a program from running ends with 125, so that scripts can tell it
+    from the program's own failure."""
+    try:
+        yield
+    except LpmxError as error:
+        if error.exit_code < _CANNOT_RUN:
+            error.exit_code = _CANNOT_RUN
+        raise
+
+
+def _variables(arguments: argparse.Namespace) -> dict[str, str]:
+    from ..container import environment
+    found: dict[str, str] = {}
+    for path in arguments.env_file:
+        found.update(environment.read_file(path))
+    found.update(environment.parse(text, os.environ) for text in arguments.env)
+    return found
+
+
+def _options(arguments: argparse.Namespace) -> "Options":
+    from ..container import Options, binds
+    return Options(binds=tuple(binds.parse(text) for text in arguments.bind),
+                   env=_variables(arguments), user=arguments.user, workdir=arguments.workdir,
+                   contain=arguments.contain, preload=arguments.preload, gpu=arguments.gpu)
+
+
+def _entrypoint(text: Optional[str]) -> "Optional[list[str]]":
+    return None if text is None else [text] if text else []
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ..container import Container, process
+    from ..store import Store
+    remove = arguments.remove if arguments.remove is not None else arguments.name is None
+    with _our_exit_code():
+        store = Store.open()
+        container = Container.create(store, store.images.find(arguments.image),
+                                     name=arguments.name, options=_options(arguments),
+                                     temporary=remove)
+        try:
+            launch = container.launch(arguments.command,
+                                      entrypoint=_entrypoint(arguments.entrypoint))
+            code = process.run(launch)
+        finally:
+            if remove:
+                _clear_away(container)
+    return code
+
+
+def _clear_away(container: "object") -> None:
+    """End what the program left running, and remove the container."""
+    container.stop(timeout=1)  # type: ignore[attr-defined]
+    container.remove(force=True)  # type: ignore[attr-defined]
+
+
+def _create(arguments: argparse.Namespace) -> None:
+    from ..container import Container
+    from ..store import Store
+    store = Store.open()
+    container = Container.create(store, store.images.find(arguments.image), name=arguments.name,
+                                 options=_options(arguments))
+    if arguments.json:
+        from .output import print_json
+        print_json(dict(container.record))
+    else:
+        print(container.name)
+
+
+def _exec(arguments: argparse.Namespace) -> int:
+    from ..container import launch, record
+    from ..settings import store_path
+    with _our_exit_code():
+        if not arguments.command:
+            from ..errors import RunFailed
+            raise RunFailed("cannot run anything: no program was named",
+                            hint=f"lpmx exec {arguments.container} COMMAND")
+        directory, values = record.read(store_path() / "containers", arguments.container)
+        if arguments.user is None and record.is_current(directory, values):
+            # Nothing to look up: no store, no compiled core.
+            prepared = launch.prepare(directory, values, arguments.command, environ=os.environ,
+                                      env=_variables(arguments), cwd=arguments.workdir,
+                                      entrypoint=False)
+        else:
+            from ..container import Container
+            from ..store import Store
+            container = Container.open(Store.open(), arguments.container)
+            prepared = container.launch(arguments.command, env=_variables(arguments),
+                                        cwd=arguments.workdir, user=arguments.user,
+                                        entrypoint=False)
+        prepared.exec()

@@ -1,0 +1,413 @@
+"""A container from its making to its removal."""
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Mapping, Optional, Sequence, Union
+
+from .. import _native
+from ..errors import ContainerExists, ContainerRunning, InvalidSetting, LpmxError, RunFailed
+from ..oci.config import ImageConfig
+from ..store import Image, Store
+from ..store.files import storing
+from . import binds, environment, host_calls, identity, launch, processes, record
+from .spec import Bind, ViewSpec
+
+_BINDS_LIMIT = 64  # CORE_BINDS_MAX
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is chosen when a container is made.
+
+    `user` is NAME, UID, either with :GROUP, "host" for one's own identity, None for
+    the image's. `contain` leaves out what is personal (home, working directory,
+    /tmp). Without `preload` every call of every program goes through the trap.
+    """
+
+    binds: tuple[Bind, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: Optional[str] = None
+    workdir: Optional[str] = None
+    contain: bool = False
+    preload: bool = True
+    gpu: bool = True
+
+
+class Container:
+    """A container that exists. Cheap to have; what it tells is read from its record."""
+
+    def __init__(self, store: Store, directory: str, values: dict[str, Any]) -> None:
+        self.store = store
+        self.directory = Path(directory)
+        self._record = values
+
+    # -- making and finding ---------------------------------------------------------
+
+    @classmethod
+    def create(cls, store: Store, image: Image, *, name: Optional[str] = None,
+               options: Options = Options(), temporary: bool = False) -> "Container":
+        """Make a container of `image`; without a name it gets one of its own.
+
+        It is made aside and renamed into place, so that a name either leads to a
+        whole container or to none; of two that want one name the second gets
+        `ContainerExists`. `temporary` is noted for whoever looks later.
+        """
+        if name is not None:
+            record.check_name(name)
+        chosen = name or f"{_short(image.familiar)}-{secrets.token_hex(3)}"
+        final = str(store.containers / chosen)
+        with storing(f'container "{chosen}"'), store.keeping(), store.staging() as staging:
+            if name is not None and os.path.lexists(final):
+                raise _exists(chosen)
+            aside = str(staging / "container")
+            os.mkdir(aside)
+            values = _furnish(store, image, chosen, options, aside, final)
+            values["temporary"] = temporary
+            _write_record(aside, values)
+            try:
+                os.rename(aside, final)
+            except OSError as error:
+                if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise _exists(chosen) from None
+                raise
+        return cls(store, final, values)
+
+    @classmethod
+    def open(cls, store: Store, name: str) -> "Container":
+        """The container `name`, its view file and control page in order.
+
+        A damaged control page is made again from the upper (what was set in the live
+        environment is lost), and a view file is written anew where the store or the
+        installation has moved.
+        """
+        directory, values = record.read(store.containers, name)
+        container = cls(store, directory, values)
+        if not record.is_current(directory, values):
+            container._repair()
+        return container
+
+    @classmethod
+    def list(cls, store: Store) -> "list[Container]":
+        """All containers by name; those that cannot be read are left out."""
+        found = []
+        for name in sorted(os.listdir(store.containers)):
+            try:
+                directory, values = record.read(store.containers, name)
+            except LpmxError:
+                continue
+            found.append(cls(store, directory, values))
+        return found
+
+    # -- what it is -----------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self._record["name"]
+
+    @property
+    def image(self) -> str:
+        """The canonical name of the image it was made of."""
+        return self._record["image"]
+
+    @property
+    def familiar(self) -> str:
+        """That name as people write it."""
+        return self._record["familiar"]
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """All that its record says."""
+        return self._record
+
+    @property
+    def upper(self) -> Path:
+        return self.directory / record.UPPER
+
+    @property
+    def view_file(self) -> Path:
+        return self.directory / record.VIEW
+
+    @property
+    def created(self) -> float:
+        return self._record["created"]
+
+    @property
+    def temporary(self) -> bool:
+        return bool(self._record.get("temporary"))
+
+    @property
+    def options(self) -> Options:
+        chosen = dict(self._record["options"])
+        chosen["binds"] = tuple(Bind(*one) for one in chosen["binds"])
+        return Options(**chosen)
+
+    @property
+    def identity(self) -> identity.Identity:
+        """Who its programs are unless they are told otherwise."""
+        return identity.Identity(**self._record["identity"])
+
+    def spec(self, user: Optional[identity.Identity] = None) -> ViewSpec:
+        """The fields of its view file, for whoever makes another view of it."""
+        return _spec(self.store, self._record, str(self.directory), user or self.identity)
+
+    # -- running --------------------------------------------------------------------
+
+    def launch(self, argv: Optional[Sequence[str]] = None, *,
+               env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
+               user: Optional[str] = None,
+               entrypoint: Union[None, bool, Sequence[str]] = None,
+               view_file: Optional[Union[str, Path]] = None) -> launch.Launch:
+        """What to execute for `argv` to run here; without it, the image's own command.
+
+        `entrypoint` False leaves the image's entrypoint out, a list replaces it. `cwd`
+        is a directory in the container; by default it is the container's, else the
+        caller's own where the container shows it. `view_file` is another view of this
+        container (`spec`).
+        """
+        who = None
+        if user is not None:
+            with self.view() as view:
+                who = identity.resolve(view, user, self.familiar)
+            if view_file is None:
+                view_file = self._view_for(who)
+        return launch.prepare(str(self.directory), self._record, argv or (), environ=os.environ,
+                              env=env, cwd=cwd, entrypoint=entrypoint,
+                              view_file=None if view_file is None else str(view_file),
+                              identity=None if who is None else vars(who))
+
+    def view(self) -> _native.View:
+        """The container's files, for this process; use it in a `with` block."""
+        return _native.View(self.view_file)
+
+    @property
+    def environment(self) -> environment.LiveEnvironment:
+        return environment.LiveEnvironment(
+            lambda: str(self.view_file),
+            lambda: environment.of_program(self._record, os.environ, self._record["identity"]),
+            self.name)
+
+    def processes(self) -> "list[processes.Process]":
+        """What runs in it now, host calls among it."""
+        return processes.of_container(self.directory)
+
+    @property
+    def running(self) -> bool:
+        return bool(self.processes())
+
+    def stop(self, timeout: float = 10) -> bool:
+        """End all that runs in it: by the image's stop signal, after `timeout` seconds by
+        SIGKILL. Returns whether the signal was enough."""
+        number = processes.signal_number(self._record["config"]["stop_signal"])
+        return processes.end(self.processes, number=number, timeout=timeout)
+
+    def remove(self, force: bool = False) -> None:
+        """Remove it with all it changed.
+
+        Raises `ContainerRunning` while something runs in it, unless `force` says to
+        kill that first.
+        """
+        running = self.processes()
+        if running and not force:
+            raise ContainerRunning(
+                f'cannot remove container "{self.name}": {_count(len(running))} in it',
+                hint=f'run "lpmx stop {self.name}" first, or "lpmx rm -f {self.name}"')
+        if running:
+            processes.end(self.processes, timeout=0)
+        discard(self.store, self.name)
+
+    # -- keeping it in order --------------------------------------------------------
+
+    def _view_for(self, who: identity.Identity) -> Path:
+        """A view file in which programs are `who`."""
+        suffix = "host" if who.uid is None else f"{who.uid}.{who.gid}"
+        path = self.directory / f"{record.VIEW}.{suffix}"
+        record.replace(str(path), self.spec(who).encode())
+        return path
+
+    def _repair(self) -> None:
+        directory = str(self.directory)
+        with self.store.lock(f"container-{self.name}"), storing(f'container "{self.name}"'):
+            control = self.directory / record.CONTROL
+            fresh = not record.control_is_sound(str(control))
+            if fresh:
+                _native.control_create(control)
+            for name in (record.UPPER, record.WORK):
+                (self.directory / name).mkdir(exist_ok=True)
+            host_calls.write_view(directory, self.name, final=directory)
+            for old in self.directory.glob(f"{record.VIEW}.*"):
+                old.unlink(missing_ok=True)
+            self._record["made"] = _made(directory)
+            record.replace(str(self.view_file), self.spec().encode())
+            if fresh:
+                with self.view() as view:
+                    view.rebuild_control()
+            _write_record(directory, self._record)
+
+
+def discard(store: Store, name: str) -> None:
+    """Take the container's directory away, whole or damaged, whatever is in it."""
+    record.check_name(name)
+    with store.staging() as staging:
+        os.rename(store.containers / name, staging / "container")
+
+
+# -- making one -----------------------------------------------------------------------
+
+
+def _furnish(store: Store, image: Image, name: str, options: Options, aside: str,
+             final: str) -> dict[str, Any]:
+    """Put into `aside` what a container at `final` needs, and return its record."""
+    config = ImageConfig.parse(image.config)
+    values = _record_of(image, config, name, options, final)
+    for directory in (record.UPPER, record.WORK):
+        os.mkdir(os.path.join(aside, directory))
+    _native.control_create(os.path.join(aside, record.CONTROL))
+    host_calls.write_view(aside, name, final=final)
+    # First where it is, to look at the image and to make what the binds need.
+    nobody = identity.Identity(0, 0, "root", "/root")
+    path = os.path.join(aside, record.VIEW)
+    values["binds"] = []
+    record.replace(path, _spec(store, values, aside, nobody).encode())
+    with _native.View(path) as view:
+        who = identity.resolve(view, _user(image, config, options), image.familiar)
+        chosen = [Bind(bind.host, _canonical(view, bind.at), bind.read_only)
+                  for bind in binds.default(live=image.live, contain=options.contain)
+                  + list(options.binds)]
+    values["identity"] = vars(who)
+    values["binds"] = [_listed(bind) for bind in binds.merge(chosen)]
+    record.replace(path, _spec(store, values, aside, who).encode())
+    with _native.View(path) as view:
+        view.make_bind_points()
+        _make_working_directory(view, options.workdir or config.working_dir)
+    record.replace(path, _spec(store, values, final, who).encode())
+    return values
+
+
+def _record_of(image: Image, config: ImageConfig, name: str, options: Options,
+               final: str) -> dict[str, Any]:
+    return {
+        "version": record.VERSION,
+        "name": name,
+        "image": image.name,
+        "familiar": image.familiar,
+        "digest": image.digest,
+        "diff_ids": list(image.diff_ids),
+        "live": image.live,
+        "created": time.time(),
+        "config": {
+            "env": dict(config.env),
+            "entrypoint": list(config.entrypoint),
+            "cmd": list(config.cmd),
+            "working_dir": config.working_dir,
+            "user": config.user,
+            "stop_signal": config.stop_signal,
+        },
+        "options": {**vars(options), "binds": [_listed(bind) for bind in options.binds],
+                    "env": dict(options.env)},
+        "made": _made(final),
+    }
+
+
+def _made(directory: str) -> dict[str, str]:
+    return {"directory": directory, "loader": record.LOADER}
+
+
+def _listed(bind: Bind) -> list[Any]:
+    return [bind.host, bind.at, bind.read_only]
+
+
+def _user(image: Image, config: ImageConfig, options: Options) -> str:
+    """Whom to be. On a copy of this machine one is oneself: root's files are not ours."""
+    if options.user is not None:
+        return options.user
+    return config.user or ("host" if image.live else "")
+
+
+def _spec(store: Store, values: Mapping[str, Any], directory: str,
+          who: identity.Identity) -> ViewSpec:
+    all_binds = binds.merge([Bind(*one) for one in values["binds"]], binds.own())
+    if len(all_binds) > _BINDS_LIMIT:
+        raise InvalidSetting(f'cannot bind {len(all_binds)} places in container '
+                             f'"{values["name"]}": {_BINDS_LIMIT} are the most we handle',
+                             hint="bind a directory above several of them instead")
+    layers = ["/"] if values["live"] else store.indexes.trees(values["diff_ids"])
+    return ViewSpec(
+        kind="container",
+        name=values["name"],
+        loader=record.LOADER,
+        directory=directory,
+        index=None if values["live"] else store.indexes.ensure(values["diff_ids"]),
+        layers=list(layers),
+        upper=os.path.join(directory, record.UPPER),
+        work=os.path.join(directory, record.WORK),
+        control=os.path.join(directory, record.CONTROL),
+        preload=_native.preload_path() if values["options"]["preload"] else None,
+        binds=all_binds,
+        uid=who.uid,
+        gid=who.gid,
+        **host_calls.fields(directory),
+    )
+
+
+def _canonical(view: _native.View, path: str) -> str:
+    """`path` with the symbolic links of the image resolved, as far as it exists there."""
+    known, rest = path, ""
+    while known != "/":
+        try:
+            node = view.resolve(known, may_be_absent=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise InvalidSetting(f'cannot bind at "{path}": '
+                                     f"{os.strerror(error.errno or 0).lower()}",
+                                     hint="bind at another place") from None
+            known, name = os.path.split(known)
+            rest = f"/{name}{rest}"
+            continue
+        found = (node.path.rstrip("/") + rest) or "/"
+        if found == "/":
+            raise InvalidSetting(f'cannot bind at "{path}": in this image it is the root directory',
+                                 hint="bind at another place")
+        return found
+    return rest or path
+
+
+def _make_working_directory(view: _native.View, path: str) -> None:
+    """Have the working directory, as Docker makes an image's WORKDIR."""
+    if not path:
+        return
+    if not path.startswith("/"):
+        raise InvalidSetting(f'cannot use "{path}" as the working directory: '
+                             "it is not an absolute path", hint="begin it with /")
+    try:
+        view.makedirs(os.path.normpath(path))
+    except OSError as error:
+        raise RunFailed(f'cannot make the working directory "{path}": '
+                        f"{os.strerror(error.errno or 0).lower()}",
+                        hint="name another with --workdir") from None
+
+
+def _write_record(directory: str, values: Mapping[str, Any]) -> None:
+    record.replace(os.path.join(directory, record.FILE), json.dumps(values, indent=1).encode())
+
+
+def _short(familiar: str) -> str:
+    """A name for people from an image's: "ghcr.io/acme/solver:2.4" is "solver-2.4"."""
+    last = familiar.partition("@")[0].rpartition("/")[2].replace(":", "-")
+    kept = "".join(c for c in last if c.isalnum() or c in "_.-").strip("_.-")[:40]
+    return kept if kept and kept.isascii() else "container"
+
+
+def _exists(name: str) -> ContainerExists:
+    return ContainerExists(f'cannot make container "{name}": there is one of this name',
+                           hint=f'run in it with "lpmx exec {name} COMMAND", or remove it with '
+                                f'"lpmx rm {name}"')
+
+
+def _count(number: int) -> str:
+    return "a program runs" if number == 1 else f"{number} programs run"

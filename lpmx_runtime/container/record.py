@@ -1,0 +1,119 @@
+"""A container's directory, and its record: what about a container does not change.
+
+    <store>/containers/<name>/
+        container.json      the record
+        view                what its programs see (native/include/lpmx_abi.h)
+        view.UID.GID        the same for another user, made when one is asked for
+        control             the control page: live variables, exec map
+        upper/  work/       what was changed
+        host.view host.env  what host calls see, and their variables
+
+Everything here is light to import: `lpmx exec` needs no more than this and launch.py.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from typing import Any
+
+from ..errors import ContainerUnknown, InvalidSetting, StoreDamaged
+
+VERSION = 1
+FILE, VIEW, CONTROL, UPPER, WORK = "container.json", "view", "control", "upper", "work"
+HOST_VIEW, HOST_ENVIRONMENT = "host.view", "host.env"
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
+
+#: Where the loader is, without the compiled core that `_native` loads.
+LOADER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                      "_native", "loader")
+
+# The control page, as lpmx_abi.h lays it out.
+_CONTROL_HEAD = struct.Struct("<8sII")
+_CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 1
+_LIVE_USED = struct.Struct("<QI")
+_LIVE_OFFSET = 512 + 2 * (1 << 20) // 8
+
+
+def check_name(name: str) -> None:
+    """Raise `InvalidSetting` unless `name` can be a container's."""
+    if not _NAME.match(name):
+        raise InvalidSetting(f'cannot use "{name}" as the name of a container: '
+                             "it is not one word of letters, digits, _ . and -",
+                             hint="begin with a letter or digit; 64 characters at most")
+
+
+def read(containers: "os.PathLike[str]", name: str) -> "tuple[str, dict[str, Any]]":
+    """The directory and the record of the container `name`."""
+    directory = os.path.join(containers, name)
+    try:
+        if not _NAME.match(name):
+            raise FileNotFoundError
+        with open(os.path.join(directory, FILE), "rb") as file:
+            record = json.loads(file.read())
+        version = record["version"]
+    except (FileNotFoundError, NotADirectoryError):
+        raise ContainerUnknown(f'cannot find container "{name}": there is none of this name',
+                               hint='run "lpmx ps" to see what there is') from None
+    except OSError as error:
+        raise StoreDamaged(f'cannot read container "{name}": '
+                           f"{os.strerror(error.errno or 0).lower()}",
+                           hint="check who owns the store") from error
+    except (ValueError, KeyError, TypeError):
+        raise StoreDamaged(f'cannot read container "{name}": its record is damaged',
+                           hint=f'what it changed is in "{directory}/{UPPER}"; '
+                                f'"lpmx rm -f {name}" removes it') from None
+    if version != VERSION:
+        raise StoreDamaged(f'cannot use container "{name}": its record has version {version}, '
+                           f"and we read version {VERSION}",
+                           hint="use the version of lpmx that made it") from None
+    return directory, record
+
+
+def is_current(directory: str, record: "dict[str, Any]") -> bool:
+    """Whether the view file fits: neither the store nor the installation has moved
+    since it was written, and the control page is one."""
+    made = record.get("made", {})
+    if made.get("directory") != directory or made.get("loader") != LOADER:
+        return False
+    return (control_is_sound(os.path.join(directory, CONTROL))
+            and os.path.exists(os.path.join(directory, VIEW)))
+
+
+def control_is_sound(path: str) -> bool:
+    """Whether there is a control page of our version at `path`, as far as its head tells."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            head = file.read(_CONTROL_HEAD.size + 8)
+            size = os.fstat(file.fileno()).st_size
+        magic, version, _ = _CONTROL_HEAD.unpack_from(head)
+        return (magic == _CONTROL_MAGIC and version == _CONTROL_VERSION
+                and struct.unpack_from("<Q", head, _CONTROL_HEAD.size)[0] == size)
+    except (OSError, struct.error):
+        return False
+
+
+def has_live_variables(path: str) -> bool:
+    """Whether anybody ever set a variable in this control page."""
+    with open(path, "rb", buffering=0) as file:
+        return _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, _LIVE_OFFSET))[1] > 0
+
+
+def replace(path: str, content: bytes, *, mode: int = 0o644) -> None:
+    """Have `content` at `path`, replaced whole and only when it differs.
+
+    Programs that run have the old file mapped; a new one leaves it to them.
+    """
+    try:
+        with open(path, "rb") as file:
+            if file.read() == content:
+                return
+    except OSError:
+        pass
+    aside = f"{path}.{os.getpid()}"
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode),
+              "wb") as file:
+        file.write(content)
+    os.replace(aside, path)
