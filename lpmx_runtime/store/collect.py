@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Iterator
 
-from ..errors import ImageInUse, StoreDamaged, StoreLocked
+from ..errors import ImageInUse, StoreDamaged, StoreError, StoreLocked
 from .index import chain_id
 from .images import Image
 
@@ -70,7 +70,10 @@ def collect(store: "Store", *, timeout: float = 0) -> Freed:
         store.indexes.keep_only({chain_id(chain) for chain in chains})
         for diff_id in store.layers.list():
             if diff_id not in layers:
-                store.layers.remove(diff_id)
+                try:
+                    store.layers.remove(diff_id)
+                except StoreError:
+                    continue  # whoever shares the store and put it here must free it
                 freed.layers.append(diff_id)
         for digest in store.blobs.list():
             if digest not in blobs:

@@ -106,12 +106,11 @@ def sync_tree(fd: int) -> None:
 
     One call for a tree of any size; flushing its files one by one takes minutes.
     """
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None or syncfs(fd):
+    if ctypes.CDLL(None, use_errno=True).syncfs(fd):
         number = ctypes.get_errno()
-        if syncfs is not None and number in _FULL + _REFUSED:
+        if number in (errno.EIO, *_FULL):
             raise OSError(number, os.strerror(number))
-        os.sync()
+        os.sync()  # a kernel or a sandbox without the call
 
 
 def publish(made: Path, place: Path) -> bool:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from ..errors import ImageUnknown, InvalidReference, StoreDamaged
 from ..oci.reference import Reference
 from .files import storing, sync_directory, write_file
+from .layers import Layers
 
 _RECORD_VERSION = 1
 _NAME_LIMIT = 200
@@ -67,17 +68,20 @@ def host_image() -> Image:
 class Images:
     """The store's `images` directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, layers: Layers) -> None:
         self.directory = directory
+        self._layers = layers
 
     def put(self, image: Image) -> None:
         """Record `image` under its name; another image of that name gives way.
 
-        Its layers, blobs and so on must be here, and the caller must have been
-        `Store.keeping` them since it found or put them.
+        Its layers must be here, and the caller must have been `Store.keeping` them
+        since it found or put them.
         """
         if image.live:
             raise ValueError("the live host is in every store")
+        for diff_id in image.diff_ids:
+            self._layers.entries(diff_id)
         record = {"version": _RECORD_VERSION, **asdict(image)}
         del record["live"]
         with storing(f'image "{image.familiar}"'):

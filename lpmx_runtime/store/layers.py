@@ -9,10 +9,11 @@ afterwards; every image and every container that needs it shares it.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO, Callable, ContextManager, Optional
 
-from ..errors import DigestMismatch, StoreDamaged
+from ..errors import DigestMismatch, StoreDamaged, StoreError
 from . import tar
 from .entries import write_entries
 from .files import digest_path, publish, split_digest, storing, sync_tree
@@ -56,7 +57,7 @@ class Layers:
 
     def has(self, diff_id: str) -> bool:
         """Whether the layer is here, whole."""
-        return (digest_path(self.directory, diff_id) / "entries").is_file()
+        return self._is_there(diff_id, "entries")
 
     def tree(self, diff_id: str) -> Path:
         """The directory with the layer's names and content."""
@@ -75,21 +76,36 @@ class Layers:
     def remove(self, diff_id: str) -> None:
         """Remove the layer; a missing one is fine.
 
-        It loses its name before its content, so that nobody sees half of it.
+        It loses its name before its content, so that nobody sees half of it. What
+        another member of a group stored only that one can remove: `StoreError`.
         """
         place = digest_path(self.directory, diff_id)
-        with self._staging() as aside:
+        with storing(f"the removal of layer {diff_id}"), self._staging() as aside:
+            if not _ours(place):
+                raise StoreError(f"cannot remove layer {diff_id}: another user stored it",
+                                 hint="ask whoever shares the store with you")
             try:
                 os.rename(place, aside / "layer")
             except FileNotFoundError:
                 return
 
     def _part(self, diff_id: str, name: str) -> Path:
-        path = digest_path(self.directory, diff_id) / name
-        if not path.exists():
+        if not self._is_there(diff_id, name):
             raise StoreDamaged(f"cannot use layer {diff_id}: the store does not have it",
                                hint="pull or load its image again")
-        return path
+        return digest_path(self.directory, diff_id) / name
+
+    def _is_there(self, diff_id: str, name: str) -> bool:
+        try:
+            os.stat(digest_path(self.directory, diff_id) / name)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            raise StoreError(f"cannot use layer {diff_id}: it is another user's, who does not "
+                             "share it",
+                             hint="a store for a group needs the umask 0002 or 0007 whenever "
+                                  "something is put into it") from None
+        return True
 
     def _take(self, stream: BinaryIO, label: str, on_bytes: Optional[Callable[[int], object]],
               diff_id: Optional[str]) -> str:
@@ -101,7 +117,7 @@ class Layers:
             source = tar.Source(stream, on_bytes, algorithm)
             fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                listed, attributes = unpack(source, fd, label)
+                listed, attributes = unpack(source, fd, label, shared=_shared(made))
                 source.drain()  # tar stops at its end mark; the digest covers what follows, too
                 found = f"{algorithm}:{source.hexdigest()}"
                 if diff_id is not None and found != diff_id:
@@ -117,3 +133,16 @@ class Layers:
                 self.remove(found)  # half of one, which nothing of ours leaves behind
                 publish(made, place)
         return found
+
+
+def _shared(directory: Path) -> bool:
+    """Whether a group may write what we make, so that all in it must be able to
+    read a layer: says the mode that the umask or a default ACL gave `directory`."""
+    return bool(os.stat(directory).st_mode & stat.S_IWGRP)
+
+
+def _ours(place: Path) -> bool:
+    try:
+        return os.geteuid() in (0, os.stat(place).st_uid)
+    except FileNotFoundError:
+        return True

@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ContextManager, Iterator, Optional
 
-from ..errors import StoreError, StoreLocked
+from ..errors import StoreError
 from ..settings import store_path
 from .blobs import Blobs
 from .files import remove_tree, storing, write_file
@@ -52,7 +52,7 @@ class Store:
         self.blobs = Blobs(path / "blobs")
         self.layers = Layers(path / "layers", self.staging)
         self.indexes = Indexes(path / "indexes", path / "grafts", self.layers, self.staging)
-        self.images = Images(path / "images")
+        self.images = Images(path / "images", self.layers)
         self.containers = path / "containers"
 
     @classmethod
@@ -113,7 +113,7 @@ class Store:
                     with Lock(directory / name, timeout=0) as held:
                         remove_tree(directory / stem)
                         held.path.unlink(missing_ok=True)
-                except (StoreLocked, PermissionError):
+                except (StoreError, PermissionError):
                     pass  # somebody lives there, or it is another user's
 
 
@@ -155,7 +155,7 @@ def _create(path: Path) -> None:
     which says that all the rest is there, comes last."""
     path.mkdir(parents=True, exist_ok=True)
     strange = sorted(name for name in os.listdir(path)
-                     if name not in _DIRECTORIES and name != "version" and name[0] != ".")
+                     if name not in _DIRECTORIES + ("version", "lost+found") and name[0] != ".")
     if strange:
         raise StoreError(f'cannot use "{path}" as the store: it has other things in it '
                          f'("{strange[0]}")',

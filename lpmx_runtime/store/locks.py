@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from ..errors import StoreError, StoreLocked
+from ..errors import StoreError, StoreFull, StoreLocked
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 
@@ -63,13 +63,23 @@ class Lock:
         except PermissionError:
             if self._kind == fcntl.LOCK_EX:
                 raise _unusable(self.path, errno.EACCES) from None
+            return self._open_to_read()
+        except OSError as error:
+            raise _unusable(self.path, error.errno or 0) from error
+
+    def _open_to_read(self) -> int:
+        """Sharing a lock takes no right to write, once the file is there."""
+        try:
             return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise _unusable(self.path, error.errno or 0) from error
 
     def _wait(self, fd: int, deadline: Optional[float]) -> None:
         if deadline is None:
-            fcntl.flock(fd, self._kind)
+            try:
+                fcntl.flock(fd, self._kind)
+            except OSError as error:
+                raise _unusable(self.path, error.errno or 0) from error
             return
         pause = _FIRST_PAUSE
         while True:
@@ -82,6 +92,8 @@ class Lock:
                         f'cannot lock "{self.path.stem}" in the store: '
                         f"{_holder(fd)} holds it",
                         hint="wait for it to end, then try again") from None
+            except OSError as error:
+                raise _unusable(self.path, error.errno or 0) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -96,8 +108,14 @@ class Lock:
 
 
 def _unusable(path: Path, number: int) -> StoreError:
-    return StoreError(f'cannot lock "{path.stem}" in the store: {os.strerror(number).lower()}',
-                      hint=f'check that "{path.parent}" can be written to')
+    message = f'cannot lock "{path.stem}" in the store: {os.strerror(number).lower()}'
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(message, hint="remove images with \"lpmx rmi\", or move the store with "
+                                       "LPMX_STORE")
+    if number in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        return StoreError(message, hint="the store's file system does not do locks (flock); mount "
+                                        "it with them, or move the store with LPMX_STORE")
+    return StoreError(message, hint=f'check that "{path.parent}" can be written to')
 
 
 def _still_there(fd: int, path: Path) -> bool:

@@ -47,15 +47,17 @@ _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 _RESERVED = (b"user.overlay.", b"user.containers.")
 
 
-def unpack(source: tar.Source, tree: int, label: str) -> tuple[list[Entry], Attributes]:
+def unpack(source: tar.Source, tree: int, label: str, *,
+           shared: bool = False) -> tuple[list[Entry], Attributes]:
     """Unpack `source` into the empty directory open as `tree`; list what it has.
 
-    `label` names the layer in messages. Raises `UnsafeMember` for a member that
+    `label` names the layer in messages. If `shared`, the group of the files may
+    read, and pass, whatever their owner may. Raises `UnsafeMember` for a member that
     has no place inside the layer and `LayerDamaged` for a tar that makes no
     sense; the directory then holds what came before. Reads up to the tar's end
     mark: what follows is the caller's to drain.
     """
-    unpacker = _Unpacker(source, tree, label)
+    unpacker = _Unpacker(source, tree, label, shared)
     try:
         unpacker.run()
     except tar.TarError as error:
@@ -96,13 +98,16 @@ class _Node:
         self.major, self.minor = member.major, member.minor
         self.xattrs = member.xattrs
 
-    def mode_on_disk(self) -> int:
+    def mode_on_disk(self, shared: bool) -> int:
         """See the on-disk conventions; besides, nobody but the owner may write."""
+        group = 0o070 if shared else 0
         if stat.S_ISDIR(self.mode):
-            return (self.mode | 0o500) & 0o555
+            real = (self.mode | 0o500) & 0o555
+            return real | real >> 3 & group
         if not stat.S_ISREG(self.mode):
-            return stat.S_ISVTX | 0o600
+            return stat.S_ISVTX | 0o600 | 0o040 & group
         real = (self.mode | 0o600) & 0o755
+        real |= real >> 3 & group & 0o050
         if self.uid or self.gid or real != stat.S_IMODE(self.mode):
             real |= stat.S_ISVTX
         return real
@@ -111,10 +116,11 @@ class _Node:
 class _Unpacker:
     """The state of one unpacking. Holds a descriptor of one directory at a time."""
 
-    def __init__(self, source: tar.Source, tree: int, label: str) -> None:
+    def __init__(self, source: tar.Source, tree: int, label: str, shared: bool) -> None:
         self._source = source
         self._tree = tree
         self._label = label
+        self._shared = shared
         self._root = _Node.directory(b"")
         self._whiteouts: set[bytes] = set()
         self._opaque: set[bytes] = set()
@@ -220,7 +226,7 @@ class _Unpacker:
                 os.ftruncate(fd, member.size)
             if member.xattrs:
                 _store_attributes(fd, member.xattrs)
-            os.fchmod(fd, node.mode_on_disk())
+            os.fchmod(fd, node.mode_on_disk(self._shared))
             os.utime(fd, ns=(node.mtime_ns, node.mtime_ns))
         finally:
             os.close(fd)
@@ -385,7 +391,7 @@ class _Unpacker:
             fd = self._open(node.path)
             if node.xattrs:
                 _store_attributes(fd, node.xattrs)
-            os.fchmod(fd, node.mode_on_disk())
+            os.fchmod(fd, node.mode_on_disk(self._shared))
             os.utime(fd, ns=(node.mtime_ns, node.mtime_ns))
 
     def entries(self) -> tuple[list[Entry], Attributes]:
