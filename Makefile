@@ -1,0 +1,121 @@
+# Everything starts here; each target does its own set-up, once.
+#
+#   make demo [IMAGE=ubuntu:18.04]   a notebook that runs inside an image
+#   make lab                         JupyterLab with that image in the launcher
+#   make test [TESTS=tests/unit]     all tests; see tests/conftest.py
+#   make wheel native bench lint clean
+
+PYTHON ?= /usr/bin/python3
+VENV ?= .venv
+TESTS ?=
+PYTEST_OPTIONS ?=
+
+STAMPS := $(VENV)/stamps
+PIP := $(VENV)/bin/pip --disable-pip-version-check -q
+PYTEST := $(VENV)/bin/pytest $(PYTEST_OPTIONS)
+SUPPORT := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m support
+CONFINED := $(PYTHON) tests/support/nopriv.py --kill
+
+# directories are among them, so that a removed file is noticed
+SOURCES := pyproject.toml setup.py MANIFEST.in README.md \
+	$(shell find lpmx_runtime lpmx_jupyter native -name build -prune -o -name __pycache__ -prune \
+		-o ! -name '*.so' ! -name '*.o' ! -name _core.c -print)
+
+# the loader is built by gcc, the extension needs Python's headers
+BUILD_PACKAGES := gcc libc6-dev make python3-dev python3-venv
+TEST_PACKAGES := $(BUILD_PACKAGES) apache2-utils binutils busybox-static ca-certificates clang \
+	docker-registry file git gzip mmdebstrap musl-tools perl skopeo strace uidmap umoci xz-utils zstd
+
+all: wheel
+
+# ---- set-up ---------------------------------------------------------------------
+
+$(STAMPS)/venv:
+	@tests/support/have-packages $(BUILD_PACKAGES)
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install 'setuptools>=77' 'cffi>=1.15'
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+# An older build directory would bring modules back that are gone.
+$(STAMPS)/wheel: $(STAMPS)/venv $(SOURCES)
+	@echo "building the wheel"
+	@rm -rf build/lib* build/bdist* build/wheel
+	@$(PIP) wheel --no-deps --no-build-isolation -w build/wheel . >build.log 2>&1 \
+		|| { cat build.log >&2; exit 1; }
+	@rm -f build.log
+	@touch $@
+
+$(STAMPS)/installed: $(STAMPS)/wheel
+	@echo "installing it, and what it needs"
+	@$(PIP) install --force-reinstall --no-deps build/wheel/*.whl
+	@$(PIP) install build/wheel/*.whl
+	@touch $@
+
+# for each extra of pyproject.toml, what it names
+$(STAMPS)/extra-%: $(STAMPS)/installed
+	@echo "installing what \"$*\" needs"
+	@$(PIP) install "$$(echo build/wheel/*.whl)[$*]"
+	@touch $@
+
+wheel: $(STAMPS)/wheel
+	@ls build/wheel/*.whl
+
+native:
+	$(MAKE) -C native
+
+# ---- to look at -------------------------------------------------------------------
+
+demo: $(STAMPS)/extra-demo
+	@$(VENV)/bin/python examples/demo.py $(IMAGE)
+
+lab: $(STAMPS)/extra-lab
+	@$(VENV)/bin/python examples/lab.py $(IMAGE)
+
+bench: $(STAMPS)/extra-test
+	@$(VENV)/bin/python benchmarks/run.py
+
+# ---- tests ---------------------------------------------------------------------------
+
+# Root prepares a copy that an ordinary user owns, and the tests run there as that
+# user, but for the few that need root. The largest session comes last, so that its
+# summary ends the output; a failure in any of them fails the target.
+ifeq ($(shell id -u),0)
+test:
+	@tests/support/have-packages $(TEST_PACKAGES)
+	@copy=$$($(SUPPORT).prepare | tail -n 1) && [ -n "$$copy" ] \
+	&& cache=$${LPMX_TEST_CACHE:-$$copy/.cache/tests} \
+	&& as_user="runuser -u lpmx-test -- env LPMX_TEST_CACHE=$$cache $(MAKE) --no-print-directory -C $$copy" \
+	&& $$as_user set-up && result=0 \
+	&& { echo "== as root: only tests marked so"; cd $$copy; \
+	     $(PYTEST) -p no:cacheprovider $(TESTS) || [ $$? = 5 ] || result=1; \
+	     find . -user root -exec chown -h lpmx-test {} +; \
+	     $$as_user sessions TESTS="$(TESTS)" PYTEST_OPTIONS="$(PYTEST_OPTIONS)" || result=1; \
+	     exit $$result; }
+else
+test: set-up
+	@echo "tests marked \"root\" need \"make test\" as root and are left out"
+	@$(MAKE) --no-print-directory sessions
+endif
+
+set-up: $(STAMPS)/extra-test
+	@tests/support/have-packages $(TEST_PACKAGES)
+	@$(SUPPORT).images
+
+sessions:
+	@result=0; \
+	echo "== as an ordinary user"; \
+	$(PYTEST) -m unconfined $(TESTS) || [ $$? = 5 ] || result=1; \
+	echo "== as an ordinary user, under the killing filter"; \
+	$(CONFINED) $(PYTEST) $(TESTS) || result=1; \
+	exit $$result
+
+lint: $(STAMPS)/extra-lint
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+clean:
+	rm -rf build dist *.egg-info $(VENV) .cache native/build
+
+.PHONY: all wheel native demo lab bench test set-up sessions lint clean
