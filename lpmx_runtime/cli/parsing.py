@@ -69,11 +69,19 @@ def overview() -> str:
     lines = [f"lpmx {__version__}: container images for people without privileges", "",
              "usage: lpmx COMMAND [ARGUMENT...]", ""]
     for name in names():
-        register = _register(name)
-        if register is not None:
-            lines.append(f"  {name:<10} {help_of(name, register)}")
+        lines.append(f"  {name:<10} {_line_of_help(name)}")
     lines += ["", '"lpmx COMMAND --help" explains one of them.', ""]
     return "\n".join(lines)
+
+
+def _line_of_help(name: str) -> str:
+    if name in COMMANDS:
+        return COMMANDS[name][2]
+    try:
+        register = _register(name)
+    except Exception as error:  # another package's fault must not take our help away
+        return f"(cannot be loaded: {error})"
+    return "" if register is None else help_of(name, register)
 
 
 def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence, Union
 
 from .. import _native
-from ..errors import ContainerExists, ContainerRunning, InvalidSetting, LpmxError, RunFailed
+from ..errors import (ContainerExists, ContainerRunning, ContainerUnknown, InvalidSetting,
+                      RunFailed, StoreDamaged)
 from ..oci.config import ImageConfig
 from ..store import Image, Store
 from ..store.files import storing
@@ -93,15 +94,39 @@ class Container:
         return container
 
     @classmethod
+    def find(cls, store: Store, name: str, *, damaged: bool = False) -> "Container":
+        """The container `name` as it is, to stop or remove it; `damaged` also one whose
+        record cannot be read."""
+        try:
+            return cls(store, *record.read(store.containers, name))
+        except StoreDamaged:
+            if not damaged:
+                raise
+            return cls(store, str(store.containers / name), {"name": name})
+
+    @classmethod
     def list(cls, store: Store) -> "list[Container]":
-        """All containers by name; those that cannot be read are left out."""
+        """All containers by name; see `damaged` for those that cannot be read."""
         found = []
         for name in sorted(os.listdir(store.containers)):
             try:
-                directory, values = record.read(store.containers, name)
-            except LpmxError:
-                continue
-            found.append(cls(store, directory, values))
+                found.append(cls(store, *record.read(store.containers, name)))
+            except (ContainerUnknown, StoreDamaged):
+                pass
+        return found
+
+    @classmethod
+    def damaged(cls, store: Store) -> "list[str]":
+        """Names of containers whose record cannot be read."""
+        found = []
+        for name in sorted(os.listdir(store.containers)):
+            try:
+                record.read(store.containers, name)
+            except StoreDamaged:
+                found.append(name)
+            except ContainerUnknown:
+                if record.is_name(name):
+                    found.append(name)
         return found
 
     # -- what it is -----------------------------------------------------------------

@@ -37,9 +37,14 @@ _LIVE_USED = struct.Struct("<QI")
 _LIVE_OFFSET = 512 + 2 * (1 << 20) // 8
 
 
+def is_name(name: str) -> bool:
+    """Whether `name` can be a container's."""
+    return _NAME.match(name) is not None
+
+
 def check_name(name: str) -> None:
     """Raise `InvalidSetting` unless `name` can be a container's."""
-    if not _NAME.match(name):
+    if not is_name(name):
         raise InvalidSetting(f'cannot use "{name}" as the name of a container: '
                              "it is not one word of letters, digits, _ . and -",
                              hint="begin with a letter or digit; 64 characters at most")
@@ -49,7 +54,7 @@ def read(containers: "os.PathLike[str]", name: str) -> "tuple[str, dict[str, Any
     """The directory and the record of the container `name`."""
     directory = os.path.join(containers, name)
     try:
-        if not _NAME.match(name):
+        if not is_name(name):
             raise FileNotFoundError
         with open(os.path.join(directory, FILE), "rb") as file:
             record = json.loads(file.read())

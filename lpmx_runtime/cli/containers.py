@@ -1,0 +1,191 @@
+"""lpmx ps, stop, rm, env: containers that exist."""
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Callable, Optional
+
+from ..errors import InvalidSetting, LpmxError
+
+if TYPE_CHECKING:
+    from ..container import Container
+
+
+def register_ps(parser: argparse.ArgumentParser) -> None:
+    """List containers and what runs in them."""
+    parser.description += (
+        ".\nWithout a name all containers are listed, with one the processes of that container "
+        "on this\nnode.")
+    parser.add_argument("container", metavar="CONTAINER", nargs="?", help="list its processes")
+    parser.add_argument("-a", "--all", action="store_true",
+                        help="list all containers, as is done anyway unless --running is given")
+    parser.add_argument("-r", "--running", action="store_true",
+                        help="list only those in which something runs; not together with --all")
+    parser.add_argument("-q", "--quiet", action="store_true",
+                        help="print only names, or process numbers; not together with --json")
+    parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    parser.set_defaults(run=_ps)
+
+
+def register_stop(parser: argparse.ArgumentParser) -> None:
+    """End what runs in containers."""
+    parser.description += (
+        ".\nEvery program gets the image's stop signal (SIGTERM unless the image says another), "
+        "and\nwhat then still runs is killed.")
+    parser.add_argument("-t", "--time", metavar="SECONDS", type=float, default=10,
+                        help="how long to wait before killing; default: 10")
+    parser.add_argument("containers", metavar="CONTAINER", nargs="+", help="name of a container")
+    parser.set_defaults(run=_stop)
+
+
+def register_rm(parser: argparse.ArgumentParser) -> None:
+    """Remove containers."""
+    parser.description += ", with everything that was changed in them"
+    parser.add_argument("-f", "--force", action="store_true",
+                        help="kill what runs in them first; also remove damaged ones")
+    parser.add_argument("containers", metavar="CONTAINER", nargs="+", help="name of a container")
+    parser.set_defaults(run=_rm)
+
+
+def register_env(parser: argparse.ArgumentParser) -> None:
+    """Change a container's variables while it runs."""
+    parser.description += (
+        ".\nWhat runs in the container sees a change at once when it asks its C library "
+        "(getenv), and\nwhatever it starts afterwards has it. A variable that a program has set "
+        "for itself stays\nits own.")
+    actions = parser.add_subparsers(metavar="ACTION", dest="action")
+    one = actions.add_parser("set", help="give variables a value",
+                             description="give variables a value", allow_abbrev=False)
+    one.add_argument("container", metavar="CONTAINER", help="name of a container")
+    one.add_argument("assignments", metavar="NAME=VALUE", nargs="+", help="variable and value")
+    one.set_defaults(run=_env_set)
+    one = actions.add_parser("unset", help="take variables away",
+                             description="take variables away", allow_abbrev=False)
+    one.add_argument("container", metavar="CONTAINER", help="name of a container")
+    one.add_argument("names", metavar="NAME", nargs="+", help="variable")
+    one.set_defaults(run=_env_unset)
+    one = actions.add_parser("list", help="show the variables a new program gets",
+                             description="show the variables a new program gets, and where "
+                                         "each comes from", allow_abbrev=False)
+    one.add_argument("container", metavar="CONTAINER", help="name of a container")
+    one.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    one.set_defaults(run=_env_list)
+
+
+# -- what they do ----------------------------------------------------------------------
+
+
+def _open(name: str) -> "Container":
+    from ..container import Container
+    from ..store import Store
+    return Container.open(Store.open(), name)
+
+
+def _ps(arguments: argparse.Namespace) -> None:
+    if arguments.container is not None:
+        _ps_one(arguments)
+    else:
+        _ps_all(arguments)
+
+
+def _ps_one(arguments: argparse.Namespace) -> None:
+    from . import output
+    found = _open(arguments.container).processes()
+    if arguments.json:
+        output.print_json([{**process._asdict(), "argv": list(process.argv)}
+                           for process in found])
+    elif arguments.quiet:
+        for process in found:
+            print(process.pid)
+    else:
+        output.print_table(("PID", "STARTED", "COMMAND"),
+                           [(str(process.pid), output.ago(process.started),
+                             ("[host] " if process.host_call else "") + " ".join(process.argv))
+                            for process in found])
+
+
+def _ps_all(arguments: argparse.Namespace) -> None:
+    from ..container import Container, processes
+    from ..store import Store
+    from . import output
+    store = Store.open()
+    running = processes.of_store(store.containers)
+    found = [{"name": container.name, "image": container.familiar, "created": container.created,
+              "temporary": container.temporary,
+              "processes": [process.pid for process in running.get(container.name, ())]}
+             for container in Container.list(store)
+             if not arguments.running or container.name in running]
+    if arguments.json:
+        output.print_json(found)
+    elif arguments.quiet:
+        for one in found:
+            print(one["name"])
+    else:
+        output.print_table(("CONTAINER", "IMAGE", "RUNNING", "CREATED"),
+                           [(one["name"], one["image"], str(len(one["processes"]) or "-"),
+                             output.ago(one["created"])) for one in found])
+    for name in Container.damaged(store):
+        output.say(f'lpmx: container "{name}" is damaged; "lpmx rm -f {name}" removes it')
+
+
+def _each(names: "list[str]", work: Callable[[str], None]) -> int:
+    """Do `work` for every name, also after one has failed; the first failure's code."""
+    code = 0
+    for name in names:
+        try:
+            work(name)
+            print(name)
+        except LpmxError as error:
+            print(f"lpmx: {error.message}", file=sys.stderr)
+            if error.hint:
+                print(f"hint: {error.hint}", file=sys.stderr)
+            code = code or error.exit_code
+    return code
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    def stop(name: str) -> None:
+        _open(name).stop(arguments.time)
+    return _each(arguments.containers, stop)
+
+
+def _rm(arguments: argparse.Namespace) -> int:
+    from ..container import Container
+    from ..store import Store
+    store = Store.open()
+
+    def remove(name: str) -> None:
+        Container.find(store, name, damaged=arguments.force).remove(force=arguments.force)
+    return _each(arguments.containers, remove)
+
+
+def _env_set(arguments: argparse.Namespace) -> None:
+    variables = _open(arguments.container).environment
+    pairs = [text.partition("=") for text in arguments.assignments]
+    for text, (name, equals, _) in zip(arguments.assignments, pairs):
+        if not name or not equals:
+            raise InvalidSetting(f'cannot set the variable "{text}": it is not NAME=VALUE',
+                                 hint="write, for example, OMP_NUM_THREADS=4")
+    for name, _, value in pairs:
+        variables.set(name, value)
+
+
+def _env_unset(arguments: argparse.Namespace) -> None:
+    variables = _open(arguments.container).environment
+    for name in arguments.names:
+        variables.unset(name)
+
+
+def _env_list(arguments: argparse.Namespace) -> None:
+    from . import output
+    found = _open(arguments.container).environment.list()
+    if arguments.json:
+        output.print_json([variable._asdict() for variable in found])
+    else:
+        output.print_table(("NAME", "VALUE", "ORIGIN"),
+                           [(variable.name, _shown(variable.value), variable.origin)
+                            for variable in found])
+
+
+def _shown(value: Optional[str]) -> str:
+    return "(unset)" if value is None else value

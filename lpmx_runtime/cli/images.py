@@ -1,0 +1,182 @@
+"""lpmx pull, load, bootstrap, images, inspect, rmi: images of the store."""
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..store import Image
+
+
+def register_pull(parser: argparse.ArgumentParser) -> None:
+    """Get an image from a registry."""
+    parser.description += (
+        ".\nLayers that the store has are not fetched again; a pull that was cut off goes on "
+        "where it\nstopped. A registry on this machine is spoken to over plain HTTP.")
+    parser.add_argument("reference", metavar="REFERENCE",
+                        help="such as ubuntu:18.04 or ghcr.io/acme/solver:2.4")
+    parser.add_argument("--platform", metavar="OS/ARCH[/VARIANT]",
+                        help="take the image for another platform than this machine's")
+    parser.add_argument("--insecure", action="store_true",
+                        help="speak plain HTTP, or HTTPS with any certificate, to the registry")
+    _add_talk(parser)
+    parser.set_defaults(run=_pull)
+
+
+def register_load(parser: argparse.ArgumentParser) -> None:
+    """Get images from a file."""
+    parser.add_argument("file", metavar="FILE",
+                        help='a docker-archive ("docker save"), an OCI archive, or an OCI layout '
+                             "directory")
+    parser.add_argument("--name", metavar="REFERENCE",
+                        help="name for the image; for a file with one image")
+    _add_talk(parser)
+    parser.set_defaults(run=_load)
+
+
+def register_bootstrap(parser: argparse.ArgumentParser) -> None:
+    """Make an image from a package mirror."""
+    parser.description += (
+        ".\nNeeds no privilege and no other program: packages are fetched, verified and "
+        "unpacked,\nthen configured inside a container.")
+    parser.add_argument("release", metavar="DISTRIBUTION:SUITE", help="such as debian:bookworm")
+    parser.add_argument("--mirror", metavar="URL",
+                        help="package mirror; default: a setting, or the one this machine uses")
+    parser.add_argument("--include", metavar="PACKAGE[,PACKAGE...]", action="append", default=[],
+                        help="more packages to install")
+    parser.add_argument("--variant", choices=("essential", "minbase"), default="minbase",
+                        help="which packages to begin with; default: %(default)s")
+    _add_talk(parser)
+    parser.set_defaults(run=_bootstrap)
+
+
+def register_images(parser: argparse.ArgumentParser) -> None:
+    """List images."""
+    parser.add_argument("-q", "--quiet", action="store_true",
+                        help="print names only; not together with --json")
+    parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    parser.set_defaults(run=_images)
+
+
+def register_inspect(parser: argparse.ArgumentParser) -> None:
+    """Show everything about an image or a container."""
+    parser.description += " as a list of JSON objects"
+    parser.add_argument("names", metavar="NAME", nargs="+",
+                        help="a container, an image, or the beginning of an image's digest")
+    parser.set_defaults(run=_inspect)
+
+
+def register_rmi(parser: argparse.ArgumentParser) -> None:
+    """Remove images."""
+    parser.description += ", and what of the store no other image needs"
+    parser.add_argument("images", metavar="IMAGE", nargs="+",
+                        help="a name, or the beginning of a digest")
+    parser.set_defaults(run=_rmi)
+
+
+def _add_talk(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--json", action="store_true",
+                        help="print what was stored as JSON instead of its name")
+
+
+# -- what they do ----------------------------------------------------------------------
+
+
+def _described(image: "Image") -> dict[str, Any]:
+    """What scripts get to know about an image."""
+    return {"name": image.name, "familiar": image.familiar, "digest": image.digest,
+            "config_digest": image.config_digest, "diff_ids": list(image.diff_ids),
+            "size": image.size, "origin": image.origin, "added": image.added, "live": image.live}
+
+
+def _stored(images: "list[Image]", arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        from .output import print_json
+        found = [_described(image) for image in images]
+        print_json(found if arguments.json_list else found[0])
+    else:
+        for image in images:
+            print(image.familiar)
+
+
+def _pull(arguments: argparse.Namespace) -> None:
+    from ..image.pull import pull
+    from ..store import Store
+    from .output import progress
+    with progress(quiet=arguments.quiet) as sink:
+        image = pull(Store.open(), arguments.reference, platform=arguments.platform,
+                     insecure=arguments.insecure, progress=sink)
+    arguments.json_list = False
+    _stored([image], arguments)
+
+
+def _load(arguments: argparse.Namespace) -> None:
+    from pathlib import Path
+    from ..image.archive import load
+    from ..store import Store
+    from .output import progress
+    with progress(quiet=arguments.quiet) as sink:
+        images = load(Store.open(), Path(arguments.file), name=arguments.name, progress=sink)
+    arguments.json_list = True
+    _stored(images, arguments)
+
+
+def _bootstrap(arguments: argparse.Namespace) -> None:
+    from ..image.bootstrap import bootstrap
+    from ..store import Store
+    from .output import progress
+    include = tuple(name for text in arguments.include for name in text.split(",") if name)
+    with progress(quiet=arguments.quiet) as sink:
+        image = bootstrap(Store.open(), arguments.release, mirror=arguments.mirror,
+                          include=include, variant=arguments.variant, progress=sink)
+    arguments.json_list = False
+    _stored([image], arguments)
+
+
+def _images(arguments: argparse.Namespace) -> None:
+    from ..store import Store
+    from . import output
+    images = Store.open().images.list()
+    if arguments.json:
+        output.print_json([_described(image) for image in images])
+    elif arguments.quiet:
+        for image in images:
+            print(image.familiar)
+    else:
+        output.print_table(("IMAGE", "DIGEST", "LAYERS", "SIZE", "ORIGIN", "ADDED"),
+                           [(image.familiar, image.digest[7:19], str(len(image.diff_ids)),
+                             output.size(image.size), image.origin, output.ago(image.added))
+                            for image in images])
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from ..store import Store
+    from .output import print_json
+    store = Store.open()
+    print_json([_inspected(store, name) for name in arguments.names])
+
+
+def _inspected(store: Any, name: str) -> dict[str, Any]:
+    """A container of that name, else an image: containers have names of their own."""
+    from ..container import Container
+    from ..errors import ContainerUnknown, ImageUnknown
+    try:
+        container = Container.open(store, name)
+    except ContainerUnknown:
+        try:
+            image = store.images.find(name)
+        except ImageUnknown as error:
+            raise ImageUnknown(f'cannot inspect "{name}": there is no container and no image '
+                               "of this name", hint=error.hint) from None
+        return {"kind": "image", **_described(image), "config": dict(image.config)}
+    return {"kind": "container", "directory": str(container.directory), **container.record,
+            "processes": [process.pid for process in container.processes()]}
+
+
+def _rmi(arguments: argparse.Namespace) -> None:
+    from ..store import Store
+    from ..store.collect import remove_image
+    store = Store.open()
+    for text in arguments.images:
+        print(remove_image(store, text).familiar)

@@ -1,0 +1,58 @@
+"""lpmx check, gpu: what this host has and allows."""
+from __future__ import annotations
+
+import argparse
+
+
+def register_check(parser: argparse.ArgumentParser) -> None:
+    """Find out what works on this host."""
+    parser.description += (
+        ".\nEach thing that containers need is tried for real. Exits with 1 if something "
+        "without\nwhich they cannot work is missing.")
+    parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    parser.set_defaults(run=_check)
+
+
+def register_gpu(parser: argparse.ArgumentParser) -> None:
+    """Show GPUs and the driver libraries for containers."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("image", metavar="IMAGE", nargs="?",
+                        help="also say which of the libraries this image's C library is new "
+                             "enough for")
+    parser.set_defaults(run=_gpu)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from ..check import check
+    from ..settings import store_path
+    from . import output
+    findings = check(store_path())
+    if arguments.json:
+        output.print_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{finding.verdict:<8} {finding.subject}: {finding.found}")
+            if finding.follows:
+                print(f"{'':<8} {finding.follows}")
+    return int(any(finding.verdict == "missing" for finding in findings))
+
+
+def _gpu(arguments: argparse.Namespace) -> None:
+    from ..container import gpu
+    from . import output
+    from ..store import Store
+    image = Store.open().images.find(arguments.image) if arguments.image else None
+    found = gpu.find()
+    if image is not None:
+        found = gpu.judge(Store.open(), image, found)
+    if arguments.json:
+        output.print_json(found.described())
+        return
+    if not found.devices:
+        output.say("no GPU device is visible on this machine")
+    for device in found.devices:
+        print(f"device   {device}")
+    for library in found.libraries:
+        print(f"library  {library.describe()}")
+    for entry in found.icds:
+        print(f"icd      {entry}")
