@@ -290,7 +290,7 @@ class Cache:
             staging = Path(tempfile.mkdtemp(prefix=f"{directory.name}.", dir=self.path))
             try:
                 yield staging
-                staging.chmod(0o755)
+                run("chmod", "-R", "a+rX", staging)  # another user may run the tests
                 staging.rename(directory)
             finally:
                 remove(staging)

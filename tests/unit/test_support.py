@@ -59,16 +59,20 @@ def test_killing_filter_lets_ordinary_work_through() -> None:
 
 def test_leftover_process_and_socket_are_found(tmp_path: Path) -> None:
     """A process that stands in a place, and a socket bound there, are reported until they end."""
-    process = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
+    process = subprocess.Popen(["sh", "-c", "echo ready; exec sleep 60"], cwd=tmp_path,
+                               stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline()
     bound = socket.socket(socket.AF_UNIX)
     bound.bind(str(tmp_path / "s"))
 
     found = leftovers.wait_for_none([tmp_path], patience=0)
     process.kill()
-    process.wait()
+    process.communicate()
     bound.close()
 
-    assert [f"process {process.pid}: sleep 60", f"socket {tmp_path}/s"] == found
+    assert [f"process {process.pid}: ", f"socket {tmp_path}/s"] == [
+        line.replace("sh -c echo ready; exec sleep 60", "").replace("sleep 60", "")
+        for line in found]
     assert [] == leftovers.wait_for_none([tmp_path])
 
 
