@@ -253,7 +253,7 @@ class TarReader:
             _apply(member, pax)
         member.mtime_ns = max(-_TIME_LIMIT, min(member.mtime_ns, _TIME_LIMIT))
         _check(member)
-        if kind is not FILE and kind_byte != b"D":
+        if kind_byte in b"123456":
             # Links and the like have no content, whatever size they state.
             member.size = member.stored = 0
         self._expect(member.stored)

@@ -288,6 +288,13 @@ def test_directory_written_as_file_with_a_slash() -> None:
     assert "directory" == one(layers.header(b"d/", kind=b"\0")).kind
 
 
+def test_content_of_what_turns_out_to_be_a_directory_is_passed_over() -> None:
+    """Such a member still has the content that its header states."""
+    data = layers.header(b"d/", size=700) + bytes(b"x" * 1024) + layers.header(b"b")
+
+    assert [(b"d/", 0), (b"b", 0)] == [(member.name, member.size) for member, _ in members(data)]
+
+
 def test_link_with_a_size_has_no_content() -> None:
     """Some writers state the size of a hard link's file."""
     data = layers.header(b"l", kind=b"1", target=b"a", size=700) + layers.header(b"b")
