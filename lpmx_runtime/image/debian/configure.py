@@ -1,0 +1,149 @@
+"""The packages' own scripts, run by the image's own dpkg inside the image.
+
+They run as root of a view whose lower is the unpacked layer: what they change is
+in the upper afterwards. Nothing of the host is in the view but /proc, /sys and
+/dev; two programs are covered by ones that do nothing, so that no script starts a
+service (the protocol of policy-rc.d(8); start-stop-daemon for those that do not ask).
+"""
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+from ... import _native
+from ...container.spec import Bind, ViewSpec
+from ...errors import BootstrapFailed
+from ...progress import Sink, TaskAdvanced, TaskFinished, TaskStarted
+from .tree import Unpacked
+
+_NO_SERVICES = "#!/bin/sh\nexit 101\n"
+_NOTHING = "#!/bin/sh\nexit 0\n"
+
+#: What other scripts count on although no dependency says so: accounts, the base
+#: directories, the database's own tools, the shell's helpers (as debootstrap has it).
+_FIRST = ("base-passwd", "base-files", "dpkg", "libc6", "perl-base", "mawk", "debconf")
+
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root", "LC_ALL": "C", "SHELL": "/bin/sh", "TZ": "UTC",
+    "DEBIAN_FRONTEND": "noninteractive", "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "DEBCONF_NOWARNINGS": "yes",
+}
+#: What the scripts leave behind that is about this run and not about the system.
+_TRACES = ("/var/log/dpkg.log", "/var/log/alternatives.log", "/var/log/apt/history.log",
+           "/var/log/apt/term.log", "/var/cache/ldconfig/aux-cache", "/var/lib/dpkg/status-old",
+           "/var/lib/dpkg/diversions-old", "/var/lib/dpkg/statoverride-old",
+           "/var/cache/debconf/config.dat-old", "/var/cache/debconf/templates.dat-old",
+           "/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-", "/etc/.pwd.lock")
+
+_SETTING_UP = re.compile(r"Setting up (\S+)")
+_KEPT_LINES = 40
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where packages are configured: the unpacked layer, and a directory of our own
+    in the store's file system, in which the upper comes to be."""
+
+    index: Path
+    layers: Sequence[Path]
+    directory: Path
+
+    @property
+    def upper(self) -> Path:
+        return self.directory / "upper"
+
+    def view(self, covered: Sequence[tuple[str, Path]]) -> Path:
+        """The view file, with the files `covered` (path in the view, what shows there)."""
+        for name in ("upper", "work"):
+            (self.directory / name).mkdir()
+        control = self.directory / "control"
+        _native.control_create(control)
+        native = _native.loader_path().parent
+        binds = [Bind(path, path) for path in ("/proc", "/sys", "/dev")]
+        binds.append(Bind(str(native), "/.lpmx/lib", True))
+        binds += [Bind(str(host), at, True) for at, host in covered]
+        spec = ViewSpec(kind="container", name="bootstrap", loader=_native.loader_path(),
+                        directory=self.directory, index=self.index, layers=list(self.layers),
+                        upper=self.upper, work=self.directory / "work", control=control,
+                        preload=_native.preload_path(), binds=binds, uid=0, gid=0)
+        path = self.directory / "view"
+        path.write_bytes(spec.encode())
+        return path
+
+
+def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter: str,
+              what: str, progress: Sink) -> None:
+    """Run the scripts of `packages`, which are unpacked, and have dpkg configure them.
+
+    `service_starter` is where the image has start-stop-daemon. Raises
+    `BootstrapFailed` with what the failing script said.
+    """
+    silent, refusing = place.directory / "start-stop-daemon", place.directory / "policy-rc.d"
+    for path, text in ((silent, _NOTHING), (refusing, _NO_SERVICES)):
+        path.write_text(text)
+        path.chmod(0o755)
+    view = place.view([(service_starter, silent), ("/usr/sbin/policy-rc.d", refusing)])
+    progress(TaskStarted("configure", "Configuring packages", len(packages), "packages"))
+    lines: "deque[str]" = deque(maxlen=_KEPT_LINES)
+    child = subprocess.Popen(
+        ["sh", "-c", script(packages)], executable=os.fspath(_native.loader_path()),
+        env={**_ENVIRONMENT, "LPMX_VIEW": str(view), "LPMX_PROGRAM": "/bin/sh", "LPMX_CWD": "/"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace")
+    done = 0
+    try:
+        assert child.stdout is not None
+        for line in child.stdout:
+            lines.append(line.rstrip("\n"))
+            if _SETTING_UP.match(line):
+                done += 1
+                progress(TaskAdvanced("configure", min(done, len(packages))))
+        code = child.wait()
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+    if code:
+        raise BootstrapFailed(f"cannot {what}: configuring its packages ended with "
+                              f"{_ending(code)}:\n" + "\n".join(f"  {line}" for line in lines),
+                              hint="report this with the lines above; another suite may work")
+    progress(TaskFinished("configure"))
+
+
+def script(packages: Sequence[Unpacked]) -> str:
+    """The shell script that configures `packages`, which are in the order of their needs."""
+    names = {unpacked.package.name for unpacked in packages}
+    lines = ["set -e", "umask 022",
+             # the links that others count on until mawk's alternatives are there
+             "[ -e /usr/bin/awk ] || ln -s mawk /usr/bin/awk"]
+    lines += [_preinst(unpacked) for unpacked in packages if "preinst" in unpacked.control]
+    dpkg = "dpkg --force-confdef --force-confold --force-unsafe-io"
+    lines += [f"{dpkg} --force-depends --configure {name}" for name in _FIRST if name in names]
+    lines.append(f"{dpkg} --configure -a")
+    lines.append("rm -f " + " ".join(_TRACES))
+    lines.append("rm -rf /tmp/..?* /tmp/.[!.]* /tmp/* /var/tmp/* /run/lock/*")
+    return "\n".join(lines)
+
+
+def _preinst(unpacked: Unpacked) -> str:
+    """What dpkg does before it unpacks a package for the first time (Debian Policy, 6.5)."""
+    package = unpacked.package
+    variables = {"DPKG_MAINTSCRIPT_PACKAGE": package.name,
+                 "DPKG_MAINTSCRIPT_ARCH": package.architecture,
+                 "DPKG_MAINTSCRIPT_NAME": "preinst", "DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT": "1",
+                 "DPKG_MAINTSCRIPT_DEBUG": "0", "DPKG_ADMINDIR": "/var/lib/dpkg",
+                 "DPKG_ROOT": "", "DPKG_RUNNING_VERSION": "1.20.0"}
+    setting = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return (f"{setting} {shlex.quote(f'/var/lib/dpkg/info/{unpacked.file_stem}.preinst')} install "
+            f"|| {{ echo 'the preinst script of {package.name} failed'; exit 1; }}")
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"

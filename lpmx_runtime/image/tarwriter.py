@@ -1,0 +1,68 @@
+"""Tars made by us: PAX headers of single members, and pieces as a stream to read.
+
+Times are whole seconds, as other builders of images write them.
+"""
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import Iterable, Mapping, Optional
+
+BLOCK = 512
+
+FILE, LINK, SYMLINK = tarfile.REGTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE
+CHARACTER, BLOCK_DEVICE = tarfile.CHRTYPE, tarfile.BLKTYPE
+DIRECTORY, FIFO = tarfile.DIRTYPE, tarfile.FIFOTYPE
+
+#: What a tar ends with.
+END = bytes(2 * BLOCK)
+
+
+def header(path: bytes, kind: bytes, mode: int, *, uid: int = 0, gid: int = 0, mtime: int = 0,
+           size: int = 0, target: bytes = b"", major: int = 0, minor: int = 0,
+           xattrs: Optional[Mapping[bytes, bytes]] = None) -> bytes:
+    """The header blocks of one member; `size` bytes and `padding(size)` follow."""
+    info = tarfile.TarInfo(_text(path))
+    info.type, info.mode, info.uid, info.gid = kind, mode, uid, gid
+    info.mtime, info.size = mtime, size
+    info.linkname = _text(target)
+    info.devmajor, info.devminor = major, minor
+    for name, value in (xattrs or {}).items():
+        info.pax_headers["SCHILY.xattr." + _text(name)] = _text(value)
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def padding(size: int) -> bytes:
+    """What fills up the last block of a content of `size` bytes."""
+    return bytes(-size % BLOCK)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+class Stream(io.RawIOBase):
+    """The pieces that an iterator gives, as a file to read from."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        found: list[memoryview] = []
+        while size:
+            if not self._rest:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._rest = memoryview(piece)
+                continue
+            taken = self._rest if size < 0 else self._rest[:size]
+            self._rest = self._rest[len(taken):]
+            found.append(taken)
+            if size > 0:
+                size -= len(taken)
+        return b"".join(found)
