@@ -6,13 +6,14 @@ import os
 import stat
 import subprocess
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 import pytest
 from lpmx_runtime.errors import LayerDamaged, UnsafeMember
 from lpmx_runtime.store import tar
 from lpmx_runtime.store.entries import (IMPLIED, LOWER_LINK, OBJECT, OPAQUE, WHITEOUT, Attributes,
                                         Entry)
+from lpmx_runtime.store.files import remove_tree
 from lpmx_runtime.store.unpack import unpack
 from support import layers
 from support.layers import directory, file, link, symlink
@@ -50,8 +51,10 @@ class Unpacked:
 
 
 @pytest.fixture
-def unpacked(tmp_path: Path) -> Unpacked:
-    return Unpacked(tmp_path)
+def unpacked(tmp_path: Path) -> Iterator[Unpacked]:
+    yield Unpacked(tmp_path)
+    remove_tree(tmp_path / "tree")  # read-only, and deeper than others can remove
+    assert not (tmp_path / "tree").exists()
 
 
 def only_inside(unpacked: Unpacked) -> bool:
