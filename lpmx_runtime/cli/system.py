@@ -2,6 +2,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..container.gpu import DriverLibrary
 
 
 def register_check(parser: argparse.ArgumentParser) -> None:
@@ -40,19 +44,24 @@ def _check(arguments: argparse.Namespace) -> int:
 def _gpu(arguments: argparse.Namespace) -> None:
     from ..container import gpu
     from . import output
-    from ..store import Store
-    image = Store.open().images.find(arguments.image) if arguments.image else None
     found = gpu.find()
-    if image is not None:
-        found = gpu.judge(Store.open(), image, found)
+    if arguments.image:
+        from ..store import Store
+        store = Store.open()
+        found = gpu.judge(store, store.images.find(arguments.image), found)
     if arguments.json:
         output.print_json(found.described())
         return
     if not found.devices:
-        output.say("no GPU device is visible on this machine")
-    for device in found.devices:
-        print(f"device   {device}")
-    for library in found.libraries:
-        print(f"library  {library.describe()}")
-    for entry in found.icds:
-        print(f"icd      {entry}")
+        output.say("lpmx: no GPU device is visible on this machine")
+    rows = [("device", path, "") for path in found.devices]
+    rows += [("library", library.path, _remark(library)) for library in found.libraries]
+    rows += [(f"{icd.kind} icd", icd.path, f"names {icd.library}") for icd in found.icds]
+    if rows:
+        output.print_table(("WHAT", "WHERE", "REMARK"), rows)
+
+
+def _remark(library: "DriverLibrary") -> str:
+    if library.refused:
+        return f"{library.vendor}; not used: {library.refused}"
+    return f"{library.vendor}; needs glibc {library.glibc or 'of any version'}"
