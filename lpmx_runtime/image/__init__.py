@@ -1,0 +1,1 @@
+"""Operations that join registries, the store and files."""

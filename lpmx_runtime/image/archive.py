@@ -1,0 +1,138 @@
+"""Load images from files: what `docker save`, skopeo, buildah and others write.
+
+A file is a tar, compressed or not, with one of two things in it; a directory
+may hold the second, too:
+
+    manifest.json               docker-archive (archive_docker.py)
+    oci-layout, index.json      OCI image layout (archive_oci.py)
+
+New versions of `docker save` write both into one tar; the second then says more.
+"""
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Optional, Union
+
+from ..errors import ArchiveDamaged, InvalidReference, LpmxError
+from ..oci.manifest import Platform
+from ..oci.reference import Reference
+from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
+from ..registry.stop import Stop
+from ..store import Image, Store
+from ..store.files import storing
+from . import archive_docker, archive_oci
+from .archive_files import ArchiveFiles, DirectoryFiles, TarFiles, is_regular
+from .found import Found
+from .layers import store_layers
+from .platform import host_platform
+from .record import all_or_nothing, record
+from .streams import Counted, decompressed, is_compressed, pieces
+
+_SUFFIXES = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|gz|zst|xz|bz2|oci|docker)\Z", re.IGNORECASE)
+
+
+def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[str] = None,
+         platform: Optional[str] = None, progress: Sink = ignore) -> list[Image]:
+    """Store the images in the file or directory `path` ("-" is standard input); return them.
+
+    An archive names its images; `name` names the only one of an archive in
+    another way. One without a name is called as the file is. Of images for
+    several platforms the one for `platform` is taken, or for this machine.
+    If anything is wrong with one of them, none is stored.
+    """
+    path = Path(path)
+    failing = f'cannot load "{path}"'
+    chosen = None if name is None else Reference.parse(name)
+    wanted = Platform.parse(platform) if platform else host_platform()
+    with ExitStack() as stack:
+        files = _open(store, path, failing, progress, stack)
+        default = _default_name(path)
+        if files.size("index.json") is not None:
+            found = archive_oci.find(files, default, wanted)
+        elif files.size("manifest.json") is not None or files.size("repositories") is not None:
+            found = archive_docker.find(files, default, wanted)
+        else:
+            raise ArchiveDamaged(
+                f"{failing}: it is no image archive, having neither manifest.json nor index.json",
+                hint='archives are made by "docker save", "podman save" and "skopeo copy"')
+        found = _named(found, chosen, failing)
+        stack.enter_context(all_or_nothing(store))
+        store_layers(store, [layer for each in found for layer in each.layers], progress, Stop())
+        return [record(store, each.reference, manifest=each.manifest, config=each.config,
+                       origin="loaded") for each in found]
+
+
+def _named(found: list[Found], chosen: Optional[Reference], failing: str) -> list[Found]:
+    if not found:
+        raise ArchiveDamaged(f"{failing}: there is no image in it", hint="make the archive again")
+    if chosen is None:
+        return found
+    if len({each.config for each in found}) > 1:
+        names = ", ".join(each.reference.familiar for each in found[:10])
+        raise InvalidReference(f'{failing} as "{chosen.familiar}": it has {len(found)} images',
+                               hint=f"leave the name out; they are {names}")
+    return [found[0].renamed(chosen)]
+
+
+def _default_name(path: Path) -> str:
+    """A repository's name made of the file's."""
+    stem = Path(os.path.abspath(path)).name if str(path) != "-" else "image"
+    while _SUFFIXES.search(stem):
+        stem = _SUFFIXES.sub("", stem)
+    words = re.findall(r"[a-z0-9]+", stem.lower())
+    return "-".join(words)[:100].strip("-") or "image"
+
+
+# -- opening
+
+
+def _open(store: Store, path: Path, failing: str, progress: Sink,
+          stack: ExitStack) -> ArchiveFiles:
+    if path.is_dir():
+        return DirectoryFiles(path, failing)
+    try:
+        with ExitStack() as opened:
+            source = (sys.stdin.buffer if str(path) == "-"
+                      else opened.enter_context(open(path, "rb")))
+            if str(path) == "-" or not is_regular(path):
+                path = _copy(store, source, None, path, failing, progress, stack)
+            else:
+                head = source.read(6)
+                source.seek(0)
+                if is_compressed(head):
+                    size = os.fstat(source.fileno()).st_size
+                    path = _copy(store, source, size, path, failing, progress, stack)
+        files = TarFiles(path, failing)
+    except OSError as error:
+        if not isinstance(error, LpmxError) and error.filename is not None:
+            raise ArchiveDamaged(f"{failing}: {(error.strerror or str(error)).lower()}",
+                                 hint="check the path") from None
+        raise
+    stack.callback(files.close)
+    return files
+
+
+def _copy(store: Store, source: BinaryIO, size: Optional[int], path: Path, failing: str,
+          progress: Sink, stack: ExitStack) -> Path:
+    """The archive as a plain tar in the store's file system, for as long as `stack` lives:
+    its members are needed in an order that is not theirs."""
+    target = stack.enter_context(store.staging()) / "archive"
+    task = f"archive {path}"
+    progress(TaskStarted(task, "archive" if str(path) == "-" else path.name, size))
+    counted = Counted(source, lambda count: progress(TaskAdvanced(task, count, size)))
+    try:
+        with storing(f'the content of "{path}"'), open(target, "wb") as file:
+            for piece in pieces(decompressed(counted, f'"{path}"')):
+                file.write(piece)
+    except LpmxError as error:
+        if error.code != "layer-damaged":
+            raise
+        cause = error.message.partition(": ")[2]
+        raise ArchiveDamaged(f"{failing}: {cause}", hint="make or copy the archive again") from None
+    progress(TaskFinished(task, "read"))
+    return target
+

@@ -1,0 +1,135 @@
+"""Put the layers of an image into the store, several at a time."""
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Callable, Iterable, Optional, Sequence
+
+from ..errors import DigestMismatch, LayerDamaged, UnsafeMember
+from ..progress import Note, Sink, TaskAdvanced, TaskFinished, TaskStarted
+from ..registry.stop import Stop, Stopped
+from ..store import Store
+from .streams import CHUNK, Counted, ReadAhead, Stream, decompressed
+
+_WORKERS = 3
+_PATIENCE = 10.0  # seconds for the workers to clean up, once it is over
+
+
+@dataclass(frozen=True)
+class LayerSource:
+    """Where a layer comes from. `open` gives its bytes as they are kept there,
+    `size` of them, compressed or not; `attempts` says how often that is worth
+    trying if they turn out to be the wrong ones."""
+
+    diff_id: str
+    label: str
+    size: Optional[int]
+    open: Callable[[], Stream]
+    attempts: int = 1
+
+
+def store_layers(store: Store, sources: Iterable[LayerSource], progress: Sink,
+                 stop: Stop) -> None:
+    """Have all these layers in the store. What it has already is not read.
+
+    The first failure ends the others and is raised here; so does an interrupt
+    of the waiting thread. Nothing of this is at work any more on return, and a
+    layer that is not complete has left nothing behind.
+    """
+    todo = _missing(store, sources, progress)
+    team = _Team(store, todo, progress, stop)
+    threads = [threading.Thread(target=team.work, name=f"lpmx-layer-{number}", daemon=True)
+               for number in range(min(_WORKERS, len(todo)))]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        stop.set()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(_PATIENCE)
+        raise
+    if team.failure is not None:
+        raise team.failure
+
+
+def _missing(store: Store, sources: Iterable[LayerSource], progress: Sink) -> list[LayerSource]:
+    """What is to be fetched, each layer once however often the image has it."""
+    todo: dict[str, LayerSource] = {}
+    for source in sources:
+        if source.diff_id in todo:
+            continue
+        if store.layers.has(source.diff_id):
+            progress(TaskStarted(source.diff_id, source.label))
+            progress(TaskFinished(source.diff_id, "already in the store"))
+        else:
+            todo[source.diff_id] = source
+    return list(todo.values())
+
+
+class _Team:
+    """Threads that take one layer after the other, base first."""
+
+    def __init__(self, store: Store, todo: Sequence[LayerSource], progress: Sink,
+                 stop: Stop) -> None:
+        self._store = store
+        self._todo = list(todo)[::-1]
+        self._progress = progress
+        self._stop = stop
+        self._lock = threading.Lock()
+        self.failure: Optional[BaseException] = None
+
+    def work(self) -> None:
+        try:
+            while not self._stop.is_set:
+                with self._lock:
+                    if not self._todo:
+                        return
+                    source = self._todo.pop()
+                self._fetch(source)
+        except BaseException as error:
+            with self._lock:
+                # What the others say once they are stopped is no news.
+                if self.failure is None and not isinstance(error, Stopped):
+                    self.failure = error
+            self._stop.set()
+
+    def _fetch(self, source: LayerSource) -> None:
+        attempts = source.attempts
+        while True:
+            attempts -= 1
+            self._progress(TaskStarted(source.diff_id, source.label, source.size))
+            try:
+                self._unpack(source)
+            except DigestMismatch as error:
+                if attempts <= 0:
+                    raise
+                self._progress(TaskFinished(source.diff_id, "damaged on the way"))
+                self._progress(Note(f"{source.label}: {error}; trying again"))
+            else:
+                self._progress(TaskFinished(source.diff_id))
+                return
+
+    def _unpack(self, source: LayerSource) -> None:
+        stream = source.open()
+        try:
+            counted = Counted(stream, self._reporter(source))
+            try:
+                with ReadAhead(decompressed(counted, source.label)) as ahead:
+                    self._store.layers.put(source.diff_id, ahead)
+            except (LayerDamaged, UnsafeMember, DigestMismatch):
+                # Wrong bytes make no sense, but that is not what is wrong with
+                # them: the stream says so at its end.
+                while counted.read(CHUNK):
+                    pass
+                raise
+        finally:
+            stream.close()
+
+    def _reporter(self, source: LayerSource) -> Callable[[int], None]:
+        def report(count: int) -> None:
+            self._stop.check()
+            self._progress(TaskAdvanced(source.diff_id, count, source.size))
+        return report

@@ -1,0 +1,64 @@
+"""The last step of getting an image: its documents, its index and its record."""
+from __future__ import annotations
+
+import stat
+import time
+from contextlib import contextmanager
+from typing import Iterator, Sequence
+
+from ..errors import LpmxError
+from ..oci.config import ImageConfig
+from ..oci.digest import digest_of
+from ..oci.reference import Reference
+from ..store import Image, Store
+from ..store.collect import collect
+from ..store.entries import OBJECT, read_entries
+
+
+def record(store: Store, reference: Reference, *, manifest: bytes, config: bytes,
+           origin: str) -> Image:
+    """Record the image whose layers are in the store, and return it.
+
+    The caller has been `Store.keeping` them.
+    """
+    parsed = ImageConfig.parse(config)
+    digest, config_digest = digest_of(manifest), digest_of(config)
+    store.indexes.ensure(parsed.diff_ids)
+    store.blobs.put(digest, [manifest])
+    store.blobs.put(config_digest, [config])
+    image = Image(name=str(reference), digest=digest, config_digest=config_digest,
+                  diff_ids=parsed.diff_ids, config=parsed.raw,
+                  size=content_size(store, parsed.diff_ids), origin=origin, added=time.time())
+    store.images.put(image)
+    return image
+
+
+def content_size(store: Store, diff_ids: Sequence[str]) -> int:
+    """The bytes of all files in these layers, each layer and each file counted once."""
+    total = 0
+    for diff_id in set(diff_ids):
+        groups = set()
+        for entry in read_entries(store.layers.entries(diff_id)):
+            if entry.kind != OBJECT or not stat.S_ISREG(entry.mode) or entry.link_group in groups:
+                continue
+            if entry.link_group:
+                groups.add(entry.link_group)
+            total += entry.size
+    return total
+
+
+@contextmanager
+def all_or_nothing(store: Store) -> Iterator[None]:
+    """While the block runs nothing is collected. If it fails, the store is as it was.
+
+    What another process is counting on meanwhile stays until somebody collects.
+    """
+    try:
+        with store.keeping():
+            yield
+    except BaseException:
+        try:
+            collect(store)
+        except (LpmxError, OSError):
+            pass  # the first failure is the one to tell of
+        raise
