@@ -210,7 +210,8 @@ long call_unlink(struct core_task *task, long nr, const long a[6])
 	if (node.bind) {
 		if (text_equal(node.path, node.bind->at.text))
 			return -EBUSY;
-		return sys_call3(__NR_unlinkat, AT_FDCWD, node.host, directory);
+		return sys_call3(__NR_unlinkat, AT_FDCWD, node.host,
+				 directory ? AT_REMOVEDIR : 0);
 	}
 	if (directory) {
 		r = dir_empty(task, &node);
