@@ -1,0 +1,153 @@
+"""The native parts build without a warning, and are what they claim to be."""
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Set, Tuple
+
+import pytest
+
+NATIVE = Path(__file__).resolve().parent.parent / "native"
+
+#: System calls that take a path but are none of ours, and why.
+LEFT_TO_THE_KERNEL = {
+    # these need privileges that no_new_privs and our users do not have
+    "acct", "fspick", "mount", "mount_setattr", "move_mount", "open_by_handle_at", "pivot_root",
+    "quotactl", "swapoff", "swapon", "umount2",
+    # the loader's, by a case of its own in the trap
+    "execve", "execveat",
+}
+
+#: Every system call of Linux that names a file, by a path or by a directory and a path.
+NAMING_CALLS = LEFT_TO_THE_KERNEL | {
+    "access", "bind", "chdir", "chmod", "chown", "chroot", "connect", "creat", "faccessat",
+    "faccessat2", "fanotify_mark", "fchmodat", "fchmodat2", "fchownat", "futimesat", "getcwd",
+    "getxattr", "inotify_add_watch", "lchown", "lgetxattr", "link", "linkat", "listxattr",
+    "llistxattr", "lremovexattr", "lsetxattr", "lstat", "mkdir", "mkdirat", "mknod", "mknodat",
+    "name_to_handle_at", "newfstatat", "open", "open_tree", "openat", "openat2", "readlink",
+    "readlinkat", "removexattr", "rename", "renameat", "renameat2", "rmdir", "sendmsg", "sendto",
+    "setxattr", "stat", "statfs", "statx", "symlink", "symlinkat", "truncate", "unlink",
+    "unlinkat", "uselib", "utime", "utimensat", "utimes",
+}
+
+
+def output(*command: object) -> str:
+    return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout
+
+
+@pytest.fixture(scope="module", params=["gcc", "clang"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The native parts, made with each compiler; a warning is an error."""
+    compiler = request.param
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    build = tmp_path_factory.mktemp(compiler)
+    done = subprocess.run(
+        ["make", "-C", str(NATIVE), f"CC={compiler}", f"BUILD={build}", "CFLAGS=-Werror", "-j2"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert 0 == done.returncode, done.stdout
+    return build
+
+
+def test_builds_without_a_warning(built: Path) -> None:
+    """Loader, library and contained command come out of gcc and of clang."""
+    assert {"loader", "preload.so", "lpmx"} <= {path.name for path in built.iterdir()}
+
+
+@pytest.mark.parametrize("program", ["loader", "lpmx"])
+def test_program_needs_nothing(built: Path, program: str) -> None:
+    """No interpreter, no library, no thread-local storage, no symbol from elsewhere."""
+    headers = output("readelf", "-lW", built / program)
+    undefined = output("nm", "-u", built / program)
+
+    assert "" == undefined
+    assert not re.search(r"^\s*(INTERP|DYNAMIC|TLS)\b", headers, re.MULTILINE)
+
+
+def test_loader_text_lies_in_the_window_and_nothing_else_does(built: Path) -> None:
+    """The filter exempts the window, so only our instructions may be in it."""
+    abi = (NATIVE / "include" / "lpmx_abi.h").read_text()
+    start = int(re.findall(r"#define LPMX_WINDOW (0x\w+?)ul", abi)[0], 16)
+    size = int(re.findall(r"#define LPMX_WINDOW_SIZE (0x\w+?)ul", abi)[0], 16)
+    segments = [(int(address, 16), int(length, 16), flags.strip()) for address, length, flags in
+                re.findall(r"LOAD\s+\S+ (0x\w+) 0x\w+ 0x\w+ (0x\w+) (.{3})",
+                           output("readelf", "-lW", built / "loader"))]
+
+    inside = [flags for address, length, flags in segments
+              if address < start + size and address + length > start]
+
+    assert ["R E"] == inside
+    assert len(segments) > 1
+    assert not [flags for *_, flags in segments if "W" in flags and "E" in flags]
+
+
+def test_loader_touches_no_vector_register(built: Path) -> None:
+    """The trap runs between two instructions of a program that may hold data in any of them."""
+    code = output("objdump", "-d", "--no-show-raw-insn", built / "loader")
+    touching = [line for line in code.splitlines()
+                if re.search(r"%(?:[xyz]mm\d|mm\d|st\b|k[0-7]\b)", line)]
+
+    assert len(code.splitlines()) > 5000
+    assert [] == touching
+
+
+def test_library_asks_no_libc_for_anything_by_version(built: Path) -> None:
+    """It loads into images with any C library, older or newer than this host's."""
+    library = built / "preload.so"
+    undefined = {tuple(line.split()) for line in output("nm", "-uD", library).splitlines()}
+
+    assert undefined <= {("w", "__errno_location"), ("w", "environ")}
+    assert "GLIBC" not in output("readelf", "-VW", library)
+    assert "NEEDED" not in output("readelf", "-dW", library)
+
+
+def listed() -> Tuple[Set[str], List[str]]:
+    """Of calls.list: the functions wrapped, and the patterns left alone."""
+    wrapped, _, left = (NATIVE / "preload" / "calls.list").read_text().partition(
+        "# left alone on purpose")
+    names: Set[str] = set()
+    for line in wrapped.splitlines():
+        if line and line[0] not in "# ":
+            names |= set(re.split(r"\s{2,}", line)[0].split())
+    patterns = [word for line in left.splitlines() if line.startswith("# ")
+                for word in re.split(r"\s{2,}", line[2:])[0].split()]
+    return names, patterns
+
+
+def exported(library: Path) -> Set[str]:
+    return {line.split()[2] for line in output("nm", "-D", "--defined-only", library).splitlines()}
+
+
+def test_library_exports_what_its_list_says(built: Path) -> None:
+    """A wrapper without a reason, or a reason without a wrapper, is a mistake."""
+    wrapped, left = listed()
+    found = exported(built / "preload.so")
+
+    assert wrapped == found
+    assert left and not [name for name in found for pattern in left
+                         if re.fullmatch(pattern.replace("*", ".*"), name)]
+
+
+def numbers() -> Dict[str, int]:
+    """The kernel's own names and numbers."""
+    text = subprocess.run(["gcc", "-E", "-dM", "-include", "asm/unistd.h", "-xc", "/dev/null"],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {name: int(value) for name, value in re.findall(r"#define __NR_(\w+) (\d+)", text)}
+
+
+def test_every_call_that_names_a_file_is_in_the_table() -> None:
+    """What is not in core/calls.c never reaches the core, so a path would be the host's."""
+    table = (NATIVE / "core" / "calls.c").read_text()
+    known = numbers()
+    by_name = {known[name] for name in re.findall(r"NR\((\w+), call_\w+\)", table)
+               if name in known}
+    handled = by_name | {int(number) for number in re.findall(r"\{ (\d+), call_", table)}
+
+    missing = {name for name in NAMING_CALLS - LEFT_TO_THE_KERNEL
+               if name in known and known[name] not in handled}
+
+    assert set() == missing
+    assert len(NAMING_CALLS & set(known)) > 60
