@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _check(arguments: argparse.Namespace) -> int:
         for finding in findings:
             print(f"{finding.verdict:<8} {finding.subject}: {finding.found}")
             if finding.follows:
-                print(f"{'':<8} {finding.follows}")
+                print(textwrap.indent(textwrap.fill(finding.follows, 80), " " * 9))
     return int(any(finding.verdict == "missing" for finding in findings))
 
 

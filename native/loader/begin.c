@@ -60,13 +60,19 @@ static void start_trap(const struct loader_stack *s)
 	trap_slots_begin(!!(loader_auxiliary(s, AT_HWCAP2) & HWCAP2_FSGSBASE));
 	trap_altstack_begin(loader_auxiliary(s, AT_MINSIGSTKSZ));
 	trap_signals_begin();
-	r = s->no_trap ? -EPERM : trap_filter_install();
-	if (r < 0 && !s->start) {
-		loader_say("lpmx: system calls cannot be trapped here: ",
-			   s->no_trap ? LOADER_ENV_NO_TRAP " is set"
-				      : "the kernel refuses the seccomp filter", (char *)0);
-		loader_say("hint: dynamic programs still see the container through the preload "
-			   "library; static ones see the host", (char *)0);
+	r = s->no_trap ? 0 : trap_filter_install();
+	if (r < 0 && the_view.kind != CORE_VIEW_HOST) {
+		/* what is meant for the container would be done to the host */
+		loader_say("lpmx: cannot run programs in container \"", the_view.name.text,
+			   "\": the kernel refuses the seccomp filter", (char *)0);
+		loader_say("hint: run \"lpmx check\", which says what this host allows", (char *)0);
+		loader_leave(CANNOT_RUN);
+	}
+	if (s->no_trap && !s->start) {
+		loader_say("lpmx: system calls cannot be trapped here: " LOADER_ENV_NO_TRAP
+			   " is set", (char *)0);
+		loader_say("hint: unset it; programs see the host where they should see the "
+			   "container", (char *)0);
 	}
 }
 

@@ -369,8 +369,8 @@ def test_directory_that_is_not_there_is_named(bench: Bench) -> None:
     assert 'cannot enter the directory "/nowhere": no such file or directory' in contained.stdout
 
 
-def test_without_the_trap_dynamic_programs_still_start(bench: Bench) -> None:
-    """Where seccomp is refused the loader says so once and goes on."""
+def test_trap_can_be_left_out_to_find_faults(bench: Bench) -> None:
+    """With LPMX_NO_TRAP the loader says once what that means and goes on."""
     contained = bench.run(["/bin/sh", "-c", "echo fine"], "host", LPMX_NO_TRAP="1")
 
     assert 0 == contained.returncode
