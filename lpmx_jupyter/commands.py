@@ -1,0 +1,132 @@
+"""`lpmx kernel`: kernel specs from the command line."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Optional
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """make images into Jupyter kernels."""
+    verbs = parser.add_subparsers(metavar="COMMAND", required=False)
+    parser_of_install = verbs.add_parser(
+        "install", help="make an image a kernel of Jupyter",
+        description="Write the kernel specs of an image, so that JupyterLab, Notebook, VS Code, "
+                    "papermill and\nothers offer its kernels.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    _add_install(parser_of_install)
+    listing = verbs.add_parser("list", help="list kernels that run in images", allow_abbrev=False)
+    _add_place(listing)
+    listing.add_argument("--json", action="store_true", help="print them as JSON")
+    listing.set_defaults(run=_list)
+    removing = verbs.add_parser("remove", help="take kernels away from Jupyter again",
+                                allow_abbrev=False)
+    removing.add_argument("kernel", metavar="KERNEL", help="an image, or the name of a kernel spec")
+    _add_place(removing)
+    removing.set_defaults(run=_remove)
+
+
+def _add_install(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE",
+                        help='an image of the store, or "host" for a copy of this machine')
+    _add_place(parser)
+    parser.add_argument("--name", metavar="NAME", help="name of the kernel spec's folder")
+    parser.add_argument("--display-name", metavar="TEXT", help="what launchers show")
+    parser.add_argument("--kernel", metavar="NAME", default="",
+                        help='only this kernel of the image; "host-python" for the host\'s Python')
+    parser.add_argument("--transport", choices=("ipc", "tcp"), default="ipc",
+                        help="connect through private sockets (ipc, the default) or ports")
+    add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+    parser.set_defaults(run=_install)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--prefix", metavar="DIR",
+                       help="in DIR/share/jupyter/kernels; default: where your own kernels are")
+    place.add_argument("--sys-prefix", action="store_true", help="in the environment of this Python")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The options that a kernel's container has, for installing and for launching."""
+    parser.add_argument("--container", metavar="NAME", default="",
+                        help="share the container NAME with other kernels, and keep it; default: "
+                             "each kernel has its own")
+    parser.add_argument("-v", "--bind", metavar="SRC[:DST[:ro]]", action="append", default=[],
+                        help="show SRC of the host as DST")
+    parser.add_argument("-e", "--env", metavar="NAME[=VALUE]", action="append", default=[],
+                        help="set a variable; without =VALUE, to what it is here")
+    parser.add_argument("-u", "--user", metavar="USER", default="",
+                        help='be this user of the image, or "host" to stay oneself')
+    parser.add_argument("--contain", action="store_true",
+                        help="do not show the home directory, the notebook's folder and /tmp")
+    parser.add_argument("--no-preload", action="store_false", dest="preload",
+                        help="do not use the preload library: slower, the same otherwise")
+    parser.add_argument("--no-gpu", action="store_false", dest="gpu",
+                        help="do not show the driver libraries of GPUs")
+
+
+def settings_of(arguments: argparse.Namespace) -> "object":
+    """The `Settings` that `add_settings` asked for."""
+    from lpmx_runtime.container import binds, environment
+
+    from .session import Settings
+    for text in arguments.bind:
+        binds.parse(text)
+    return Settings(image=arguments.image, kernel=arguments.kernel, container=arguments.container,
+                    binds=tuple(arguments.bind),
+                    env=dict(environment.parse(text, os.environ) for text in arguments.env),
+                    user=arguments.user, contain=arguments.contain, preload=arguments.preload,
+                    gpu=arguments.gpu)
+
+
+def _directory(arguments: argparse.Namespace) -> Optional[Path]:
+    from .kernelspecs import prefix_directory
+    if arguments.sys_prefix:
+        return prefix_directory(sys.prefix)
+    return None if arguments.prefix is None else prefix_directory(os.path.abspath(arguments.prefix))
+
+
+def _install(arguments: argparse.Namespace) -> None:
+    from lpmx_runtime.cli.output import print_json
+    from lpmx_runtime.store import Store
+
+    from . import kernelspecs
+    written = kernelspecs.install(
+        Store.open(), arguments.image, settings_of(arguments),  # type: ignore[arg-type]
+        directory=_directory(arguments), name=arguments.name,
+        display_name=arguments.display_name, transport=arguments.transport)
+    if arguments.json:
+        print_json([_described(spec) for spec in written])
+        return
+    for spec in written:
+        print(f'installed "{spec.display_name}" as {spec.name} in {spec.folder.parent}')
+        if spec.kernel == "host-python" and spec.image != "host":
+            print("the image has no Python kernel of its own: this Python will run it, "
+                  "in the image's files", file=sys.stderr)
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from lpmx_runtime.cli.output import print_json, print_table
+
+    from . import kernelspecs
+    found = kernelspecs.installed(_directory(arguments))
+    if arguments.json:
+        print_json([_described(spec) for spec in found])
+    else:
+        print_table(("NAME", "TITLE", "IMAGE", "KERNEL", "PLACE"),
+                    [(spec.name, spec.display_name, spec.image, spec.kernel, str(spec.folder))
+                     for spec in found])
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    from . import kernelspecs
+    for spec in kernelspecs.remove(arguments.kernel, directory=_directory(arguments)):
+        print(f'removed "{spec.display_name}" ({spec.folder})')
+
+
+def _described(spec: "object") -> "dict[str, str]":
+    return {name: str(value) for name, value in vars(spec).items()}

@@ -1,0 +1,53 @@
+"""What runs inside a contained Python kernel: `%lpmx`, and the live environment.
+
+This package is seen at /.lpmx/python by whatever Python a kernel runs on, an
+image's own or the host's in a kernel view. It uses the standard library and
+IPython only, and knows nothing of the packages outside.
+"""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Give the kernel its magic, and have os.environ follow the container's variables."""
+    from . import core, environment
+    from .magics import LpmxMagics
+    leave_python_path()
+    live = environment.LiveEnvironment()
+    shell.register_magics(LpmxMagics(shell, live))
+    if core.inside():
+        live.follow()
+        shell.events.register("pre_run_cell", live.before_cell)
+        shell.banner2 = banner(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magic away again."""
+    magics = shell.magics_manager.registry.pop("LpmxMagics", None)
+    shell.magics_manager.magics["line"].pop("lpmx", None)
+    shell.magics_manager.magics["cell"].pop("lpmx", None)
+    if magics is not None:
+        try:
+            shell.events.unregister("pre_run_cell", magics.live.before_cell)
+        except ValueError:
+            pass  # it was loaded outside a container
+
+
+def leave_python_path() -> None:
+    """Put PYTHONPATH, which brought us here, back to what the image says: our part of
+    it is not for the programs that this kernel starts."""
+    if "LPMX_PYTHONPATH" in os.environ:
+        own = os.environ.pop("LPMX_PYTHONPATH")
+        os.environ.pop("PYTHONPATH", None)
+        if own:
+            os.environ["PYTHONPATH"] = own
+
+
+def banner(shell: Any) -> str:
+    """One line on where this kernel runs, for front ends that show banners."""
+    from .info import facts
+    known = facts()
+    return (f"{shell.banner2 or ''}LPMX: {known['kernel']} in image {known['image']}, "
+            f"container {known['container']}\n")

@@ -1,0 +1,268 @@
+"""Kernel specs on disk: real kernel.json folders, which every front end finds.
+
+One folder for each kernel of an image, or for the host's Python where it has none.
+Notebooks store a folder's name, so it depends on the image's name alone:
+"ubuntu:18.04" is `lpmx-ubuntu18.04` on every machine. `argv` starts the kernel by
+itself (launch.py), for front ends that know nothing of provisioners.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Iterator, Optional
+
+from jupyter_client.kernelspec import KernelSpecManager
+from lpmx_runtime import _native
+from lpmx_runtime.container import ViewSpec
+from lpmx_runtime.errors import KernelFailed
+from lpmx_runtime.oci.config import ImageConfig
+from lpmx_runtime.store import Image, Store
+
+from . import kernels
+from .kernels import Kernel
+from .session import Settings
+
+PROVISIONER = "lpmx-provisioner"
+_LOGOS = Path(__file__).resolve().parent / "logos"
+_LAUNCHER = "lpmx_jupyter.launch"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A kernel spec of ours, as it is on disk."""
+
+    name: str
+    display_name: str
+    image: str
+    kernel: str
+    folder: Path
+
+
+@contextmanager
+def image_view(store: Store, image: Image) -> Iterator[_native.View]:
+    """The files of an image, read-only, without a container."""
+    with store.keeping(), store.staging() as staging:
+        spec = ViewSpec(kind="container", name="image", loader=_native.loader_path(),
+                        layers=["/"] if image.live else list(store.indexes.trees(image.diff_ids)),
+                        index=None if image.live else store.indexes.ensure(image.diff_ids))
+        path = staging / "view"
+        path.write_bytes(spec.encode())
+        with _native.View(path) as view:
+            yield view
+
+
+def kernels_of(store: Store, image: Image) -> list[Kernel]:
+    """The kernels that a notebook in this image can have, the best first."""
+    with image_view(store, image) as view:
+        return kernels.find(view, ImageConfig.parse(image.config).env, live=image.live)
+
+
+def short_name(familiar: str) -> str:
+    """An image's name in one word: "ubuntu:18.04" is "ubuntu18.04", "debian:bookworm"
+    is "debian-bookworm"."""
+    name = re.sub(r":(?=[0-9][^/]*\Z)", "", familiar)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.partition("@")[0]).strip("-.")
+
+
+def default_directory() -> Path:
+    """Where this user's own kernel specs are."""
+    from jupyter_core.paths import jupyter_data_dir
+    return Path(jupyter_data_dir()) / "kernels"
+
+
+def prefix_directory(prefix: str) -> Path:
+    """Where the kernel specs of an environment are."""
+    return Path(prefix) / "share" / "jupyter" / "kernels"
+
+
+# -- installing ---------------------------------------------------------------------------
+
+
+def install(store: Store, text: str, settings: Settings, *, directory: Optional[Path] = None,
+            name: Optional[str] = None, display_name: Optional[str] = None,
+            transport: str = "ipc") -> list[Installed]:
+    """Write the kernel specs for the image `text` and return what was written.
+
+    All its kernels, or the one that `settings.kernel` names. Specs of the same image
+    that are there already are replaced.
+    """
+    image = store.images.find(text)
+    found = _wanted(kernels_of(store, image), settings.kernel, image)
+    if name is not None:
+        _check_name(name)
+        found = found[:1]
+    above = directory or default_directory()
+    short = short_name(image.familiar)
+    several = len(found) > 1
+    written = []
+    for position, kernel in enumerate(found):
+        own = replace(settings, image=image.familiar, kernel=kernel.name)
+        folder = name or _free_name(above, f"lpmx-{short}" + (f"-{kernel.name}" if position else ""),
+                                    image)
+        title = display_name or f"LPMX: {short}" + (f" ({_label(kernel)})" if several else "")
+        values = _kernel_json(kernel, own, title, transport)
+        _write(above / folder, values, store, image, kernel)
+        written.append(Installed(folder, title, image.familiar, kernel.name, above / folder))
+    return written
+
+
+def _wanted(found: list[Kernel], name: str, image: Image) -> list[Kernel]:
+    if not name:
+        return found
+    chosen = [kernel for kernel in found if kernel.name == name]
+    if not chosen and name == kernels.HOST_PYTHON:
+        chosen = [kernels.host_python(live=image.live)]
+    if not chosen:
+        raise KernelFailed(f'cannot install kernel "{name}": image "{image.familiar}" has none '
+                           "of this name",
+                           hint=f"it has {', '.join(kernel.name for kernel in found)}")
+    return chosen
+
+
+def _label(kernel: Kernel) -> str:
+    return kernel.language if len(kernel.language) < 2 else kernel.display_name
+
+
+def _kernel_json(kernel: Kernel, settings: Settings, display_name: str,
+                 transport: str) -> dict[str, Any]:
+    config = settings.changed()
+    if transport != "ipc":
+        config["transport"] = transport
+    metadata = {key: value for key, value in kernel.metadata.items()
+                if key not in ("kernel_provisioner", "supported_encryption")}
+    return {
+        "argv": [sys.executable, "-m", _LAUNCHER, "-f", "{connection_file}",
+                 *_arguments(settings)],
+        "display_name": display_name,
+        "language": kernel.language or "python",
+        "interrupt_mode": kernel.interrupt_mode,
+        "metadata": {**metadata,
+                     "kernel_provisioner": {"provisioner_name": PROVISIONER, "config": config}},
+    }
+
+
+def _arguments(settings: Settings) -> list[str]:
+    """`settings` as launch.py takes them."""
+    words = []
+    for name, value in settings.changed().items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, str):
+            words.append(f"{option}={value}")
+        elif isinstance(value, dict):
+            words += [f"{option}={key}={text}" for key, text in value.items()]
+        else:
+            words += [f"{option[:-1]}={text}" for text in value]
+    return words
+
+
+def _write(folder: Path, values: dict[str, Any], store: Store, image: Image,
+           kernel: Kernel) -> None:
+    """Have the spec at `folder`, whole or not at all."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise KernelFailed(f'cannot install the kernel in "{folder.parent}": '
+                           f"{os.strerror(error.errno or 0).lower()}",
+                           hint="name a place of your own with --prefix") from error
+    try:
+        aside.chmod(0o755)
+        for logo in sorted(_LOGOS.glob("logo-*")):
+            shutil.copyfile(logo, aside / logo.name)
+        if kernel.logos and kernel.language.lower() != "python":
+            _copy_logos(store, image, kernel, aside)
+        text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+        (aside / "kernel.json").write_text(text, encoding="utf-8")
+        _replace(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _copy_logos(store: Store, image: Image, kernel: Kernel, to: Path) -> None:
+    for logo in to.glob("logo-*"):
+        logo.unlink()
+    with image_view(store, image) as view:
+        for name, place in kernel.logos.items():
+            (to / name).write_bytes(view.read(place, 1 << 20))
+
+
+def _replace(aside: Path, folder: Path) -> None:
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        os.rename(folder, old / "old")
+        os.rename(aside, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(aside, folder)
+
+
+def _free_name(above: Path, name: str, image: Image) -> str:
+    """`name`, in lower case as Jupyter has it, unless another image's spec has it."""
+    name = name.lower()
+    there = read(above / name)
+    if there is None and not (above / name).exists():
+        return name
+    if there is not None and there.image == image.familiar:
+        return name
+    return f"{name}-{hashlib.sha256(image.name.encode()).hexdigest()[:6]}"
+
+
+def _check_name(name: str) -> None:
+    if not re.match(r"[a-z0-9._-]+\Z", name):
+        raise KernelFailed(f'cannot install a kernel as "{name}": that cannot be the name of a '
+                           "kernel spec", hint="use small letters, digits, . _ and -")
+
+
+# -- listing and removing -------------------------------------------------------------------
+
+
+def read(folder: Path) -> Optional[Installed]:
+    """The kernel spec in `folder`; None if it is not one of ours."""
+    try:
+        values = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
+        provisioner = values["metadata"]["kernel_provisioner"]
+        if provisioner["provisioner_name"] != PROVISIONER:
+            return None
+        config = provisioner.get("config", {})
+        return Installed(folder.name, str(values.get("display_name", folder.name)),
+                         str(config.get("image", "")), str(config.get("kernel", "")), folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def installed(directory: Optional[Path] = None) -> list[Installed]:
+    """Our kernel specs where Jupyter looks for them, or in one directory."""
+    if directory is not None:
+        folders = sorted(directory.glob("*/"))
+    else:
+        folders = [Path(place) for place in KernelSpecManager().find_kernel_specs().values()]
+    found = (read(folder) for folder in folders)
+    return sorted((spec for spec in found if spec is not None), key=lambda spec: spec.name)
+
+
+def remove(text: str, *, directory: Optional[Path] = None) -> list[Installed]:
+    """Remove the kernel specs of the image `text`, or the one of this name."""
+    there = installed(directory)
+    chosen = [spec for spec in there if spec.name == text.lower()] or [
+        spec for spec in there if text in (spec.image, short_name(spec.image))]
+    if not chosen:
+        raise KernelFailed(f'cannot remove kernel "{text}": there is none of this name or image',
+                           hint='run "lpmx kernel list" to see what there is')
+    for spec in chosen:
+        try:
+            shutil.rmtree(spec.folder)
+        except OSError as error:
+            raise KernelFailed(f'cannot remove the kernel in "{spec.folder}": '
+                               f"{os.strerror(error.errno or 0).lower()}",
+                               hint="whoever installed it can") from error
+    return chosen

@@ -1,0 +1,239 @@
+"""A kernel's life, in terms of a container's life.
+
+The kernel is a child of the server, as a local kernel is: the loader that the
+server executes becomes the kernel's program, so signals, exit codes and process
+groups need no translation. What differs is what is around it. Before a start there
+is a container (session.py) and a folder of sockets (connection.py). After a restart
+they are still there; after a shutdown, a start that failed, or the server's own end
+they are not, nor is any program that the kernel left running.
+
+The order in which Jupyter calls these methods, and what it forgets to call, decides
+where the container is removed: only in `cleanup` when no restart follows, for
+`kill` and `terminate` are told `restart=False` in restarts, too. A start that fails
+gets no call at all and must undo itself.
+"""
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import weakref
+from pathlib import Path
+from typing import Any, Callable, Optional, TypeVar
+
+from jupyter_client.provisioning import LocalProvisioner
+from lpmx_runtime.container import process
+from lpmx_runtime.errors import KernelFailed, LpmxError
+from tornado import web
+from traitlets import Bool, CaselessStrEnum, Dict, List, Unicode
+
+from . import connection
+from .session import KernelSession, Settings, variables_for
+
+_T = TypeVar("_T")
+
+#: A program that cannot run ends within this time, and the start then fails.
+_EARLY = 0.3
+_BAD_REQUEST = 400
+
+
+class KernelStartFailed(RuntimeError, web.HTTPError):
+    """Why a kernel did not start: in the words of an `LpmxError`, in the form that
+    JupyterLab's dialog, a REST client and a traceback all show."""
+
+    def __init__(self, message: str, hint: Optional[str]) -> None:
+        text = f"{message}\nhint: {hint}" if hint else message
+        web.HTTPError.__init__(self, _BAD_REQUEST, text.replace("%", "%%"))
+        # An HTTP status line takes no line breaks and little else.
+        self.reason = "Kernel not started"
+        self.args = (text,)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class LpmxProvisioner(LocalProvisioner):
+    """Runs a kernel in a container of an image."""
+
+    image = Unicode(help="The image, as `lpmx images` names it.").tag(config=True)
+    kernel = Unicode(help="Name of one of the image's kernels; empty for the best one. "
+                          '"host-python" for the host\'s Python in a kernel view.').tag(config=True)
+    container = Unicode(help="Name of a container to share with other kernels and to keep. "
+                             "Empty: one of the kernel's own, removed with it.").tag(config=True)
+    binds = List(Unicode(), help="Places of the host to show, SRC[:DST[:ro]].").tag(config=True)
+    env = Dict(value_trait=Unicode(), key_trait=Unicode(),
+               help="Variables of the container.").tag(config=True)
+    user = Unicode(help="Who to be inside; empty for the image's own user.").tag(config=True)
+    contain = Bool(False, help="Do not show the home directory, the notebook's folder "
+                               "and /tmp.").tag(config=True)
+    preload = Bool(True, help="Use the preload library.").tag(config=True)
+    gpu = Bool(True, help="Show the driver libraries of GPUs.").tag(config=True)
+    transport = CaselessStrEnum(["ipc", "tcp"], default_value="ipc",
+                                help="How front ends connect: ipc for Unix sockets that only "
+                                     "you can use, tcp for ports.").tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        unknown = sorted(name for name in kwargs
+                         if name not in ("parent", "log", "config") and not self.has_trait(name))
+        super().__init__(**{name: value for name, value in kwargs.items() if name not in unknown})
+        self._unknown = unknown
+        self._session: Optional[KernelSession] = None
+        self._folder: Optional[Path] = None
+        self._finalizer: Optional[Callable[[], Any]] = None
+
+    # -- starting -----------------------------------------------------------------------
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Have a container, sockets and a connection file."""
+        try:
+            return await self._prepare(kwargs)
+        except BaseException as error:
+            await self._undo()
+            raise _told(error) from error
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """Start the kernel in its container; `cmd` is for those who know no provisioners."""
+        try:
+            launch = await _in_thread(self._launch, cmd, kwargs)
+            streams = {name: kwargs[name] for name in ("stdout", "stderr") if name in kwargs}
+            self.process = process.popen(launch, stdin=subprocess.DEVNULL,
+                                         start_new_session=True, **streams)
+            self.pid = self.pgid = self.process.pid
+            self.cwd = kwargs.get("cwd") or os.getcwd()
+            await self._survive()
+        except BaseException as error:
+            await self._undo()
+            raise _told(error) from error
+        return self.connection_info
+
+    async def _prepare(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self._unknown:
+            raise KernelFailed(f'cannot start the kernel: "{self._unknown[0]}" is no setting of '
+                               "the LPMX provisioner",
+                               hint="correct config of kernel_provisioner in its kernel.json, or "
+                                    'run "lpmx kernel install" again')
+        if self._session is None:
+            await _in_thread(self._begin, kwargs.get("cwd"))
+            self._finalizer = weakref.finalize(self, _abandoned, self._session, self._folder,
+                                               os.getpid())
+        return await super().pre_launch(**kwargs)
+
+    def _begin(self, folder: Optional[str]) -> None:
+        manager = self.parent
+        if manager is not None and self.transport == "ipc" and self._folder is None:
+            self._folder = connection.make_folder()
+            connection.use_sockets(manager, self._folder)
+        self._session = KernelSession.begin(self._settings(), kernel_id=str(self.kernel_id),
+                                            folder=folder or os.getcwd())
+
+    def _settings(self) -> Settings:
+        return Settings(image=self.image, kernel=self.kernel, container=self.container,
+                        binds=tuple(self.binds), env=dict(self.env), user=self.user,
+                        contain=self.contain, preload=self.preload, gpu=self.gpu)
+
+    def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> process.Launch:
+        session = self._live_session()
+        kernel = session.kernel()
+        if self.parent is not None:
+            # How it is interrupted is the kernel's to say, and it may have changed.
+            self.kernel_spec.interrupt_mode = kernel.interrupt_mode
+        given = variables_for(kwargs.get("env") or {}, list(self.kernel_spec.env))
+        connection_file = os.path.abspath(self.parent.connection_file) if self.parent else ""
+        self.log.info("Kernel %s runs in container %s: %s", self.kernel_id,
+                      session.container.name, kernel.description)
+        return session.launch(kernel, connection_file,
+                              arguments=cmd[len(self.kernel_spec.argv):],
+                              shared=[str(self._folder)] if self._folder is not None else [],
+                              env={**given, "JPY_PARENT_PID": str(os.getpid())})
+
+    def _live_session(self) -> KernelSession:
+        if self._session is None:
+            raise KernelFailed("cannot start the kernel: it was not prepared",
+                               hint="call pre_launch first, as Jupyter's kernel managers do")
+        return self._session
+
+    async def _survive(self) -> None:
+        """Wait a moment; raise if the program could not run at all."""
+        for _ in range(10):
+            await asyncio.sleep(_EARLY / 10)
+            code = self.process.poll()
+            if code is not None:
+                raise KernelFailed(f'cannot start the kernel in image "{self.image}": its program '
+                                   f"ended at once with exit code {code}",
+                                   hint="what it said is in the server's log")
+
+    # -- ending --------------------------------------------------------------------------
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Leave nothing of the kernel behind; the container stays for a restart."""
+        await super().cleanup(restart=restart)
+        if self._session is None:
+            return
+        if restart:
+            await _in_thread(self._session.end_programs)
+        else:
+            await self._leave()
+
+    async def _undo(self) -> None:
+        """Take back a start that failed: nobody else is going to."""
+        if self.process is not None:
+            await self.kill()
+            await self.wait()
+        if self.connection_info:
+            await super().cleanup(restart=False)
+        self.ports_cached = False
+        if self.parent is not None:
+            self.parent.cleanup_connection_file()
+            self.parent.cleanup_ipc_files()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        session, self._session = self._session, None
+        folder, self._folder = self._folder, None
+        if self._finalizer is not None:
+            self._finalizer.detach()  # type: ignore[attr-defined]
+            self._finalizer = None
+        if session is not None:
+            await _in_thread(session.leave)
+        if folder is not None:
+            connection.remove_folder(folder)
+
+    # -- the rest ------------------------------------------------------------------------
+
+    def resolve_path(self, path_str: str) -> Optional[str]:
+        """The host's file behind a path that the kernel speaks of."""
+        if self._session is None:
+            return None
+        path = os.path.join(str(self.cwd or "/"), path_str)
+        return self._session.host_path(path)
+
+
+def _abandoned(session: KernelSession, folder: Optional[Path], pid: int) -> None:
+    """For a provisioner that is forgotten without a shutdown, or at the server's end."""
+    if os.getpid() != pid:
+        return  # a child that was forked from the server
+    session.leave(timeout=0)
+    if folder is not None:
+        connection.remove_folder(folder)
+
+
+def _told(error: BaseException) -> BaseException:
+    """The error in the form that front ends show."""
+    if isinstance(error, LpmxError):
+        return KernelStartFailed(error.message, error.hint)
+    return error
+
+
+async def _in_thread(work: Callable[..., _T], *arguments: Any) -> _T:
+    """Run what blocks beside the server's loop.
+
+    A thread cannot be cancelled. If we are, we wait for it all the same, so that
+    there is something whole to undo.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, lambda: work(*arguments))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise

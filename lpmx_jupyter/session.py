@@ -1,0 +1,297 @@
+"""A kernel's container: made or joined, entered, and left without a trace.
+
+Everything here blocks and knows nothing of Jupyter's managers, so that the
+provisioner (in a thread) and the launcher for other front ends (launch.py) share it.
+
+In the container's directory a kernel has three files of its own:
+
+    kernel-ID.json          who looks after it, for those who find it abandoned
+    kernel-ID.view          the container's view, with the notebook's folder in it
+    kernel-ID.python.view   the kernel view, for a kernel that needs one
+"""
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Mapping, Optional, Sequence
+
+from lpmx_runtime import _native
+from lpmx_runtime.container import Bind, Container, Launch, Options, ViewSpec
+from lpmx_runtime.container import binds as binds_of
+from lpmx_runtime.container import environment, processes, record
+from lpmx_runtime.errors import ContainerExists, ContainerUnknown, KernelFailed, LpmxError
+from lpmx_runtime.settings import runtime_path
+from lpmx_runtime.store import Store
+
+from . import kernels, kernelview
+
+_BINDS_LIMIT = 64
+_KERNEL_ID = "LPMX_KERNEL_ID"
+#: What leftovers of a kernel get to end by themselves.
+_GRACE = 2.0
+#: Notebook folders in here are not shown: they would hide the image's own files.
+_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin",
+           "sys", "usr")
+#: Of a kernel's variables, what speaks of the host's files and never goes in.
+_HOST_ONLY = ("PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "SHELL", "TMPDIR", "VIRTUAL_ENV", "_")
+_HOST_ONLY_PREFIXES = ("LD_", "PYTHON", "CONDA_", "JUPYTER", "LPMX_", "XDG_")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a kernel spec says about the kernel's container.
+
+    `container` is the name of one to share with other kernels and to keep; without
+    it the kernel gets one of its own, which goes when the kernel is shut down.
+    """
+
+    image: str = ""
+    kernel: str = ""
+    container: str = ""
+    binds: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    contain: bool = False
+    preload: bool = True
+    gpu: bool = True
+
+    def changed(self) -> dict[str, Any]:
+        """Only what differs from the defaults, as it goes into a kernel spec."""
+        default = Settings()
+        return {one.name: list(value) if isinstance(value, tuple) else value
+                for one in fields(self)
+                for value in [getattr(self, one.name)] if value != getattr(default, one.name)}
+
+    def options(self, folder: Optional[str]) -> Options:
+        chosen = [binds_of.parse(text) for text in self.binds]
+        if folder is not None:
+            chosen.append(Bind(os.path.realpath(folder), folder))
+        return Options(binds=tuple(chosen), env=dict(self.env), user=self.user or None,
+                       contain=self.contain, preload=self.preload, gpu=self.gpu)
+
+
+class KernelSession:
+    """One kernel and its container, from before the kernel's start to after its end."""
+
+    def __init__(self, container: Container, settings: Settings, kernel_id: str,
+                 folder: Optional[str]) -> None:
+        self.container = container
+        self.settings = settings
+        self.kernel_id = kernel_id
+        self.folder = folder
+        self.own = not settings.container
+
+    @classmethod
+    def begin(cls, settings: Settings, *, kernel_id: str,
+              folder: Optional[str] = None) -> "KernelSession":
+        """Have the container for a kernel whose notebook is in `folder`.
+
+        What kernels left that nobody looks after any more is cleared away first.
+        """
+        store = Store.open()
+        clear_abandoned(store)
+        shown = _notebook_folder(folder, settings)
+        container = _container(store, settings, shown)
+        session = cls(container, settings, kernel_id, shown)
+        try:
+            session._write_owner()
+        except BaseException:
+            session.leave()
+            raise
+        return session
+
+    # -- starting ---------------------------------------------------------------------
+
+    def kernel(self) -> kernels.Kernel:
+        """The kernel to start."""
+        values = self.container.record
+        with self.container.view() as view:
+            return kernels.choose(view, values["config"]["env"], self.settings.kernel,
+                                  image=values["familiar"], live=values["live"])
+
+    def launch(self, kernel: kernels.Kernel, connection_file: str, *,
+               arguments: Sequence[str] = (), shared: Sequence[str] = (),
+               env: Optional[Mapping[str, str]] = None) -> Launch:
+        """What to execute to start `kernel` with its connection in `connection_file`.
+
+        `shared` are further files and folders it needs at their own paths, `arguments`
+        go to the kernel behind its own.
+        """
+        argv, variables = kernels.command(kernel, self.container.record["config"]["env"])
+        extra = [Bind(path, path) for path in (connection_file, *shared)]
+        view_file = self._write_views(kernel, extra)
+        words = [word.replace("{connection_file}", connection_file) for word in argv]
+        return self.container.launch(
+            [*words, *arguments], entrypoint=False, cwd=self._directory(view_file),
+            view_file=view_file,
+            env={**variables, **(env or {}), _KERNEL_ID: self.kernel_id,
+                 "LPMX_IMAGE": self.container.familiar, "LPMX_KERNEL": kernel.description})
+
+    def host_path(self, path: str) -> Optional[str]:
+        """The host's path of an absolute path in the container, if something is there."""
+        try:
+            with _native.View(self._file("view")) as view:
+                return view.resolve(path).host
+        except OSError:
+            return None
+
+    def _write_views(self, kernel: kernels.Kernel, extra: Sequence[Bind]) -> Path:
+        """The view file for the kernel's process."""
+        spec = self.container.spec()
+        if self.folder is not None:
+            extra = [*extra, Bind(os.path.realpath(self.folder), self.folder)]
+        plain_file, view_file = self._file("view"), self._file("python.view")
+        # First as root, who may make the directories that the binds need.
+        self._write(plain_file, replace(spec, uid=0, gid=0))
+        with _native.View(plain_file) as root:
+            spec = replace(spec, binds=binds_of.merge(spec.binds,
+                                                      kernelview.place_all(root, extra)))
+            seen_by_kernel = (kernelview.make(spec, plain_file, root)
+                              if kernel.kind == "kernel view" else None)
+        self._write(plain_file, spec)
+        if seen_by_kernel is None:
+            return plain_file
+        self._write(view_file, seen_by_kernel)
+        return view_file
+
+    def _write(self, path: Path, spec: ViewSpec) -> None:
+        if len(spec.binds) > _BINDS_LIMIT:
+            raise KernelFailed(f'cannot show {len(spec.binds)} places of the host in container '
+                               f'"{self.container.name}": {_BINDS_LIMIT} are the most we handle',
+                               hint="bind a directory above several of them instead")
+        record.replace(str(path), spec.encode())
+
+    def _directory(self, view_file: Path) -> Optional[str]:
+        """Where the kernel begins: the notebook's folder, if the container shows it."""
+        if self.folder is None:
+            return None
+        with _native.View(view_file) as view:
+            return self.folder if view.exists(self.folder) else None
+
+    # -- ending -------------------------------------------------------------------------
+
+    def end_programs(self, timeout: float = _GRACE) -> None:
+        """End all that the kernel started and that outlived it."""
+        processes.end(self._programs, timeout=timeout)
+
+    def leave(self, timeout: float = _GRACE) -> None:
+        """End what the kernel left running; remove the container if it is the kernel's own."""
+        self.end_programs(timeout)
+        if self.own:
+            try:
+                self.container.remove(force=True)
+            except FileNotFoundError:
+                pass  # somebody was quicker, with "lpmx rm -f"
+        else:
+            for path in self.container.directory.glob(f"kernel-{self.kernel_id}.*"):
+                path.unlink(missing_ok=True)
+
+    def _programs(self) -> list[processes.Process]:
+        found = self.container.processes()
+        return found if self.own else [one for one in found if _started_by(one, self.kernel_id)]
+
+    # -- who looks after it -----------------------------------------------------------
+
+    def _file(self, suffix: str) -> Path:
+        return self.container.directory / f"kernel-{self.kernel_id}.{suffix}"
+
+    def _write_owner(self) -> None:
+        values = {"kernel_id": self.kernel_id, "own": self.own, "settings": self.settings.changed(),
+                  "node": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+        record.replace(str(self._file("json")), json.dumps(values).encode())
+
+
+def clear_abandoned(store: Store) -> None:
+    """Remove what kernels left whose server was killed: processes, containers, files.
+
+    Only this node's are looked at; what runs on others cannot be known.
+    """
+    for file in store.containers.glob("*/kernel-*.json"):
+        try:
+            values = json.loads(file.read_bytes())
+            if values["node"] != socket.gethostname() \
+                    or _started(values["pid"]) == values["started"]:
+                continue
+            container = Container.open(store, file.parent.name)
+            settings = Settings(container="" if values["own"] else container.name)
+            KernelSession(container, settings, values["kernel_id"], None).leave(timeout=0)
+        except (OSError, ValueError, KeyError, TypeError, LpmxError):
+            continue  # it is being removed, or is not ours to remove
+
+
+def variables_for(given: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
+    """What of the environment that Jupyter gives a kernel goes into the container.
+
+    That is this process's own environment with some of it changed: what differs was
+    meant for the kernel, and so are the names in `asked`, which the kernel spec has.
+    Of the rest the container takes what it always takes (container/environment.py).
+    """
+    return {name: value for name, value in given.items()
+            if name not in environment.SECRET
+            and (name in asked or (os.environ.get(name) != value and not _host_only(name)))}
+
+
+def _host_only(name: str) -> bool:
+    return name in _HOST_ONLY or name.startswith(_HOST_ONLY_PREFIXES)
+
+
+def _notebook_folder(folder: Optional[str], settings: Settings) -> Optional[str]:
+    """The folder to show and to begin in; None where it cannot or must not be shown."""
+    if folder is None or settings.contain:
+        return None
+    folder = os.path.abspath(folder)
+    if folder == "/" or folder.split("/")[1] in _SYSTEM or not os.path.isdir(folder):
+        return None
+    return folder
+
+
+def _container(store: Store, settings: Settings, folder: Optional[str]) -> Container:
+    if not settings.container:
+        if not settings.image:
+            raise KernelFailed("cannot start the kernel: its kernel spec names no image",
+                               hint='run "lpmx kernel install IMAGE" again')
+        runtime_path()  # has to be there for the container to show it
+        return Container.create(store, store.images.find(settings.image), temporary=True,
+                                options=settings.options(folder))
+    try:
+        return _shared(store, settings)
+    except ContainerUnknown:
+        if not settings.image:
+            raise
+    try:
+        return Container.create(store, store.images.find(settings.image),
+                                name=settings.container, options=settings.options(None))
+    except ContainerExists:
+        return _shared(store, settings)  # another kernel made it meanwhile
+
+
+def _shared(store: Store, settings: Settings) -> Container:
+    container = Container.open(store, settings.container)
+    if settings.image and container.image != store.images.find(settings.image).name:
+        raise KernelFailed(f'cannot start the kernel in container "{container.name}": it was made '
+                           f'of image "{container.familiar}", not of "{settings.image}"',
+                           hint=f'remove it with "lpmx rm {container.name}", or name another with '
+                                '"lpmx kernel install --container"')
+    return container
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since boot and with the boot's own name; ""
+    for one that there is not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return "" if stat[0] in (b"Z", b"X") else f"{boot}:{stat[19].decode()}"
+
+
+def _started_by(process: processes.Process, kernel_id: str) -> bool:
+    try:
+        variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"{_KERNEL_ID}={kernel_id}".encode() in variables
