@@ -80,6 +80,28 @@ def insecure_registries() -> list[str]:
     return list(setting("insecure_registries") or [])
 
 
+def login_files() -> list[Path]:
+    """Files that may have a login for a registry, as Podman and Docker place them."""
+    chosen = os.environ.get("REGISTRY_AUTH_FILE")
+    if chosen:
+        return [Path(chosen)]
+    files = []
+    if os.environ.get("XDG_RUNTIME_DIR"):
+        files.append(Path(os.environ["XDG_RUNTIME_DIR"]) / "containers/auth.json")
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    files.append(Path(base) / "containers/auth.json")
+    docker = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+    files.append(Path(docker) / "config.json")
+    return files
+
+
+def certificate_folders() -> list[Path]:
+    """Folders with a folder for each registry that has certificates of its own."""
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return [Path(base) / "containers/certs.d", Path("/etc/containers/certs.d"),
+            Path("/etc/docker/certs.d")]
+
+
 def runtime_path() -> Path:
     """A private directory of this user on this node, short enough for socket names."""
     base = os.environ.get("XDG_RUNTIME_DIR")
