@@ -13,6 +13,7 @@ import os
 import platform
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Iterable, Iterator, Optional, Sequence
@@ -82,8 +83,8 @@ def bootstrap(store: Store, text: str, *, mirror: Optional[str] = None,
     with store.staging() as scratch, Fetcher(connections=_DOWNLOADS) as fetcher:
         suite = SuiteReader(name, fetcher, Trust(keyring, allow_expired), scratch,
                             progress).open(mirrors, architecture)
-        packages = _select(suite, variant, include, what)
-        maker = _Maker(store, suite, packages, architecture, scratch, what, progress)
+        selection = _select(suite, variant, include, what)
+        maker = _Maker(store, suite, selection, architecture, scratch, what, progress)
         with all_or_nothing(store):
             base = maker.unpack(fetcher)
             changes = maker.configure(base)
@@ -102,32 +103,43 @@ def _suite_name(reference: Reference, what: str) -> str:
     return NAMES.get(reference.tag, reference.tag)
 
 
-def _select(suite: Suite, variant: str, include: Iterable[str], what: str) -> list[Package]:
-    """The packages of the image, each after those it needs."""
+@dataclass(frozen=True)
+class _Selection:
+    """The packages of the image, each after those it needs, and which of them are only
+    there because others need them: apt removes those with the last that does."""
+
+    packages: Sequence[Package]
+    automatic: frozenset[str]
+
+
+def _select(suite: Suite, variant: str, include: Iterable[str], what: str) -> _Selection:
     priorities, names = VARIANTS[variant]
-    wanted = sorted(package.name for package in suite.packages.of_priority(*priorities))
+    base = sorted(package.name for package in suite.packages.of_priority(*priorities))
     if suite.merged_usr and suite.packages.get("usr-is-merged") is not None:
-        wanted.insert(0, "usr-is-merged")  # we make the links; nothing is to be converted
+        base.insert(0, "usr-is-merged")  # we make the links; nothing is to be converted
+    wanted = [*names, *include]
     if suite.mirror.url.startswith("https:"):
         wanted.append("ca-certificates")
     resolution = Resolution(suite.packages, what)
+    resolution.add(base)
+    manual = {*base, *wanted}
     resolution.add(wanted)
-    resolution.add([*names, *include])
     resolution.check()
     packages = resolution.in_order()
     for package in packages:
         check(package)
-    return packages
+    return _Selection(packages, frozenset(resolution.chosen) - manual)
 
 
 class _Maker:
     """The making of one image."""
 
-    def __init__(self, store: Store, suite: Suite, packages: Sequence[Package],
+    def __init__(self, store: Store, suite: Suite, selection: _Selection,
                  architecture: str, scratch: Path, what: str, progress: Sink) -> None:
         self._store = store
         self._suite = suite
-        self._packages = packages
+        self._packages = selection.packages
+        self._automatic = selection.automatic
         self._architecture = architecture
         self._scratch = scratch
         self._what = what
@@ -181,8 +193,12 @@ class _Maker:
         source = f"deb{options} {suite.mirror.url} {suite.name} {COMPONENT}\n"
         if not layer.has(b"bin/sh"):
             yield from layer.link(b"bin/sh", b"dash")
-        yield from layer.directory(b"etc/apt")
+        for path in (b"etc/apt", b"var/lib/apt"):
+            yield from layer.directory(path)
         yield from layer.file(b"etc/apt/sources.list", source.encode())
+        states = "".join(f"Package: {name}\nArchitecture: {self._architecture}\n"
+                         "Auto-Installed: 1\n\n" for name in sorted(self._automatic))
+        yield from layer.file(b"var/lib/apt/extended_states", states.encode())
         yield from layer.file(b"etc/hosts", _HOSTS)
         for path in (b"etc/resolv.conf", b"etc/machine-id"):
             yield from layer.file(path, b"")

@@ -40,7 +40,14 @@ _TRACES = ("/var/log/dpkg.log", "/var/log/alternatives.log", "/var/log/apt/histo
            "/var/log/apt/term.log", "/var/cache/ldconfig/aux-cache", "/var/lib/dpkg/status-old",
            "/var/lib/dpkg/diversions-old", "/var/lib/dpkg/statoverride-old",
            "/var/cache/debconf/config.dat-old", "/var/cache/debconf/templates.dat-old",
-           "/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-", "/etc/.pwd.lock")
+           "/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-", "/etc/.pwd.lock",
+           "/run/utmp")
+
+#: Where the image sees what we have for it, and where dpkg keeps a package's control files
+#: while it unpacks the package.
+_JOB, _CONTROL = "/.lpmx/job", "/var/lib/dpkg/tmp.ci"
+#: The oldest whose manners we have; scripts ask for it.
+_DPKG_VERSION = "1.20.0"
 
 _SETTING_UP = re.compile(r"Setting up (\S+)")
 _KEPT_LINES = 40
@@ -59,8 +66,9 @@ class Workplace:
     def upper(self) -> Path:
         return self.directory / "upper"
 
-    def view(self, covered: Sequence[tuple[str, Path]]) -> Path:
-        """The view file, with the files `covered` (path in the view, what shows there)."""
+    def view(self, shown: Sequence[tuple[str, Path]]) -> Path:
+        """The view file; `shown` are further files and directories (path in the view,
+        what shows there)."""
         for name in ("upper", "work"):
             (self.directory / name).mkdir()
         control = self.directory / "control"
@@ -68,7 +76,7 @@ class Workplace:
         native = _native.loader_path().parent
         binds = [Bind(path, path) for path in ("/proc", "/sys", "/dev")]
         binds.append(Bind(str(native), "/.lpmx/lib", True))
-        binds += [Bind(str(host), at, True) for at, host in covered]
+        binds += [Bind(str(host), at, True) for at, host in shown]
         spec = ViewSpec(kind="container", name="bootstrap", loader=_native.loader_path(),
                         directory=self.directory, index=self.index, layers=list(self.layers),
                         upper=self.upper, work=self.directory / "work", control=control,
@@ -85,15 +93,13 @@ def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter
     `service_starter` is where the image has start-stop-daemon. Raises
     `BootstrapFailed` with what the failing script said.
     """
-    silent, refusing = place.directory / "start-stop-daemon", place.directory / "policy-rc.d"
-    for path, text in ((silent, _NOTHING), (refusing, _NO_SERVICES)):
-        path.write_text(text)
-        path.chmod(0o755)
-    view = place.view([(service_starter, silent), ("/usr/sbin/policy-rc.d", refusing)])
+    job = _write_job(place.directory / "job", packages)
+    view = place.view([(_JOB, job), (service_starter, job / "start-stop-daemon"),
+                       ("/usr/sbin/policy-rc.d", job / "policy-rc.d")])
     progress(TaskStarted("configure", "Configuring packages", len(packages), "packages"))
     lines: "deque[str]" = deque(maxlen=_KEPT_LINES)
     child = subprocess.Popen(
-        ["sh", "-c", script(packages)], executable=os.fspath(_native.loader_path()),
+        ["sh", _JOB + "/script"], executable=os.fspath(_native.loader_path()),
         env={**_ENVIRONMENT, "LPMX_VIEW": str(view), "LPMX_PROGRAM": "/bin/sh", "LPMX_CWD": "/"},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace")
@@ -109,7 +115,7 @@ def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter
     finally:
         if child.poll() is None:
             child.kill()
-        child.wait()
+            child.wait()
     if code:
         raise BootstrapFailed(f"cannot {what}: configuring its packages ended with "
                               f"{_ending(code)}:\n" + "\n".join(f"  {line}" for line in lines),
@@ -117,32 +123,57 @@ def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter
     progress(TaskFinished("configure"))
 
 
+def _write_job(job: Path, packages: Sequence[Unpacked]) -> Path:
+    """The directory that the image sees as `_JOB`: our script and what it needs."""
+    job.mkdir()
+    (job / "script").write_text(script(packages))
+    for name, text in (("start-stop-daemon", _NOTHING), ("policy-rc.d", _NO_SERVICES)):
+        (job / name).write_text(text)
+        (job / name).chmod(0o755)
+    for unpacked in packages:
+        if "preinst" in unpacked.control:
+            (job / f"{unpacked.file_stem}.control").write_bytes(unpacked.control["control"].content)
+    return job
+
+
 def script(packages: Sequence[Unpacked]) -> str:
     """The shell script that configures `packages`, which are in the order of their needs."""
     names = {unpacked.package.name for unpacked in packages}
     lines = ["set -e", "umask 022",
-             # the links that others count on until mawk's alternatives are there
+             # the link that others count on until mawk's alternatives are there
              "[ -e /usr/bin/awk ] || ln -s mawk /usr/bin/awk"]
-    lines += [_preinst(unpacked) for unpacked in packages if "preinst" in unpacked.control]
+    lines += [line for unpacked in packages if "preinst" in unpacked.control
+              for line in _preinst(unpacked)]
     dpkg = "dpkg --force-confdef --force-confold --force-unsafe-io"
     lines += [f"{dpkg} --force-depends --configure {name}" for name in _FIRST if name in names]
     lines.append(f"{dpkg} --configure -a")
     lines.append("rm -f " + " ".join(_TRACES))
     lines.append("rm -rf /tmp/..?* /tmp/.[!.]* /tmp/* /var/tmp/* /run/lock/*")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
-def _preinst(unpacked: Unpacked) -> str:
-    """What dpkg does before it unpacks a package for the first time (Debian Policy, 6.5)."""
+def _preinst(unpacked: Unpacked) -> list[str]:
+    """What dpkg does before it unpacks a package for the first time (Debian Policy, 6.5).
+
+    It has the control files in a place of their own then, where debconf looks for
+    the package's name and its questions.
+    """
     package = unpacked.package
     variables = {"DPKG_MAINTSCRIPT_PACKAGE": package.name,
                  "DPKG_MAINTSCRIPT_ARCH": package.architecture,
                  "DPKG_MAINTSCRIPT_NAME": "preinst", "DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT": "1",
                  "DPKG_MAINTSCRIPT_DEBUG": "0", "DPKG_ADMINDIR": "/var/lib/dpkg",
-                 "DPKG_ROOT": "", "DPKG_RUNNING_VERSION": "1.20.0"}
+                 "DPKG_ROOT": "", "DPKG_RUNNING_VERSION": _DPKG_VERSION}
     setting = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    return (f"{setting} {shlex.quote(f'/var/lib/dpkg/info/{unpacked.file_stem}.preinst')} install "
-            f"|| {{ echo 'the preinst script of {package.name} failed'; exit 1; }}")
+    stem = shlex.quote(f"/var/lib/dpkg/info/{unpacked.file_stem}")
+    lines = [f"mkdir {_CONTROL}",
+             f"cp {shlex.quote(f'{_JOB}/{unpacked.file_stem}.control')} {_CONTROL}/control"]
+    lines += [f"cp {stem}.{shlex.quote(name)} {_CONTROL}/{shlex.quote(name)}"
+              for name in unpacked.control if name != "control"]
+    lines.append(f"{setting} {_CONTROL}/preinst install || "
+                 f"{{ echo 'the preinst script of {package.name} failed'; exit 1; }}")
+    lines.append(f"rm -rf {_CONTROL}")
+    return lines
 
 
 def _ending(code: int) -> str:

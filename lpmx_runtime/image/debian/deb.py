@@ -26,6 +26,14 @@ class _Part(NamedTuple):
     size: int
 
 
+class ControlFile(NamedTuple):
+    """A file of the control tar; `mtime` in seconds."""
+
+    mode: int
+    mtime: int
+    content: bytes
+
+
 class _Slice(io.RawIOBase):
     """A part of an open file, read from its beginning to its end."""
 
@@ -47,8 +55,7 @@ class _Slice(io.RawIOBase):
 class Deb:
     """A package file that is open. Close it, or use `with`.
 
-    `control` are the control files by name, with their modes: "control",
-    "md5sums", "postinst" and so on.
+    `control` are the control files by name: "control", "md5sums", "postinst" and so on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,8 +126,8 @@ class Deb:
             return bz2.BZ2File(raw)  # type: ignore[return-value]
         raise self._damaged(f"its {part.name} is compressed in a way we cannot read")
 
-    def _read_control(self) -> dict[str, tuple[int, bytes]]:
-        files: dict[str, tuple[int, bytes]] = {}
+    def _read_control(self) -> dict[str, ControlFile]:
+        files: dict[str, ControlFile] = {}
         total = 0
         try:
             reader = tar.TarReader(tar.Source(self._open("control.tar")))
@@ -131,7 +138,7 @@ class Deb:
                     raise self._damaged("its control files are larger than any package's")
                 if member.kind == tar.FILE and name and "/" not in name:
                     content = b"".join(piece for _, piece in reader.content(member))
-                    files[name] = (member.mode, content)
+                    files[name] = ControlFile(member.mode, member.mtime_ns // 10 ** 9, content)
         except (tar.TarError, OSError, zstandard.ZstdError) as error:
             raise self._damaged(str(error)) from error
         if "control" not in files:

@@ -24,7 +24,7 @@ from ...errors import BootstrapFailed
 from ...store import tar
 from .. import tarwriter
 from ..tarwriter import header
-from .deb import Deb
+from .deb import ControlFile, Deb
 from .packages import Package, parse_stanza
 
 DATABASE = b"var/lib/dpkg/"
@@ -40,7 +40,7 @@ class Unpacked:
     """One package as dpkg's database is to have it."""
 
     package: Package
-    control: dict[str, tuple[int, bytes]]
+    control: dict[str, ControlFile]
     paths: dict[bytes, None] = field(default_factory=dict)   # as written; in order
     conffiles: dict[bytes, str] = field(default_factory=dict)  # path -> MD5
 
@@ -48,7 +48,7 @@ class Unpacked:
     def file_stem(self) -> str:
         """What the package's files in dpkg's info directory are called."""
         package = self.package
-        fields = parse_stanza(self.control["control"][1].decode("utf-8", "replace"))
+        fields = parse_stanza(self.control["control"].content.decode("utf-8", "replace"))
         if fields.get("Multi-Arch") == "same":
             return f"{package.name}:{package.architecture}"
         return package.name
@@ -85,12 +85,14 @@ class LayerWriter:
         self._resolved.clear()
         yield header(path, tarwriter.SYMLINK, 0o777, mtime=self._now, target=target)
 
-    def file(self, path: bytes, content: bytes, mode: int = 0o644) -> Iterator[bytes]:
+    def file(self, path: bytes, content: bytes, mode: int = 0o644,
+             mtime: Optional[int] = None) -> Iterator[bytes]:
         """A file of our own."""
         path = self.place(path)
         self._kinds[path] = tar.FILE
         self._targets.pop(path, None)
-        yield header(path, tarwriter.FILE, mode, mtime=self._now, size=len(content))
+        yield header(path, tarwriter.FILE, mode, size=len(content),
+                     mtime=self._now if mtime is None else mtime)
         yield content
         yield tarwriter.padding(len(content))
 
@@ -136,16 +138,18 @@ class LayerWriter:
         yield from self.file(info + b"format", b"1\n")
         for unpacked in self.packages:
             stem = info + unpacked.file_stem.encode() + b"."
-            for name, (mode, content) in unpacked.control.items():
+            for name, control in unpacked.control.items():
                 if name != "control":
-                    yield from self.file(stem + name.encode(), content, mode)
+                    yield from self.file(stem + name.encode(), control.content, control.mode,
+                                         control.mtime)
             listed = b"".join(path + b"\n" for path in unpacked.paths)
             yield from self.file(stem + b"list", listed)
         yield from self.file(DATABASE + b"available", b"")
         yield from self.file(DATABASE + b"status",
                              b"".join(_status(unpacked) for unpacked in self.packages))
         for name, content in _triggers(self.packages).items():
-            yield from self.file(DATABASE + b"triggers/" + name, content)
+            yield from self.file(DATABASE + b"triggers/" + name, content,
+                                 0o600 if name == b"Lock" else 0o644)
 
     @staticmethod
     def end() -> Iterator[bytes]:
@@ -237,10 +241,13 @@ def _replaces(one: Package, other: Package) -> bool:
     return any(other.is_a(relation) for relation in one.replaces)
 
 
-def _conffiles(control: dict[str, tuple[int, bytes]]) -> set[bytes]:
+def _conffiles(control: dict[str, ControlFile]) -> set[bytes]:
     """The configuration files that the package brings (deb-conffiles(5))."""
-    _, content = control.get("conffiles", (0, b""))
-    return {line.strip() for line in content.split(b"\n") if line.startswith(b"/")}
+    return {line.strip() for line in _lines(control, "conffiles") if line.startswith(b"/")}
+
+
+def _lines(control: dict[str, ControlFile], name: str) -> list[bytes]:
+    return control[name].content.split(b"\n") if name in control else []
 
 
 def _member_header(path: bytes, member: tar.Member, target: bytes = b"") -> bytes:
@@ -267,7 +274,7 @@ def _content(member: tar.Member, reader: tar.TarReader,
 
 def _status(unpacked: Unpacked) -> bytes:
     """The package's stanza in dpkg's status file."""
-    text = unpacked.control["control"][1].decode("utf-8", "surrogateescape").strip("\n")
+    text = unpacked.control["control"].content.decode("utf-8", "surrogateescape").strip("\n")
     lines = text.split("\n")
     first = next((n for n, line in enumerate(lines) if line.startswith("Package:")), 0)
     lines.insert(first + 1, "Status: install ok unpacked")
@@ -284,8 +291,7 @@ def _triggers(packages: Iterable[Unpacked]) -> dict[bytes, bytes]:
     files: list[bytes] = []
     named: dict[bytes, list[bytes]] = {}
     for unpacked in packages:
-        _, content = unpacked.control.get("triggers", (0, b""))
-        for line in content.split(b"\n"):
+        for line in _lines(unpacked.control, "triggers"):
             words = line.partition(b"#")[0].split()
             if len(words) != 2 or not words[0].startswith(b"interest"):
                 continue
@@ -297,6 +303,7 @@ def _triggers(packages: Iterable[Unpacked]) -> dict[bytes, bytes]:
             else:
                 named.setdefault(words[1], []).append(who + b"\n")
     found = {name: b"".join(whos) for name, whos in named.items()}
-    found[b"File"] = b"".join(files)
+    if files:
+        found[b"File"] = b"".join(files)
     found[b"Unincorp"] = found[b"Lock"] = b""
     return found
