@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from .errors import InvalidSetting
 
-SITE_FILE = Path("/etc/lpmx/config.json")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SITE_FILE = "/etc/lpmx/config.json"
 
 #: Keys of the configuration files, and what they mean.
 KEYS = {
@@ -22,14 +24,15 @@ KEYS = {
 }
 
 
-def _user_file() -> Path:
+def _user_file() -> str:
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return Path(base) / "lpmx" / "config.json"
+    return os.path.join(base, "lpmx", "config.json")
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: str) -> Mapping[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(path, "rb") as file:
+            text = file.read()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     try:
@@ -59,15 +62,21 @@ def setting(key: str) -> Any:
 
 def store_path() -> Path:
     """Where images and containers are: LPMX_STORE, a setting, or the user's data folder."""
+    from pathlib import Path
+    return Path(store_location())
+
+
+def store_location() -> str:
+    """The same as a string, for who is in a hurry: pathlib is slow to import."""
     chosen = os.environ.get("LPMX_STORE") or setting("store")
     if chosen:
-        path = Path(os.path.expanduser(str(chosen)))
-        if not path.is_absolute():
+        path = os.path.expanduser(str(chosen))
+        if not os.path.isabs(path):
             raise InvalidSetting(f'cannot use "{chosen}" as the store: it is not an absolute path',
                                  hint="give LPMX_STORE a path that starts with /")
-        return path
+        return os.path.normpath(path)
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return Path(data) / "lpmx"
+    return os.path.join(os.path.normpath(data), "lpmx")
 
 
 def mirror() -> str | None:
@@ -104,6 +113,7 @@ def certificate_folders() -> list[Path]:
 
 def runtime_path() -> Path:
     """A private directory of this user on this node, short enough for socket names."""
+    from pathlib import Path
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and os.access(base, os.W_OK):
         path = Path(base) / "lpmx"

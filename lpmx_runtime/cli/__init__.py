@@ -87,6 +87,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["exec"]:
+        from .direct import execute
+        execute(words[1:])
     from . import parsing
     if not words or words[0] in ("-h", "--help", "help"):
         print(parsing.overview(), end="")

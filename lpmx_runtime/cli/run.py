@@ -3,15 +3,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING, Iterator, Optional
-from contextlib import contextmanager
+from typing import TYPE_CHECKING, Optional
 
-from ..errors import LpmxError
+from .direct import our_exit_code
 
 if TYPE_CHECKING:
-    from ..container import Options
-
-_CANNOT_RUN = 125
+    from ..container import Container, Options
 
 
 def register_run(parser: argparse.ArgumentParser) -> None:
@@ -92,18 +89,6 @@ def _add_entrypoint(parser: argparse.ArgumentParser) -> None:
 # -- what they do ----------------------------------------------------------------------
 
 
-@contextmanager
-def _our_exit_code() -> Iterator[None]:
-    """Whatever keeps a program from running ends with 125, so that scripts can tell it
-    from the program's own failure."""
-    try:
-        yield
-    except LpmxError as error:
-        if error.exit_code < _CANNOT_RUN:
-            error.exit_code = _CANNOT_RUN
-        raise
-
-
 def _variables(arguments: argparse.Namespace) -> dict[str, str]:
     from ..container import environment
     found: dict[str, str] = {}
@@ -128,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from ..container import Container, process
     from ..store import Store
     remove = arguments.remove if arguments.remove is not None else arguments.name is None
-    with _our_exit_code():
+    with our_exit_code():
         store = Store.open()
         container = Container.create(store, store.images.find(arguments.image),
                                      name=arguments.name, options=_options(arguments),
@@ -143,10 +128,10 @@ def _run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _clear_away(container: "object") -> None:
+def _clear_away(container: "Container") -> None:
     """End what the program left running, and remove the container."""
-    container.stop(timeout=1)  # type: ignore[attr-defined]
-    container.remove(force=True)  # type: ignore[attr-defined]
+    container.stop(timeout=1)
+    container.remove(force=True)
 
 
 def _create(arguments: argparse.Namespace) -> None:
@@ -163,24 +148,13 @@ def _create(arguments: argparse.Namespace) -> None:
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    from ..container import launch, record
-    from ..settings import store_path
-    with _our_exit_code():
+    from ..container import Container
+    from ..errors import RunFailed
+    from ..store import Store
+    with our_exit_code():
         if not arguments.command:
-            from ..errors import RunFailed
             raise RunFailed("cannot run anything: no program was named",
                             hint=f"lpmx exec {arguments.container} COMMAND")
-        directory, values = record.read(store_path() / "containers", arguments.container)
-        if arguments.user is None and record.is_current(directory, values):
-            # Nothing to look up: no store, no compiled core.
-            prepared = launch.prepare(directory, values, arguments.command, environ=os.environ,
-                                      env=_variables(arguments), cwd=arguments.workdir,
-                                      entrypoint=False)
-        else:
-            from ..container import Container
-            from ..store import Store
-            container = Container.open(Store.open(), arguments.container)
-            prepared = container.launch(arguments.command, env=_variables(arguments),
-                                        cwd=arguments.workdir, user=arguments.user,
-                                        entrypoint=False)
-        prepared.exec()
+        container = Container.open(Store.open(), arguments.container)
+        container.launch(arguments.command, env=_variables(arguments), cwd=arguments.workdir,
+                         user=arguments.user, entrypoint=False).exec()

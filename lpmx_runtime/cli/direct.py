@@ -1,0 +1,43 @@
+"""`lpmx exec CONTAINER [--] COMMAND [ARG...]`, the call that must start fast.
+
+Most of what a short command costs is importing Python modules. Without options and
+with a container that is in order there is nothing to parse and nothing to look up:
+this needs neither argparse nor the store nor the compiled core. Anything else is
+left to run.py, which does the same and more.
+"""
+from __future__ import annotations
+
+import os
+from typing import Sequence
+
+from ..errors import LpmxError
+
+_CANNOT_RUN = 125
+
+
+class our_exit_code:
+    """In this block, whatever keeps a program from running ends with 125, so that
+    scripts can tell it from the program's own failure."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, LpmxError) and error.exit_code < _CANNOT_RUN:
+            error.exit_code = _CANNOT_RUN
+
+
+def execute(words: Sequence[str]) -> None:
+    """Become the program, or return if the call is not so simple."""
+    if len(words) < 2 or words[0].startswith("-"):
+        return
+    command = words[2:] if words[1] == "--" else words[1:]
+    if not command:
+        return
+    from ..container import launch, record
+    from ..settings import store_location
+    with our_exit_code():
+        directory, values = record.read(os.path.join(store_location(), "containers"), words[0])
+        if record.is_current(directory, values):
+            launch.prepare(directory, values, command, environ=os.environ,
+                           entrypoint=False).exec()
