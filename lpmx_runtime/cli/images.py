@@ -44,8 +44,15 @@ def register_bootstrap(parser: argparse.ArgumentParser) -> None:
                         help="package mirror; default: a setting, or the one this machine uses")
     parser.add_argument("--include", metavar="PACKAGE[,PACKAGE...]", action="append", default=[],
                         help="more packages to install")
-    parser.add_argument("--variant", choices=("essential", "minbase"), default="minbase",
-                        help="which packages to begin with; default: %(default)s")
+    parser.add_argument("--variant", choices=("python", "minbase", "standard"), default="python",
+                        help="which packages to begin with: the base system (minbase), with "
+                             "Python (python), with what a login needs (standard); "
+                             "default: %(default)s")
+    parser.add_argument("--keyring", metavar="FILE", type=Path,
+                        help="keys to verify the mirror's signature with; default: those that "
+                             "this machine has")
+    parser.add_argument("--allow-expired", action="store_true",
+                        help="take a package list that was good until some day in the past only")
     _add_talk(parser)
     parser.set_defaults(run=_bootstrap)
 
@@ -129,7 +136,9 @@ def _bootstrap(arguments: argparse.Namespace) -> None:
     include = tuple(name for text in arguments.include for name in text.split(",") if name)
     with progress(quiet=arguments.quiet) as sink:
         image = bootstrap(Store.open(), arguments.release, mirror=arguments.mirror,
-                          include=include, variant=arguments.variant, progress=sink)
+                          include=include, variant=arguments.variant,
+                          keyring=arguments.keyring, allow_expired=arguments.allow_expired,
+                          progress=sink)
     arguments.json_list = False
     _stored([image], arguments)
 
