@@ -28,6 +28,8 @@ from lpmx_runtime.store import Store
 
 from . import kernels, kernelview
 
+#: The modules that kernels load inside; a place of ours, which images need not have.
+_MODULES = Bind(str(Path(__file__).resolve().parent / "contained"), "/.lpmx/python", True)
 _BINDS_LIMIT = 64
 _KERNEL_ID = "LPMX_KERNEL_ID"
 #: What leftovers of a kernel get to end by themselves.
@@ -147,7 +149,7 @@ class KernelSession:
         # First as root, who may make the directories that the binds need.
         self._write(plain_file, replace(spec, uid=0, gid=0))
         with _native.View(plain_file) as root:
-            spec = replace(spec, binds=binds_of.merge(spec.binds,
+            spec = replace(spec, binds=binds_of.merge(spec.binds, [_MODULES],
                                                       kernelview.place_all(root, extra)))
             seen_by_kernel = (kernelview.make(spec, plain_file, root)
                               if kernel.kind == "kernel view" else None)

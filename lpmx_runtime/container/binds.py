@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Iterable, Optional
 
 from .. import _native
@@ -67,16 +66,8 @@ def _working_directory() -> Optional[Bind]:
 
 def own() -> list[Bind]:
     """Our own files, below /.lpmx."""
-    native = _native.loader_path().parent
-    binds = [Bind(str(native), "/.lpmx/bin", True), Bind(str(native), "/.lpmx/lib", True)]
-    try:
-        import lpmx_jupyter
-    except ImportError:
-        return binds
-    contained = Path(lpmx_jupyter.__file__).resolve().parent / "contained"
-    if contained.is_dir():
-        binds.append(Bind(str(contained), "/.lpmx/python", True))
-    return binds
+    native = str(_native.loader_path().parent)
+    return [Bind(native, "/.lpmx/bin", True), Bind(native, "/.lpmx/lib", True)]
 
 
 def default(*, live: bool, contain: bool) -> list[Bind]:
