@@ -36,6 +36,7 @@ def register_load(parser: argparse.ArgumentParser) -> None:
 
 def register_bootstrap(parser: argparse.ArgumentParser) -> None:
     """Make an image from a package mirror."""
+    from pathlib import Path
     parser.description += (
         ".\nNeeds no privilege and no other program: packages are fetched, verified and "
         "unpacked,\nthen configured inside a container.")
