@@ -64,6 +64,7 @@ COMMANDS = {
 }
 GROUP = "lpmx.commands"
 
+_INSIDE = "/.lpmx/bin/lpmx"
 _INTERRUPTED = 130
 _MISUSED = 125
 
@@ -99,6 +100,9 @@ def _dispatch(words: list[str]) -> int:
         print(f"lpmx {__version__}")
         return 0
     parser = parsing.parser_of(words[0])
+    if parser is None and words[0] in ("host", "info") and os.path.exists(_INSIDE):
+        # The command that only containers have; an installation of ours may hide it.
+        os.execv(_INSIDE, ["lpmx", *words])
     if parser is None:
         print(f'lpmx: cannot run "{words[0]}": there is no such command', file=sys.stderr)
         print('hint: "lpmx --help" lists the commands', file=sys.stderr)

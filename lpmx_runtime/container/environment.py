@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, Callable, Mapping, NamedTuple, NoReturn, Optional
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, NoReturn, Optional
 
 from ..errors import InvalidSetting, RunFailed
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: Variables of the host that mean the same inside.
-KEPT = ("TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "NO_COLOR",
+KEPT = ("TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "NO_COLOR",
         "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
         "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "GPU_DEVICE_ORDINAL",
         "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR",
@@ -18,7 +18,7 @@ KEPT = ("TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAM
         "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 KEPT_PREFIXES = ("SLURM_", "PMI_", "PMIX_", "PALS_", "PBS_", "LSB_", "SGE_", "JOB_", "JPY_")
 #: Of those, what an image has a say in: its own value, where it has one, wins.
-IMAGE_FIRST = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "NO_COLOR")
+IMAGE_FIRST = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "NO_COLOR")
 #: Never handed to an image, whatever they are good for outside.
 SECRET = ("SLURM_JWT", "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
 #: The container's name, for programs that want to know where they are.
@@ -73,7 +73,7 @@ def of_program(record: Mapping[str, Any], environ: Mapping[str, str],
     `environ` is the environment of whoever starts it. The host's values of what a
     batch system or a terminal decides win over the image's, the image's over the
     host's where they are a matter of its content, and what was asked for when the
-    container was made over both.
+    container was made over both. A copy of this machine gets the host's environment.
     """
     variables: dict[str, Variable] = {}
 
@@ -84,9 +84,8 @@ def of_program(record: Mapping[str, Any], environ: Mapping[str, str],
     put("HOME", identity["home"], "default")
     for name in ("USER", "LOGNAME"):
         put(name, identity["name"], "default")
-    for name, value in of_host(environ).items():
-        if name not in ("USER", "LOGNAME"):
-            put(name, value, "host")
+    for name, value in _from_outside(record, environ):
+        put(name, value, "host")
     for name, value in record["config"]["env"].items():
         origin = variables[name].origin if name in variables else ""
         if origin != "host" or name in IMAGE_FIRST:
@@ -98,6 +97,15 @@ def of_program(record: Mapping[str, Any], environ: Mapping[str, str],
         put("PATH", f"{path.value}:{OWN_PROGRAMS}" if path.value else OWN_PROGRAMS, path.origin)
     put(INSIDE, record["name"], "default")
     return variables
+
+
+def _from_outside(record: Mapping[str, Any],
+                  environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    about_user = ("HOME", "USER", "LOGNAME")
+    kept = environ if record["live"] else of_host(environ)
+    for name, value in kept.items():
+        if name not in about_user and name not in SECRET:
+            yield name, value
 
 
 class LiveEnvironment:

@@ -14,6 +14,10 @@ from ..errors import RunFailed
 from . import record as records
 
 
+#: What the loader is told by us alone, never by an image (native/loader/stack.c).
+_PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP")
+
+
 class Launch(NamedTuple):
     """What to execute for a contained program to start."""
 
@@ -92,9 +96,10 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
     directory_inside = cwd or record["options"]["workdir"] or record["config"]["working_dir"]
     if directory_inside:
         wanted["LPMX_CWD"] = directory_inside
-    # Ours come first: the loader takes the first of each name.
+    if "LPMX_NO_TRAP" in environ:
+        wanted["LPMX_NO_TRAP"] = environ["LPMX_NO_TRAP"]
     for name, value in values.items():
-        if value is not None and name not in wanted:
+        if value is not None and name not in _PRIVATE:
             wanted[name] = value
     return Launch(records.LOADER, words, wanted)
 

@@ -68,6 +68,7 @@ class Container:
                 raise _exists(chosen)
             aside = str(staging / "container")
             os.mkdir(aside)
+            _refuse_in_a_copy(aside)
             values = _furnish(store, image, chosen, options, aside, final)
             values["temporary"] = temporary
             _write_record(aside, values)
@@ -273,6 +274,26 @@ class Container:
                 with self.view() as view:
                     view.rebuild_control()
             _write_record(directory, self._record)
+
+
+def _refuse_in_a_copy(directory: str) -> None:
+    """Refuse to make a container where only another container would see it.
+
+    Inside one, what the kernel is told must be the host's names. A store that is
+    bound there has them; one that is part of the image or of its upper has not.
+    """
+    if environment.INSIDE not in os.environ:
+        return
+    import ctypes
+    real = ctypes.create_string_buffer(8192)
+    # LPMX_SYSCALL, LPMX_OP_HOST_PATH; the kernel itself answers that there is no such call
+    length = ctypes.CDLL(None).syscall(ctypes.c_long(0x4c58), ctypes.c_long(6),
+                                       os.fsencode(directory), real,
+                                       ctypes.c_long(len(real)))
+    if length > 0 and os.fsdecode(real.value) != directory:
+        raise RunFailed(f'cannot make a container in "{os.environ[environment.INSIDE]}": its '
+                        "store is a copy that the host does not see",
+                        hint='run "lpmx host lpmx ..." to use the host\'s, or bind the store')
 
 
 def discard(store: Store, name: str) -> None:
