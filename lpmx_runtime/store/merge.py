@@ -9,7 +9,8 @@ A member below a directory that its layer does not list ("lib/x" without "lib")
 goes where the lower layers say that directory is: if they have `lib` as a link
 to `usr/lib`, to `usr/lib/x`, as umoci and containerd do. Its file then lies at
 another path of its layer's tree than the merged one; so does a hard link to a
-file of a lower layer. `Node.path` tells where.
+file of a lower layer. `Node.path` tells where. (A layer that means one place by
+two such names contradicts itself; no tool writes one, and the later name wins.)
 """
 from __future__ import annotations
 

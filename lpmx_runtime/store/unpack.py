@@ -179,15 +179,26 @@ class _Unpacker:
     def _hide(self, parts: list[bytes], name: bytes, member: tar.Member) -> None:
         """Note a whiteout or an opaque marker (OCI layer spec, "Whiteouts")."""
         if name == _OPAQUE:
-            self._opaque.add(self._follow(parts, member)[1])
+            directory = self._marked(parts, member)
+            if directory is not None:
+                self._opaque.add(directory)
             return
         if name.startswith(_DRIVER) or any(part.startswith(_DRIVER) for part in parts):
             return
         hidden = name[len(_WHITEOUT):]
         if hidden in (b"", b".", b".."):
             raise self._unsafe(member.name, "it hides no name that can exist")
-        directory = self._follow(parts, member)[1]
-        self._whiteouts.add(_join(directory, hidden))
+        directory = self._marked(parts, member)
+        if directory is not None:
+            self._whiteouts.add(_join(directory, hidden))
+
+    def _marked(self, parts: list[bytes], member: tar.Member) -> Optional[bytes]:
+        """The path of the directory that a marker is in; None if this layer has no
+        directory there, which by itself hides all that the layers below have."""
+        try:
+            return self._follow(parts, member)[1]
+        except (LayerDamaged, UnsafeMember):
+            return None
 
     def _take_directory(self, parent: _Node, name: bytes, member: tar.Member) -> None:
         node = parent.children.get(name)

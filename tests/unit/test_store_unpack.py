@@ -284,6 +284,14 @@ def test_whiteout_does_not_touch_what_its_own_layer_has(unpacked: Unpacked) -> N
     assert {(b"f", WHITEOUT)} == unpacked.hidden
 
 
+def test_markers_below_what_is_no_directory_are_moot(unpacked: Unpacked) -> None:
+    """The layer's own file or link there hides everything anyway."""
+    unpacked.unpack(file(b"f"), symlink(b"a", b"b"), symlink(b"b", b"a"), layers.whiteout(b"f/x"),
+                    layers.opaque(b"f"), layers.whiteout(b"a/x"), layers.opaque(b"b"))
+
+    assert set() == unpacked.hidden
+
+
 def test_members_of_old_storage_drivers_are_passed_over(unpacked: Unpacked) -> None:
     """aufs left directories of its own in images."""
     unpacked.unpack(directory(b".wh..wh.plnk"), file(b".wh..wh.plnk/95.28"),
