@@ -11,7 +11,7 @@ TESTS ?=
 PYTEST_OPTIONS ?=
 
 STAMPS := $(VENV)/stamps
-PIP := $(VENV)/bin/pip --disable-pip-version-check -q
+PIP := $(VENV)/bin/pip --disable-pip-version-check -qq
 PYTEST := $(VENV)/bin/pytest $(PYTEST_OPTIONS)
 SUPPORT := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m support
 CONFINED := $(PYTHON) tests/support/nopriv.py --kill
