@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from .. import __version__
@@ -22,7 +23,7 @@ from ..errors import DigestMismatch, FetchFailed, FetchMissing
 ATTEMPTS = 5
 CONNECT_TIMEOUT, READ_TIMEOUT = 15, 30
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
-_CHUNK = 256 << 10
+_CHUNK = 64 << 10
 _MISSING = (404, 410)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
@@ -143,7 +144,12 @@ class Fetcher:
                 if start and not _continues(answer, start):
                     start = restart()
                 expected = answer.headers.get("Content-Length", "")
-                for piece in answer.iter_content(_CHUNK):
+                # We compare lengths ourselves: what came before a connection broke is kept.
+                answer.raw.enforce_content_length = False
+                while True:
+                    piece = answer.raw.read(_CHUNK, decode_content=False)
+                    if not piece:
+                        break
                     if self._stop.is_set():
                         raise FetchFailed(f'cannot fetch "{url}": it was called off')
                     if have() + len(piece) > limit:
@@ -157,9 +163,10 @@ class Fetcher:
                 requests.exceptions.InvalidURL) as error:
             raise FetchFailed(f'cannot fetch "{url}": that is no address of a web server',
                               hint="write http://HOST/PATH or https://HOST/PATH") from error
-        except requests.exceptions.Timeout:
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise _Again("the server does not answer in time") from None
-        except (requests.exceptions.RequestException, OSError) as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError,
+                OSError) as error:
             raise _Again(_cause(error)) from error
 
 

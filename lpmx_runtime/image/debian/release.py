@@ -133,7 +133,8 @@ def verified_text(signed: bytes, detached: Optional[bytes], keyrings: Sequence[P
                             stderr=subprocess.PIPE, env={**os.environ, "LC_ALL": "C"})
     status = result.stdout.decode("utf-8", "replace")
     # A release is signed by several keys; gpgv's exit code wants all of them known.
-    if "[GNUPG:] VALIDSIG " in status and "[GNUPG:] BADSIG " not in status:
+    # A key that has expired or was revoked makes signatures that are valid, but not good.
+    if "[GNUPG:] GOODSIG " in status and "[GNUPG:] BADSIG " not in status:
         return text.read_text(encoding="utf-8", errors="replace")
     raise BootstrapFailed(f"cannot {what}: {_why(status, result.stderr)}", hint=_advice(status))
 
