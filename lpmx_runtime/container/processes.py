@@ -1,11 +1,15 @@
 """Which processes belong to a container, and how they are ended.
 
-A contained process has the container's control page mapped, from its first
-instruction to its end: it cannot lose it by becoming a daemon, by scrubbing its
-environment or by changing its session. A host call has the container's host view
-file mapped the same way. So /proc/PID/maps is what we ask. What it does not tell:
-processes of other users, other nodes, and those that made themselves undumpable
-(ssh-agent does), whose maps the kernel keeps to itself.
+A contained process has the container's control page mapped until its end: it cannot
+lose it by becoming a daemon, by scrubbing its environment or by changing its session.
+A host call has the container's host view file mapped the same way. So /proc/PID/maps
+is what we ask. Only in the moment after an exec, before the loader has mapped them,
+it is the environment that tells.
+
+To the kernel each of them executes the loader, whatever it runs; so the others need
+not be looked at closely. What none of this tells: processes of other users, other
+nodes, and those that made themselves undumpable (ssh-agent does), of which the kernel
+shows nothing.
 """
 from __future__ import annotations
 
@@ -17,8 +21,11 @@ from typing import Callable, Iterable, NamedTuple, Optional
 
 from .record import CONTROL, HOST_VIEW
 
+_LOADER = "loader"
+_ENVIRONMENT = b"LPMX_VIEW="
 _PAUSE = 0.02
 _ROUNDS = 50
+_TRIES, _MOMENT = 20, 0.001
 
 
 class Process(NamedTuple):
@@ -62,12 +69,36 @@ def _own_pids() -> Iterable[int]:
 
 
 def _owner(pid: int, prefix: bytes) -> Optional[tuple[str, bool]]:
-    """The container of a process, from the files that it has mapped."""
-    try:
-        with open(f"/proc/{pid}/maps", "rb") as file:
-            maps = file.read()
-    except OSError:
-        return None
+    """The container of a process, and whether it is a host call."""
+    for _ in range(_TRIES):
+        try:
+            executed = os.readlink(f"/proc/{pid}/exe")
+            if os.path.basename(executed).split(" ")[0] != _LOADER:
+                return None
+            with open(f"/proc/{pid}/maps", "rb") as file:
+                maps = file.read()
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                variables = file.read()
+        except OSError:
+            return None
+        found = _mapped(maps, prefix) or _named(variables, prefix)
+        if found is not None or variables:
+            return found
+        time.sleep(_MOMENT)  # the kernel is still at its exec
+    return None
+
+
+def _named(variables: bytes, prefix: bytes) -> Optional[tuple[str, bool]]:
+    """By the view that a process was told to open."""
+    for variable in variables.split(b"\0"):
+        if variable.startswith(_ENVIRONMENT + prefix):
+            name, _, rest = variable[len(_ENVIRONMENT + prefix):].partition(b"/")
+            return os.fsdecode(name), rest == HOST_VIEW.encode()
+    return None
+
+
+def _mapped(maps: bytes, prefix: bytes) -> Optional[tuple[str, bool]]:
+    """By the files that a process has mapped."""
     at = maps.find(prefix)
     while at >= 0:
         end = maps.find(b"\n", at)
