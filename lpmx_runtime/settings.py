@@ -91,6 +91,8 @@ def insecure_registries() -> list[str]:
 
 def login_files() -> list[Path]:
     """Files that may have a login for a registry, as Podman and Docker place them."""
+    from pathlib import Path
+
     chosen = os.environ.get("REGISTRY_AUTH_FILE")
     if chosen:
         return [Path(chosen)]
@@ -106,6 +108,8 @@ def login_files() -> list[Path]:
 
 def certificate_folders() -> list[Path]:
     """Folders with a folder for each registry that has certificates of its own."""
+    from pathlib import Path
+
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return [Path(base) / "containers/certs.d", Path("/etc/containers/certs.d"),
             Path("/etc/docker/certs.d")]

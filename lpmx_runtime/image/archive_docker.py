@@ -19,8 +19,14 @@ from ..errors import InvalidReference
 from ..oci.config import ImageConfig
 from ..oci.digest import digest_of
 from ..oci.document import Cause, load_json
-from ..oci.manifest import (CONFIG_LIMIT, LAYERS_LIMIT, OCI_CONFIG, OCI_MANIFEST, SIZE_LIMIT,
-                            Platform)
+from ..oci.manifest import (
+    CONFIG_LIMIT,
+    LAYERS_LIMIT,
+    OCI_CONFIG,
+    OCI_MANIFEST,
+    SIZE_LIMIT,
+    Platform,
+)
 from ..oci.reference import Reference
 from .archive_files import ArchiveFiles
 from .found import Found
@@ -41,9 +47,9 @@ def find(files: ArchiveFiles, default: str, platform: Platform) -> list[Found]:
     found = []
     for entry in entries:
         entry = entry if isinstance(entry, dict) else {}
-        config = entry.get("Config")
-        layers = entry.get("Layers")
-        tags = entry.get("RepoTags") or []
+        config: Any = entry.get("Config")
+        layers: Any = entry.get("Layers")
+        tags: Any = entry.get("RepoTags") or []
         if (not isinstance(config, str) or not _are_texts(layers) or not _are_texts(tags)
                 or len(layers) > LAYERS_LIMIT):
             raise files.damaged("its manifest.json makes no sense")

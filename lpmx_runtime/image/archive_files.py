@@ -56,6 +56,7 @@ class ArchiveFiles(ABC):
         return ArchiveDamaged(f"{self.failing}: {cause}",
                               hint="make or copy the archive again")
 
+    @abstractmethod
     def close(self) -> None:
         """Close what is open; streams must be closed before."""
 
@@ -80,6 +81,9 @@ class DirectoryFiles(ArchiveFiles):
         if path is None:
             raise self.damaged(f'it has no file "{name}"')
         return open(path, "rb", buffering=0)
+
+    def close(self) -> None:
+        pass
 
 
 class TarFiles(ArchiveFiles):

@@ -6,8 +6,20 @@ from typing import Mapping
 from ..errors import ArchiveDamaged, InvalidReference
 from ..oci.config import ImageConfig
 from ..oci.digest import digest_of, mismatch, short
-from ..oci.manifest import (CONFIG_LIMIT, INDEXES, MANIFESTS, NESTING_LIMIT, SIZE_LIMIT, Descriptor,
-                            Index, Manifest, Platform, check_layers, choose, parse_manifest)
+from ..oci.manifest import (
+    CONFIG_LIMIT,
+    INDEXES,
+    MANIFESTS,
+    NESTING_LIMIT,
+    SIZE_LIMIT,
+    Descriptor,
+    Index,
+    Manifest,
+    Platform,
+    check_layers,
+    choose,
+    parse_manifest,
+)
 from ..oci.reference import Reference
 from .archive_files import ArchiveFiles
 from .found import Found, pair_layers

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Callable, Iterable, Optional, Sequence
+from typing import BinaryIO, Callable, Iterable, Optional, Sequence, cast
 
 from ..errors import DigestMismatch, LayerDamaged, UnsafeMember
 from ..progress import Note, Sink, TaskAdvanced, TaskFinished, TaskStarted
@@ -118,7 +118,7 @@ class _Team:
             counted = Counted(stream, self._reporter(source))
             try:
                 with ReadAhead(decompressed(counted, source.label)) as ahead:
-                    self._store.layers.put(source.diff_id, ahead)
+                    self._store.layers.put(source.diff_id, cast(BinaryIO, ahead))
             except (LayerDamaged, UnsafeMember, DigestMismatch):
                 # Wrong bytes make no sense, but that is not what is wrong with
                 # them: the stream says so at its end.

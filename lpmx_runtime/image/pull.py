@@ -7,12 +7,20 @@ from ..errors import ImageDamaged
 from ..oci.config import ImageConfig
 from ..oci.digest import short
 from ..oci.document import MAKE_AGAIN
-from ..oci.manifest import (CONFIG_LIMIT, NESTING_LIMIT, Descriptor, Manifest, Platform,
-                            check_layers, choose, parse_manifest)
+from ..oci.manifest import (
+    CONFIG_LIMIT,
+    NESTING_LIMIT,
+    Descriptor,
+    Manifest,
+    Platform,
+    check_layers,
+    choose,
+    parse_manifest,
+)
 from ..oci.reference import Reference
 from ..progress import Note, Sink, ignore
 from ..registry.client import Document, Repository
-from ..registry.patience import Patience
+from ..registry.patience import USUAL, Patience
 from ..registry.stop import Stop
 from ..store import Image, Store
 from .found import pair_layers
@@ -24,7 +32,7 @@ _ATTEMPTS = 2  # for a layer that arrives, but not as it was sent
 
 
 def pull(store: Store, text: str, *, platform: Optional[str] = None, insecure: bool = False,
-         progress: Sink = ignore, patience: Patience = Patience()) -> Image:
+         progress: Sink = ignore, patience: Patience = USUAL) -> Image:
     """Have the image that `text` names in the store, and return it.
 
     Of an image index the image for `platform` ("linux/arm64") is taken, or the

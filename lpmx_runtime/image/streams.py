@@ -14,7 +14,7 @@ import lzma
 import threading
 import zlib
 from collections import deque
-from typing import Any, Callable, Deque, Iterator, Optional, Protocol, Union
+from typing import Any, Callable, Deque, Iterator, Optional, Protocol, Union, cast
 
 import zstandard
 
@@ -191,7 +191,7 @@ class _Members:
                 if not self._input:
                     raise _damaged(self._what, f"the {self._kind} data ends too early")
             try:
-                data = member.decompress(self._input, size)
+                data: bytes = member.decompress(self._input, size)
             except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
                 raise _damaged(self._what, f"{self._kind}: {error}") from None
             self._input = member.unused_data if member.eof else b""
@@ -220,7 +220,7 @@ class _Zstandard:
         self._source = source
         self._what = what
         self._reader = zstandard.ZstdDecompressor().stream_reader(
-            source, read_size=_INPUT, read_across_frames=True)
+cast(Any, source), read_size=_INPUT, read_across_frames=True)
 
     def read(self, size: int) -> bytes:
         try:

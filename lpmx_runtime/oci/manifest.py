@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Mapping, Optional, Sequence, Union
 
 from ..errors import ImageDamaged, UnsupportedImage
-from .document import MAKE_AGAIN, Cause, load_json
 from .digest import is_digest
+from .document import MAKE_AGAIN, Cause, load_json
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -263,7 +263,7 @@ def _descriptor(value: Any, what: str) -> Descriptor:
     if not isinstance(value, dict):
         raise _damaged(f"{what} has no descriptor")
     digest, size = value.get("digest"), value.get("size")
-    if not is_digest(digest):
+    if not isinstance(digest, str) or not is_digest(digest):
         raise _damaged(f"{what} has {str(digest)[:80]!r} as its digest")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 50:
         raise _damaged(f"{what} has {str(size)[:40]!r} as its size")

@@ -3,7 +3,7 @@
     [registry[:port]/]repository[:tag][@digest]
 
 The part before the first slash is a registry if nothing else can be meant: it
-has a dot or a port, or is "localhost". Without one the registry is Docker
+has a dot, a port or a capital letter, or is "localhost". Without one the registry is Docker
 Hub, "docker.io", where repositories of a single name live under "library/".
 Without tag and digest the tag is "latest"; where both are given the digest
 counts and the tag is a remark.
@@ -62,7 +62,9 @@ class Reference:
         if not _REGISTRY.match(registry):
             raise _invalid(text, f'"{registry}" is not the name of a registry')
         _check_repository(text, name, repository)
-        registry = registry.lower()
+        # One host, one name; but what is a registry by its capitals alone keeps them.
+        if _is_registry(registry.lower()):
+            registry = registry.lower()
         if registry in ("docker.io", "index.docker.io", "registry-1.docker.io"):
             registry = DEFAULT_REGISTRY
             if "/" not in repository:
@@ -103,10 +105,14 @@ def _split_tag(name: str) -> tuple[str, Optional[str]]:
 
 def _split_registry(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"
-                  or first != first.lower()):
+    if slash and _is_registry(first):
         return first, rest
     return DEFAULT_REGISTRY, name
+
+
+def _is_registry(first: str) -> bool:
+    """Whether the first part of a name can be nothing but a registry."""
+    return ("." in first or ":" in first or first == "localhost" or first != first.lower())
 
 
 def _means(name: str, reference: Reference) -> bool:

@@ -12,6 +12,8 @@ import threading
 from typing import Callable, Mapping, Optional
 from urllib.parse import urlencode, urlsplit
 
+import requests
+
 from ..errors import RegistryError, RegistryUnreachable, Unauthorized
 from ..oci.challenge import Challenge, choose, parse_challenges, pull_scope
 from .address import is_loopback
@@ -87,7 +89,7 @@ class Authority:
                                 hint="tell whoever runs the registry")
         return f"Bearer {token}"
 
-    def _ask(self, challenge: Challenge):  # type: ignore[no-untyped-def]
+    def _ask(self, challenge: Challenge) -> requests.Response:
         realm = urlsplit(challenge.realm)
         if realm.scheme not in ("http", "https"):
             raise RegistryError(f"{self._connection.failing}: the registry names "

@@ -12,7 +12,7 @@ from typing import Optional, Union
 import requests
 
 from .. import settings
-from ..errors import (DigestMismatch, LpmxError, NotFoundInRegistry, RegistryError, Unauthorized)
+from ..errors import DigestMismatch, LpmxError, NotFoundInRegistry, RegistryError, Unauthorized
 from ..oci.digest import digest_of, is_digest, mismatch
 from ..oci.manifest import INDEXES, MANIFESTS, SIZE_LIMIT, Descriptor
 from ..oci.reference import Reference
@@ -22,7 +22,7 @@ from .authority import Authority, login_hint
 from .connection import BODY_LIMIT, Connection
 from .credentials import find_login
 from .failures import BROKEN, Said, status_line
-from .patience import Patience
+from .patience import USUAL, Patience
 from .stop import Stop
 from .stream import BlobStream
 
@@ -49,7 +49,7 @@ class Repository:
     """
 
     def __init__(self, reference: Reference, *, failing: str, insecure: bool = False,
-                 patience: Patience = Patience(), progress: Sink = ignore,
+                 patience: Patience = USUAL, progress: Sink = ignore,
                  stop: Optional[Stop] = None) -> None:
         self.reference = reference
         self.failing = failing
@@ -108,7 +108,7 @@ class Repository:
         """The bytes of a blob, verified at their end; `what` names it in messages."""
         return BlobStream(self._connection, self._path(f"blobs/{descriptor.digest}"), descriptor,
                           what, login=self._authority,
-                          respond=lambda response: self._refuse_blob(what, response))
+                          refuse=lambda response: self._refuse_blob(what, response))
 
     def tags(self) -> Optional[list[str]]:
         """The repository's tags, of many only the first; None if it does not exist."""

@@ -15,6 +15,7 @@ import base64
 import binascii
 import json
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,11 +93,12 @@ def _from_helper(registry: str, value: Mapping[str, Any], path: Path) -> Optiona
 
 def _ask(name: str, server: str) -> Optional[Login]:
     program = f"docker-credential-{name}"
+    path = shutil.which(program)
+    if path is None:
+        raise _failed(program, server, "the program is not installed")
     try:
-        done = subprocess.run([program, "get"], input=server.encode(), capture_output=True,
+        done = subprocess.run([path, "get"], input=server.encode(), capture_output=True,
                               timeout=_HELPER_SECONDS, check=False)
-    except FileNotFoundError:
-        raise _failed(program, server, "the program is not installed") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _failed(program, server, str(error)) from None
     if done.returncode:

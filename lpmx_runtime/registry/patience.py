@@ -28,8 +28,11 @@ class Patience:
     def pause(self, failures: int) -> float:
         """How long to wait after that many failures: clients that failed together
         shall not come back together."""
-        longest = min(self.first_pause * 2 ** (failures - 1), self.longest_pause)
+        longest = min(self.first_pause * 2.0 ** (failures - 1), self.longest_pause)
         return longest * random.uniform(0.75, 1.0)
+
+
+USUAL = Patience()
 
 
 def retry_after(value: Optional[str]) -> Optional[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from typing import Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 import requests
 
@@ -29,13 +29,14 @@ class BlobStream:
     """
 
     def __init__(self, connection: Connection, path: str, descriptor: Descriptor, what: str, *,
-                 login: Optional[Login], respond) -> None:  # type: ignore[no-untyped-def]
+                 login: Optional[Login],
+                 refuse: Callable[[requests.Response], None]) -> None:
         self._connection = connection
         self._path = path
         self._descriptor = descriptor
         self._what = what
         self._login = login
-        self._respond = respond      # raises for an answer that is no success
+        self._refuse = refuse        # raises for an answer that is no success
         self._response: Optional[requests.Response] = None
         self._verifier = Verifier(descriptor.digest)
         self._at = 0
@@ -82,7 +83,7 @@ class BlobStream:
         assert self._response is not None
         raw = self._response.raw
         with self._connection.stop.waking(lambda: _hang_up(raw)):
-            return raw.read(min(size, _PIECE), decode_content=False)
+            return bytes(raw.read(min(size, _PIECE), decode_content=False))
 
     def _take(self, data: bytes) -> bytes:
         self._at += len(data)
@@ -100,7 +101,8 @@ class BlobStream:
         try:
             self._verifier.check(self._what, failing=self._connection.failing)
         except DigestMismatch as error:
-            raise self._fail(error)
+            self._fail(error)
+            raise
         self._complete = True
 
     def _fail(self, error: LpmxError) -> LpmxError:
@@ -132,7 +134,7 @@ class BlobStream:
             self._over = self._at
             self._check_length(response)
         else:
-            self._respond(response)
+            self._refuse(response)
             response.close()
             raise self._fail(RegistryError(
                 f"{self._connection.failing}: the registry answers "
@@ -161,7 +163,7 @@ class BlobStream:
                 hint="the registry's copy is damaged; have the image pushed again"))
 
 
-def _hang_up(raw) -> None:  # type: ignore[no-untyped-def]
+def _hang_up(raw: Any) -> None:
     """Make a thread that waits for this connection's next bytes see its end."""
     try:
         duplicate = socket.socket(fileno=os.dup(raw.fileno()))

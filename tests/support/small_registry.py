@@ -1,0 +1,202 @@
+"""A registry in memory, for what real ones cannot be made to do.
+
+It serves whatever bytes a test gives it, truthful or not, and asks for logins in
+every form that there is.
+"""
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from urllib.parse import parse_qs, urlsplit
+
+from .loopback import Answer, Request, Server
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+_MANIFEST = re.compile(r"/v2/(.+)/manifests/([^/]+)\Z")
+_BLOB = re.compile(r"/v2/(.+)/blobs/([^/]+)\Z")
+_TAGS = re.compile(r"/v2/(.+)/tags/list\Z")
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z")
+
+
+def digest(data: bytes, algorithm: str = "sha256") -> str:
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+
+
+@dataclass
+class Access:
+    """How the registry asks for a login. `logins` empty means that anybody gets a token.
+
+    A token is good for `uses` requests. `challenge` replaces what the registry says,
+    "{realm}" being the token service.
+    """
+
+    scheme: str = "bearer"
+    logins: Mapping[str, str] = ()  # type: ignore[assignment]
+    refresh_token: Optional[str] = None
+    uses: int = 1_000_000
+    challenge: Optional[str] = None
+
+
+class SmallRegistry(Server):
+    """Repositories in memory. `answers` are exceptions by path, served as they are."""
+
+    def __init__(self, access: Optional[Access] = None, *, ranges: bool = True) -> None:
+        super().__init__(self._serve)
+        self.access = access
+        self.answers: Dict[str, Answer] = {}
+        self._ranges = ranges
+        self._blobs: Dict[str, bytes] = {}
+        self._manifests: Dict[Tuple[str, str], Tuple[str, bytes]] = {}
+        self._tokens: Dict[str, int] = {}
+
+    # -- content
+
+    def blob(self, data: bytes, media_type: str = OCI_LAYER, **fields: Any) -> Dict[str, Any]:
+        """Have a blob; its descriptor."""
+        self._blobs[digest(data)] = data
+        return {"mediaType": media_type, "digest": digest(data), "size": len(data), **fields}
+
+    def replace_blob(self, name: str, data: bytes) -> None:
+        """Serve `data` under a digest that is another's."""
+        self._blobs[name] = data
+
+    def manifest(self, repository: str, tag: str, value: Union[bytes, Mapping[str, Any]],
+                 media_type: str = OCI_MANIFEST) -> Dict[str, Any]:
+        """Have a manifest or an index under a tag and its digest; its descriptor."""
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        for name in (tag, digest(data)):
+            self._manifests[repository, name] = media_type, data
+        return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
+
+    def image(self, repository: str, tag: str, tars: Sequence[bytes], *,
+              packed: Optional[Sequence[bytes]] = None, layer_type: str = OCI_LAYER + "+gzip",
+              media_type: str = OCI_MANIFEST, config: Mapping[str, Any] = {},  # noqa: B006
+              diff_ids: Optional[Sequence[str]] = None) -> Dict[str, Any]:
+        """Have an image of these layers; `packed` are their bytes as served, gzip by default."""
+        packed = [gzip.compress(tar, mtime=0) for tar in tars] if packed is None else packed
+        value = {
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": self.blob(json.dumps({
+                "architecture": "amd64", "os": "linux", **config,
+                "rootfs": {"type": "layers", "diff_ids": list(
+                    diff_ids if diff_ids is not None else [digest(tar) for tar in tars])},
+            }).encode(), OCI_CONFIG),
+            "layers": [self.blob(data, layer_type) for data in packed],
+        }
+        return self.manifest(repository, tag, value, media_type)
+
+    def index(self, repository: str, tag: str,
+              entries: Sequence[Tuple[Mapping[str, Any], Optional[str]]]) -> Dict[str, Any]:
+        """Have an index of (descriptor, "OS/ARCHITECTURE[/VARIANT]" or None)."""
+        manifests: List[Dict[str, Any]] = []
+        for descriptor, platform in entries:
+            entry = dict(descriptor)
+            if platform is not None:
+                words = platform.split("/")
+                entry["platform"] = dict(zip(("os", "architecture", "variant"), words))
+            manifests.append(entry)
+        return self.manifest(repository, tag, {"schemaVersion": 2, "mediaType": OCI_INDEX,
+                                               "manifests": manifests}, OCI_INDEX)
+
+    # -- service
+
+    def _serve(self, request: Request) -> Answer:
+        path = urlsplit(request.path).path
+        if path in self.answers:
+            return self.answers[path]
+        if path == "/token":
+            return self._token(request)
+        if self.access is not None and not self._allowed(request):
+            return self._challenge()
+        for pattern, method in ((_MANIFEST, self._get_manifest), (_BLOB, self._get_blob)):
+            match = pattern.match(path)
+            if match:
+                return method(request, *match.groups())
+        match = _TAGS.match(path)
+        if match:
+            return self._get_tags(match.group(1))
+        return Answer(404)
+
+    def _get_manifest(self, request: Request, repository: str, name: str) -> Answer:
+        found = self._manifests.get((repository, name))
+        if found is None:
+            return _error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        media_type, data = found
+        return Answer(200, {"Content-Type": media_type, "Docker-Content-Digest": digest(data)}, data)
+
+    def _get_blob(self, request: Request, repository: str, name: str) -> Answer:
+        data = self._blobs.get(name)
+        if data is None:
+            return _error(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        part = _RANGE.match(request.headers.get("range", "")) if self._ranges else None
+        if part is None:
+            return Answer(200, {}, data)
+        start, end = int(part.group(1)), int(part.group(2) or len(data) - 1)
+        return Answer(206, {"Content-Range": f"bytes {start}-{end}/{len(data)}"},
+                      data[start:end + 1])
+
+    def _get_tags(self, repository: str) -> Answer:
+        tags = [tag for name, tag in self._manifests if name == repository and ":" not in tag]
+        if not tags:
+            return _error(404, "NAME_UNKNOWN", "repository name not known to registry")
+        return Answer(200, {}, json.dumps({"name": repository, "tags": tags}).encode())
+
+    # -- access
+
+    def _allowed(self, request: Request) -> bool:
+        assert self.access is not None
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        if self.access.scheme == "basic":
+            return kind == "Basic" and self._is_login(value)
+        if kind != "Bearer" or self._tokens.get(value, 0) <= 0:
+            return False
+        self._tokens[value] -= 1
+        return True
+
+    def _is_login(self, encoded: str) -> bool:
+        assert self.access is not None
+        user, _, secret = base64.b64decode(encoded).decode().partition(":")
+        return dict(self.access.logins).get(user) == secret
+
+    def _challenge(self) -> Answer:
+        assert self.access is not None
+        realm = f"http://{self.address}/token"
+        if self.access.challenge is not None:
+            text = self.access.challenge.replace("{realm}", realm)
+        elif self.access.scheme == "basic":
+            text = 'Basic realm="small"'
+        else:
+            text = f'Bearer realm="{realm}",service="small",scope="repository:any:pull"'
+        answer = _error(401, "UNAUTHORIZED", "authentication required")
+        return Answer(401, {**answer.headers, "WWW-Authenticate": text}, answer.body)
+
+    def _token(self, request: Request) -> Answer:
+        assert self.access is not None
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        if request.method == "POST":
+            form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+            granted = (form.get("grant_type") == "refresh_token"
+                       and form.get("refresh_token") == self.access.refresh_token)
+        else:
+            granted = not self.access.logins or (kind == "Basic" and self._is_login(value))
+        if not granted:
+            return _error(401, "UNAUTHORIZED", "incorrect username or password")
+        token = f"token-{len(self._tokens)}"
+        self._tokens[token] = self.access.uses
+        return Answer(200, {}, json.dumps({"token": token, "expires_in": 300}).encode())
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+    return Answer(status, {"Content-Type": "application/json"}, body)
