@@ -71,6 +71,13 @@ long loader_check(const void *header, long size, const char **why)
 	return 0;
 }
 
+int loader_is_one(const void *header)
+{
+	const Elf64_Ehdr *e = header;
+
+	return e->e_type == ET_EXEC && e->e_entry - LPMX_WINDOW < LPMX_WINDOW_SIZE;
+}
+
 static long read_headers(long fd, const void *header, long size, Elf64_Phdr *to)
 {
 	const Elf64_Ehdr *e = header;
@@ -95,16 +102,68 @@ static long read_interpreter(long fd, const Elf64_Phdr *h, char *name)
 	return (long)h->p_filesz - 1;
 }
 
-long loader_interpreter(long fd, const void *header, long size, char *name)
+/* Where the bytes that will be at `address` are in the file, or -1. */
+static long file_offset(const Elf64_Phdr *headers, long count, uint64_t address)
+{
+	for (long i = 0; i < count; i++) {
+		const Elf64_Phdr *h = &headers[i];
+
+		if (h->p_type == PT_LOAD && address - h->p_vaddr < h->p_filesz)
+			return (long)(address - h->p_vaddr + h->p_offset);
+	}
+	return -1;
+}
+
+/*
+ * Does the program insist on its own library being the first one loaded?  The
+ * runtime of gcc's address sanitizer does and ends the program otherwise; linkers
+ * put it in front of all other libraries, so the first name tells.
+ */
+static int insists_on_being_first(long fd, const Elf64_Phdr *headers, long count, long dynamic)
+{
+	static const char *const names[] = { "libasan.so", "libclang_rt.asan", "libhwasan.so" };
+	Elf64_Dyn entries[64];
+	uint64_t strings = 0;
+	long needed = -1, n;
+	char name[32];
+
+	n = sys_call4(__NR_pread64, fd, entries, sizeof(entries), headers[dynamic].p_offset);
+	for (long i = 0; i < n / (long)sizeof(*entries) && entries[i].d_tag != DT_NULL; i++) {
+		if (entries[i].d_tag == DT_NEEDED && needed < 0)
+			needed = (long)entries[i].d_un.d_val;
+		if (entries[i].d_tag == DT_STRTAB)
+			strings = entries[i].d_un.d_ptr;
+	}
+	if (needed < 0 || !strings)
+		return 0;
+	n = file_offset(headers, count, strings);
+	if (n >= 0)
+		n = sys_call4(__NR_pread64, fd, name, sizeof(name) - 1, n + needed);
+	if (n <= 0)
+		return 0;
+	name[n] = 0;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (text_begins(name, names[i]))
+			return 1;
+	return 0;
+}
+
+long loader_interpreter(long fd, const void *header, long size, char *name, int *alone)
 {
 	Elf64_Phdr headers[HEADERS_MAX];
-	long n = read_headers(fd, header, size, headers);
+	long count = read_headers(fd, header, size, headers), r = 0, dynamic = -1;
 
 	name[0] = 0;
-	for (long i = 0; i < n; i++)
-		if (headers[i].p_type == PT_INTERP)
-			return read_interpreter(fd, &headers[i], name);
-	return n < 0 ? n : 0;
+	*alone = 0;
+	for (long i = 0; i < count; i++) {
+		if (headers[i].p_type == PT_INTERP && !name[0])
+			r = read_interpreter(fd, &headers[i], name);
+		if (headers[i].p_type == PT_DYNAMIC)
+			dynamic = i;
+	}
+	if (r > 0 && dynamic >= 0)
+		*alone = insists_on_being_first(fd, headers, count, dynamic);
+	return count < 0 ? count : r;
 }
 
 static uint64_t random_number(void)

@@ -30,6 +30,8 @@ struct plan {
 	const char *words[2 * SCRIPTS_MAX + 3]; /* filled from the end */
 	int first_word;
 	char interpreter[CORE_PATH_MAX]; /* PT_INTERP, "" if there is none */
+	int alone;                       /* it ends itself if a library is preloaded */
+	int starts_container;            /* a loader: its environment says what to run in which */
 };
 
 static const struct core_view *view(void)
@@ -139,8 +141,12 @@ static long look_into(struct plan *plan, long fd)
 		return size == -EISDIR ? -EACCES : size;
 	if (size < 2 || header[0] != '#' || header[1] != '!') {
 		r = loader_check(header, size, 0);
+		if (!r && loader_is_one(header)) {
+			plan->starts_container = 1;
+			return 0;
+		}
 		if (!r)
-			r = loader_interpreter(fd, header, size, plan->interpreter);
+			r = loader_interpreter(fd, header, size, plan->interpreter, &plan->alone);
 		return r < 0 ? r : check_interpreter(plan);
 	}
 	/* another view reads its own scripts */
@@ -185,10 +191,27 @@ static long prepare(struct plan *plan, int dirfd, const char *path, int flags)
 	return r;
 }
 
+/*
+ * `lpmx run` inside a view, as a host call does it: the loader cannot be mapped
+ * by a loader, but the kernel executes it as it is, filter and all.
+ */
+static long start_container(struct trap_slot *slot, const struct plan *plan, char *const *argv,
+			    char *const *envp)
+{
+	long r;
+
+	trap_before_exec();
+	slot->exec_tid = (uint32_t)sys_call0(__NR_gettid);
+	r = sys_call3(__NR_execve, plan->target.host, argv, envp);
+	slot->exec_tid = 0;
+	return r;
+}
+
 /* The name of the preload library for the target, or NULL for none. */
 static const char *preload_for(const struct plan *plan)
 {
-	if (!view()->preload.length || !plan->interpreter[0] || plan->target.view_file[0])
+	if (!view()->preload.length || !plan->interpreter[0] || plan->alone ||
+	    plan->target.view_file[0])
 		return 0;
 	return view()->kind == CORE_VIEW_CONTAINER ? LPMX_PREFIX "/lib/preload.so"
 						   : view()->preload.text;
@@ -251,9 +274,14 @@ long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *cons
 		return -EACCES;
 	plan.descriptor = -1;
 	plan.scripts = 0;
+	plan.alone = 0;
+	plan.starts_container = 0;
 	plan.interpreter[0] = 0;
 	plan.first_word = sizeof(plan.words) / sizeof(*plan.words) - 1;
 	plan.words[plan.first_word] = 0;
 	r = prepare(&plan, dirfd, name, flags);
-	return r < 0 ? r : launch(slot, &plan, argv, envp);
+	if (r < 0)
+		return r;
+	return plan.starts_container ? start_container(slot, &plan, argv, envp)
+				     : launch(slot, &plan, argv, envp);
 }

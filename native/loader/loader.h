@@ -78,8 +78,11 @@ struct loader_image {
  * where it is damaged; *why, if not NULL, says it in English.
  */
 long loader_check(const void *header, long size, const char **why);
-/* Read the interpreter's name of the program open at `fd`: its length, 0: none. */
-long loader_interpreter(long fd, const void *header, long size, char *name);
+/* Is the program a loader, of this or another installation? */
+int loader_is_one(const void *header);
+/* Read the interpreter's name of the program open at `fd`: its length, 0: none.
+ * *alone: no library may be preloaded into the program. */
+long loader_interpreter(long fd, const void *header, long size, char *name, int *alone);
 /* Map the file open at `fd`. */
 long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image);
 
