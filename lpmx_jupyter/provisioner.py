@@ -125,7 +125,7 @@ class LpmxProvisioner(LocalProvisioner):
             self._folder = connection.make_folder()
             connection.use_sockets(manager, self._folder)
         self._session = KernelSession.begin(self._settings(), kernel_id=str(self.kernel_id),
-                                            folder=folder or os.getcwd())
+                                            folder=folder or os.getcwd(), sockets=self._folder)
 
     def _settings(self) -> Settings:
         return Settings(image=self.image, kernel=self.kernel, container=self.container,

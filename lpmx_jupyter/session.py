@@ -27,6 +27,7 @@ from lpmx_runtime.settings import runtime_path
 from lpmx_runtime.store import Store
 
 from . import kernels, kernelview
+from .connection import remove_folder
 
 #: The modules that kernels load inside; a place of ours, which images need not have.
 _MODULES = Bind(str(Path(__file__).resolve().parent / "contained"), "/.lpmx/python", True)
@@ -87,11 +88,11 @@ class KernelSession:
         self.own = not settings.container
 
     @classmethod
-    def begin(cls, settings: Settings, *, kernel_id: str,
-              folder: Optional[str] = None) -> "KernelSession":
+    def begin(cls, settings: Settings, *, kernel_id: str, folder: Optional[str] = None,
+              sockets: Optional[Path] = None) -> "KernelSession":
         """Have the container for a kernel whose notebook is in `folder`.
 
-        What kernels left that nobody looks after any more is cleared away first.
+        `sockets` is the folder where it meets its front ends. What kernels left that nobody looks after any more is cleared away first.
         """
         store = Store.open()
         clear_abandoned(store)
@@ -99,7 +100,7 @@ class KernelSession:
         container = _container(store, settings, shown)
         session = cls(container, settings, kernel_id, shown)
         try:
-            session._write_owner()
+            session._write_owner(sockets)
         except BaseException:
             session.leave()
             raise
@@ -200,8 +201,10 @@ class KernelSession:
     def _file(self, suffix: str) -> Path:
         return self.container.directory / f"kernel-{self.kernel_id}.{suffix}"
 
-    def _write_owner(self) -> None:
-        values = {"kernel_id": self.kernel_id, "own": self.own, "settings": self.settings.changed(),
+    def _write_owner(self, sockets: Optional[Path]) -> None:
+        values = {"kernel_id": self.kernel_id, "own": self.own,
+                  "settings": self.settings.changed(),
+                  "sockets": None if sockets is None else str(sockets),
                   "node": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
         record.replace(str(self._file("json")), json.dumps(values).encode())
 
@@ -220,6 +223,8 @@ def clear_abandoned(store: Store) -> None:
             container = Container.open(store, file.parent.name)
             settings = Settings(container="" if values["own"] else container.name)
             KernelSession(container, settings, values["kernel_id"], None).leave(timeout=0)
+            if values["sockets"] is not None:
+                remove_folder(Path(values["sockets"]))
         except (OSError, ValueError, KeyError, TypeError, LpmxError):
             continue  # it is being removed, or is not ours to remove
 

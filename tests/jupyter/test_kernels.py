@@ -1,0 +1,438 @@
+"""A kernel's life: start, work, interrupt, restart, end; in each kind of image."""
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import AsyncKernelManager, KernelManager
+
+from support.notebooks import Jupyter, Running
+
+IMAGES = ["tiny", "kernel", "host"]
+
+
+@pytest.fixture(params=IMAGES)
+def kernel(request: pytest.FixtureRequest, jupyter: Jupyter) -> Running:
+    """A started kernel: the host's Python in a kernel view, the image's own, and a copy
+    of this machine."""
+    return jupyter.start(jupyter.install(request.param))
+
+
+def test_kernel_sees_the_files_of_its_image(jupyter: Jupyter) -> None:
+    """Python, and the programs it starts, read the image's files and not the host's."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+
+    assert "root:x:0:0:root:/root:/bin/sh" == kernel.text("print(open('/etc/passwd').read())")
+    assert "root:x:0:0:root:/root:/bin/sh" == kernel.text("!cat /etc/passwd")
+    assert "['group', 'passwd']" == kernel.text("""
+        import os
+        print(sorted(set(os.listdir('/etc')) - {'hosts', 'resolv.conf'}))""")
+    assert "0 root" == kernel.text("import pwd; print(os.getuid(), pwd.getpwuid(0).pw_name)")
+    assert "BusyBox" in kernel.text("""
+        import subprocess
+        print(subprocess.run(['busybox'], stdout=-1, stderr=-2, text=True).stdout)""")
+
+
+def test_image_without_python_gets_the_hosts_in_a_kernel_view(jupyter: Jupyter) -> None:
+    """The interpreter and its packages are the host's, extension modules included."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+
+    assert sys.executable == kernel.text("import sys; print(sys.executable)")
+    assert "True" == kernel.text("import ssl, sqlite3, ctypes, zmq, IPython; print(True)")
+    assert "{'a': 1}" == kernel.text("""
+        import multiprocessing, subprocess
+        out = subprocess.run([sys.executable, '-c', 'import json; print(json.loads(\\'{"a": 1}\\'))'],
+                             stdout=-1, text=True, check=True)
+        print(out.stdout)""")
+    assert "Read-only file system" in kernel.text(f"""
+        try:
+            open({sys.prefix!r} + '/made-here', 'w')
+        except OSError as error:
+            print(error.strerror)""")
+
+
+def test_program_that_a_kernel_view_executes_is_back_in_the_container(jupyter: Jupyter) -> None:
+    """The host's Python is shown to the kernel alone."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+
+    assert "no python" == kernel.text(f"!test -e {sys.prefix}/pyvenv.cfg && echo there || echo no python")
+
+
+def test_image_with_ipykernel_runs_its_own(jupyter: Jupyter) -> None:
+    """A kernel spec in one of the image's environments is found, and its Python runs."""
+    kernel = jupyter.start(jupyter.install("kernel"))
+
+    assert "/opt/venv/bin/python" == kernel.text("import sys; print(sys.executable)")
+    assert "/opt/venv/lib" in kernel.text("import ipykernel; print(ipykernel.__file__)")
+
+
+def test_kernel_begins_in_the_notebooks_folder(kernel: Running, jupyter: Jupyter) -> None:
+    """Relative paths are the notebook's, and what is written there is really there."""
+    assert str(jupyter.folder) == kernel.text("import os; print(os.getcwd())")
+
+    kernel.text("open('result.txt', 'w').write('42')")
+
+    assert "42" == (jupyter.folder / "result.txt").read_text()
+
+
+def test_what_a_cell_writes_elsewhere_stays_in_the_container(kernel: Running) -> None:
+    """Files of the image can be changed; the host's stay as they are."""
+    name = f"/var/tmp/made-by-{os.getpid()}"
+
+    kernel.text(f"import os; os.makedirs('/var/tmp', exist_ok=True); open({name!r}, 'w').write('x')")
+
+    assert "x" == kernel.text(f"!cat {name}")
+    assert not os.path.exists(name)
+
+
+def test_interrupt_stops_a_cell_and_keeps_the_kernel(kernel: Running) -> None:
+    """A busy loop, a sleep and a program started with ! end with KeyboardInterrupt."""
+    kernel.text("kept = 41")
+    for code in ("while True: pass", "import time; time.sleep(60)",
+                 "import subprocess; subprocess.run(['sleep', '60'])"):
+        message = _begin(kernel, code)
+
+        start = time.monotonic()
+        kernel.manager.interrupt_kernel()
+        reply = _reply(kernel, message)
+
+        assert ("error", "KeyboardInterrupt") == (reply["status"], reply["ename"])
+        assert time.monotonic() - start < 10
+    assert "41" == kernel.text("print(kept)")
+
+
+def test_restart_forgets_the_kernel_and_keeps_the_container(kernel: Running,
+                                                             jupyter: Jupyter) -> None:
+    """Python's state goes; files and variables of the container stay."""
+    before = jupyter.containers()
+    kernel.text("import os; os.makedirs('/var/tmp', exist_ok=True)\n"
+                "open('/var/tmp/kept-file', 'w').write('here'); forgotten = 1")
+    kernel.text("%lpmx env set KEPT=yes")
+
+    kernel.restart()
+
+    assert "NameError" in kernel.run("forgotten").error
+    assert "here yes" == kernel.text("import os; print(open('/var/tmp/kept-file').read(), os.environ['KEPT'])")
+    assert before == jupyter.containers()
+
+
+def test_immediate_restart_keeps_the_container(kernel: Running, jupyter: Jupyter) -> None:
+    """A restart that kills is told `restart=False` on the way, and must not lose the files."""
+    before = jupyter.containers()
+    kernel.client.execute("import time; time.sleep(100)")
+
+    kernel.restart(now=True)
+
+    assert "2" == kernel.text("print(1 + 1)")
+    assert before == jupyter.containers()
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["politely", "at once"])
+def test_shutdown_ends_all_that_the_kernel_started(jupyter: Jupyter, now: bool) -> None:
+    """Daemons in sessions of their own, and calls to the host, go with the kernel."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    pids = kernel.text("""
+        import subprocess
+        a = subprocess.Popen(['setsid', 'sleep', '1000'])
+        b = subprocess.Popen(['sh', '-c', 'trap "" TERM INT HUP; (sleep 1000 & echo $!); sleep 1000'],
+                             stdout=subprocess.PIPE, text=True, start_new_session=True)
+        c = subprocess.Popen(['/.lpmx/bin/lpmx', 'host', 'sleep', '1000'])
+        print(a.pid, b.pid, b.stdout.readline().strip(), c.pid)""").split()
+    assert all(_alive(pid) for pid in pids)
+
+    kernel.shutdown(now=now)
+
+    assert [] == [pid for pid in pids if _alive(pid)]
+    assert [] == jupyter.leftovers()
+
+
+def test_restart_ends_what_the_old_kernel_left_running(jupyter: Jupyter) -> None:
+    """A new kernel does not share its container with the old one's daemons."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    pid = kernel.text("import subprocess; print(subprocess.Popen(['setsid', 'sleep', '1000']).pid)")
+
+    kernel.restart()
+
+    assert not _alive(pid)
+
+
+def test_shutdown_while_starting_leaves_nothing(jupyter: Jupyter) -> None:
+    """A kernel that has not answered yet is ended like any other."""
+    name = jupyter.install("tiny")
+    for pause in (0.0, 0.1, 0.4):
+        manager = jupyter.manager(name)
+        manager.start_kernel(cwd=str(jupyter.folder))
+        time.sleep(pause)
+
+        manager.shutdown_kernel()
+
+        assert [] == jupyter.leftovers()
+
+
+def test_forgotten_kernel_is_cleared_away(jupyter: Jupyter) -> None:
+    """A manager that nobody shuts down takes its container with it when it goes."""
+    name = jupyter.install("tiny")
+    code = ("from jupyter_client.manager import AsyncKernelManager, KernelManager\n"
+            f"manager = KernelManager(kernel_name={name!r})\nmanager.start_kernel()\n")
+
+    subprocess.run([sys.executable, "-c", code], cwd=jupyter.folder, check=True, timeout=60)
+
+    assert [] == jupyter.containers()
+
+
+def test_what_a_killed_server_left_is_cleared_away_by_the_next_start(jupyter: Jupyter) -> None:
+    """SIGKILL gives nobody a chance; the next kernel finds processes and container, and ends them."""
+    name = jupyter.install("tiny")
+    code = ("import os, signal\nfrom jupyter_client.manager import AsyncKernelManager, KernelManager\n"
+            f"manager = KernelManager(kernel_name={name!r})\nmanager.start_kernel()\n"
+            "client = manager.client(); client.start_channels(); client.wait_for_ready(timeout=60)\n"
+            "client.execute_interactive('import subprocess; subprocess.Popen([\"setsid\", \"sleep\", \"1000\"])')\n"
+            "os.kill(os.getpid(), signal.SIGKILL)\n")
+    killed = subprocess.run([sys.executable, "-c", code], cwd=jupyter.folder, timeout=60)
+    assert -signal.SIGKILL == killed.returncode
+    assert 1 == len(jupyter.containers())
+
+    kernel = jupyter.start(name)
+
+    assert 1 == len(jupyter.containers())
+    assert "0" == kernel.text("!ps | grep -c '[s]leep 1000' ; true")
+    kernel.shutdown()
+    for path in jupyter.runtime.glob("kernel-*.json"):
+        path.unlink()  # Jupyter's own: it belongs to the killed server
+
+
+def test_kernel_without_provisioner_runs_by_its_argv(jupyter: Jupyter) -> None:
+    """A front end that knows no provisioners starts kernel.json's argv, over ports."""
+    name = jupyter.install("tiny")
+    path = jupyter.data / "kernels" / name / "kernel.json"
+    values = json.loads(path.read_text())
+    del values["metadata"]["kernel_provisioner"]
+    path.write_text(json.dumps(values))
+    kernel = jupyter.start(name)
+
+    assert "tcp" == kernel.manager.transport
+    assert "root:x:0:0:root:/root:/bin/sh" == kernel.text("print(open('/etc/passwd').read())")
+    message = _begin(kernel, "import time; time.sleep(60)")
+    kernel.manager.interrupt_kernel()
+    assert "KeyboardInterrupt" == _reply(kernel, message)["ename"]
+    pid = kernel.text("import os; print(os.getpid())")
+    kernel.shutdown()
+    assert not _alive(pid)
+    assert [] == jupyter.containers()
+
+
+def test_kernel_dies_with_a_launcher_that_is_killed(jupyter: Jupyter) -> None:
+    """SIGKILL reaches the launcher only; the system ends the kernel with it."""
+    name = jupyter.install("tiny")
+    path = jupyter.data / "kernels" / name / "kernel.json"
+    values = json.loads(path.read_text())
+    del values["metadata"]["kernel_provisioner"]
+    path.write_text(json.dumps(values))
+    kernel = jupyter.start(name)
+    pid = kernel.text("import os; print(os.getpid())")
+
+    os.kill(kernel.manager.provisioner.process.pid, signal.SIGKILL)
+
+    _until(lambda: not _alive(pid))
+    kernel.shutdown(now=True)
+    jupyter.start(jupyter.install("tiny")).shutdown()
+    assert [] == jupyter.containers()
+
+
+def test_transport_may_be_tcp(jupyter: Jupyter) -> None:
+    """Ports, for those who ask for them."""
+    kernel = jupyter.start(jupyter.install("tiny", transport="tcp"))
+
+    assert "tcp" == kernel.manager.transport
+    assert "2" == kernel.text("print(1 + 1)")
+
+
+def test_sockets_are_private(jupyter: Jupyter) -> None:
+    """By default a kernel listens on sockets in a folder that only its user can enter."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+
+    folder = Path(kernel.manager.ip).parent
+    assert "ipc" == kernel.manager.transport
+    assert 0o700 == folder.stat().st_mode & 0o777
+    listening = kernel.text("!cat /proc/net/tcp").count(" 0A ")
+    assert listening == Path("/proc/net/tcp").read_text().count(" 0A ")
+
+
+def test_secrets_of_the_server_do_not_enter(jupyter: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's token and other variables of the server stay outside."""
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t0ken-of-the-hub")
+    monkeypatch.setenv("JPY_API_TOKEN", "t0ken-of-old-hubs")
+    monkeypatch.setenv("MY_PASSWORD", "s3cret")
+    kernel = jupyter.start(jupyter.install("tiny"), env={**os.environ, "MEANT_FOR_IT": "yes"})
+
+    seen = kernel.text("import os; print(dict(os.environ)); print(open('/proc/self/environ').read())")
+
+    assert "t0ken" not in seen
+    assert "s3cret" not in seen
+    assert "yes" == kernel.text("print(os.environ['MEANT_FOR_IT'])")
+
+
+def test_our_own_directory_is_not_in_pythonpath(kernel: Running) -> None:
+    """Programs that a notebook starts do not find our modules."""
+    assert "False" == kernel.text("import os; print('PYTHONPATH' in os.environ)")
+
+
+def test_kernels_may_share_a_container_that_stays(jupyter: Jupyter) -> None:
+    """A container with a name serves several kernels and outlives them."""
+    name = jupyter.install("tiny", container="together")
+    first, second = jupyter.start(name), jupyter.start(name)
+    first.text("open('/root/note', 'w').write('from the first')")
+    pid = second.text("import subprocess; print(subprocess.Popen(['sleep', '1000']).pid)")
+
+    first.shutdown()
+
+    assert _alive(pid)
+    assert "from the first" == second.text("print(open('/root/note').read())")
+    second.shutdown()
+    assert not _alive(pid)
+    assert ["together"] == jupyter.containers()
+    third = jupyter.start(name)
+    assert "from the first" == third.text("print(open('/root/note').read())")
+    third.shutdown()
+    _remove(jupyter, "together")
+
+
+def test_contained_kernel_does_not_see_the_home(jupyter: Jupyter) -> None:
+    """With `contain`, neither home nor notebook folder is there."""
+    (jupyter.folder / "notes").write_text("private")
+    plain, contained = (jupyter.start(jupyter.install("tiny", name=f"contain-{contain}".lower(),
+                                                      contain=contain))
+                        for contain in (False, True))
+    look = (f"import os; print(os.path.exists({str(jupyter.folder / 'notes')!r}), "
+            f"os.path.exists({os.environ['HOME']!r}))")
+
+    assert "True True" == plain.text(look)
+    assert "False" == contained.text(look).split()[0]
+    assert [] == sorted(set(contained.text(
+        f"import os; print(*os.listdir({os.environ['HOME']!r}))").split()) - {"run"})
+
+
+def test_bind_shows_a_place_of_the_host(jupyter: Jupyter, tmp_path: Path) -> None:
+    """`--bind SRC:DST:ro` of `lpmx kernel install`."""
+    (tmp_path / "data-set").mkdir()
+    (tmp_path / "data-set" / "numbers").write_text("1 2 3")
+    kernel = jupyter.start(jupyter.install("tiny", binds=(f"{tmp_path}/data-set:/data:ro",)))
+
+    assert "1 2 3" == kernel.text("print(open('/data/numbers').read())")
+
+
+@pytest.fixture
+def manager_of(jupyter: Jupyter) -> Any:
+    """A manager for a spec whose config was changed by hand."""
+    def make(**config: Any) -> KernelManager:
+        name = jupyter.install("tiny")
+        path = jupyter.data / "kernels" / name / "kernel.json"
+        values = json.loads(path.read_text())
+        values["metadata"]["kernel_provisioner"]["config"].update(config)
+        path.write_text(json.dumps(values))
+        return jupyter.manager(name)
+    return make
+
+
+@pytest.mark.parametrize("config,message", [
+    ({"image": "no/such:image"}, 'cannot find image "no/such:image": it is not in the store'),
+    ({"image": "UPPER:case"}, 'UPPER:case'),
+    ({"kernel": "julia"}, 'cannot start kernel "julia": image "lpmx-test/tiny:1" has no kernel of '
+                          "this name"),
+    ({"binds": ["/no/such/place"]}, 'cannot bind "/no/such/place"'),
+    ({"user": "nobody-here"}, 'cannot run as "nobody-here"'),
+    ({"colour": "red"}, '"colour" is no setting of the LPMX provisioner'),
+], ids=lambda value: next(iter(value)) if isinstance(value, dict) else None)
+def test_start_that_fails_says_why_and_undoes_itself(manager_of: Any, jupyter: Jupyter,
+                                                     config: Any, message: str) -> None:
+    """The message names the thing and the next step; nothing is left of the attempt."""
+    manager = manager_of(**config)
+
+    with pytest.raises(RuntimeError) as raised:
+        manager.start_kernel()
+
+    assert message in str(raised.value)
+    assert "\nhint: " in str(raised.value)
+    assert not manager.has_kernel
+    assert [] == jupyter.leftovers()
+
+
+def test_kernel_whose_program_cannot_run_fails_to_start(jupyter: Jupyter) -> None:
+    """A Python that ends at once is a failed start, not a kernel that dies again and again."""
+    name = jupyter.install("kernel", container="broken")
+    kernel = jupyter.start(name)
+    kernel.text("!ln -sf /bin/false /opt/venv/bin/python")
+    kernel.shutdown()
+    manager = jupyter.manager(name)
+
+    with pytest.raises(RuntimeError, match="ended at once with exit code 1"):
+        manager.start_kernel()
+
+    assert not manager.has_kernel
+    _remove(jupyter, "broken")
+
+
+def test_start_that_is_cancelled_leaves_nothing(jupyter: Jupyter) -> None:
+    """Whoever gives up waiting for a start, at any moment, leaves no half-made container."""
+    name = jupyter.install("tiny")
+
+    async def give_up_after(seconds: float) -> None:
+        manager = AsyncKernelManager(kernel_name=name)
+        start = asyncio.ensure_future(manager.start_kernel(cwd=str(jupyter.folder)))
+        await asyncio.sleep(seconds)
+        start.cancel()
+        await asyncio.wait([start])
+        assert start.cancelled()
+        assert not manager.has_kernel
+
+    for seconds in (0.001, 0.02, 0.05, 0.15, 0.3):
+        asyncio.run(give_up_after(seconds))
+
+        assert [] == jupyter.leftovers()
+
+
+# -- helpers
+
+
+def _remove(jupyter: Jupyter, container: str) -> None:
+    from lpmx_runtime.container import Container
+    from lpmx_runtime.store import Store
+    Container.open(Store.open(jupyter.loaded.path), container).remove()
+
+
+def _alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _until(condition: Any, patience: float = 10) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def _begin(kernel: Running, code: str) -> str:
+    """Start a cell that takes long; returns when it runs."""
+    message = kernel.client.execute(f"print('begun', flush=True)\n{code}", stop_on_error=False)
+    while True:
+        heard = kernel.client.get_iopub_msg(timeout=30)
+        if heard["msg_type"] == "stream" and "begun" in heard["content"]["text"]:
+            return message
+
+
+def _reply(kernel: Running, message: str) -> Any:
+    while True:
+        reply = kernel.client.get_shell_msg(timeout=30)
+        if reply["parent_header"].get("msg_id") == message:
+            return reply["content"]
