@@ -3,7 +3,7 @@
 #   make demo [IMAGE=ubuntu:18.04]   a notebook that runs inside an image
 #   make lab                         JupyterLab with that image in the launcher
 #   make test [TESTS=tests/unit]     all tests; see tests/conftest.py
-#   make wheel native bench lint clean
+#   make wheel native bench docs lint clean
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -111,6 +111,10 @@ sessions:
 	$(CONFINED) $(PYTEST) $(TESTS) || result=1; \
 	exit $$result
 
+docs: $(STAMPS)/installed
+	@$(VENV)/bin/python docs/generate_cli.py >docs/reference/cli.md.new
+	@mv docs/reference/cli.md.new docs/reference/cli.md
+
 lint: $(STAMPS)/extra-lint
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
@@ -118,4 +122,4 @@ lint: $(STAMPS)/extra-lint
 clean:
 	rm -rf build dist *.egg-info $(VENV) .cache native/build
 
-.PHONY: all wheel native demo lab bench test set-up sessions lint clean
+.PHONY: all wheel native demo lab bench test set-up sessions docs lint clean
