@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Iterator
 
 from ..errors import ImageInUse, StoreDamaged, StoreError, StoreLocked
-from .index import chain_id
 from .images import Image
+from .index import chain_id
 
 if TYPE_CHECKING:
     from .layout import Store

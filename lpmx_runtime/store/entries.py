@@ -18,7 +18,7 @@ import json
 import struct
 import zlib
 from pathlib import Path
-from typing import Dict, Iterator, NamedTuple
+from typing import Dict, Iterator, NamedTuple, Tuple, cast
 
 from ..errors import StoreDamaged
 from .files import write_file
@@ -70,11 +70,17 @@ def write_entries(path: Path, entries: list[Entry], attributes: Attributes) -> N
     write_file(path, (header, records, paths, targets, extra))
 
 
-def read_raw(path: Path) -> Iterator[tuple]:
-    """(path, target, record) of each entry, a record being an `Entry` without its
-    first two fields: the form that the index, which reads them all, is built from."""
+# An `Entry` without its first two fields.
+Record = Tuple[int, int, int, int, int, int, int, int, int]
+RawEntry = Tuple[bytes, bytes, Record]
+
+
+def read_raw(path: Path) -> Iterator[RawEntry]:
+    """(path, target, record) of each entry: the form that the index, which reads
+    them all, is built from."""
     records, paths, targets, _ = _sections(path)
-    return zip(paths.split(b"\0"), targets.split(b"\0"), _RECORD.iter_unpack(records))
+    found = zip(paths.split(b"\0"), targets.split(b"\0"), _RECORD.iter_unpack(records))
+    return cast("Iterator[RawEntry]", found)
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

@@ -54,7 +54,7 @@ def _make(tree: bytes, graft: Graft, layer: bytes) -> None:
     lead through a link, because only directories have names below them there."""
     target = os.path.join(tree, graft.path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    if stat.S_ISDIR(graft.mode):
+    if graft.source is None or stat.S_ISDIR(graft.mode):
         os.makedirs(target, exist_ok=True)
         return
     source = os.path.join(layer, graft.source)

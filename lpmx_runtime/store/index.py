@@ -21,7 +21,7 @@ from .entries import read_raw
 from .files import digest_path, storing, write_file
 from .grafts import Graft, make_grafts
 from .index_reader import ENTRY, HEADER, MAGIC, MERGED, VERSION, IndexReader, cookie, fnv
-from .merge import MergedTree, Node
+from .merge import Directory, MergedTree, Node
 
 if TYPE_CHECKING:
     from .layers import Layers
@@ -114,7 +114,7 @@ def _usable(path: Path) -> bool:
     if len(header) < HEADER.size:
         return False
     magic, version, _, file_size = HEADER.unpack(header)[:4]
-    return magic == MAGIC and version == VERSION and file_size == size
+    return bool(magic == MAGIC and version == VERSION and file_size == size)
 
 
 class Table:
@@ -163,10 +163,8 @@ class Table:
         numbers = itertools.count(1)
         order = [(tree.root, b"", fnv(b""))]   # directories, to be listed in turn
         directory_numbers = [0]
-        self._append(tree.root, b"", 0, fnv(b""), 0)
+        self._append_root(tree.root)
         groups.append(0)
-        if tree.root.path is None:
-            layers[0] = 0
         add_string = self._strings.append
         at = self._strings_size
         for (directory, above, above_hash), parent in zip(order, directory_numbers):
@@ -204,7 +202,6 @@ class Table:
                 else:
                     layers.append(graft_layer)
                     self.grafts.append(Graft(path[1:], node.layer, node.path, mode))
-                flags.append(MERGED if node.merged else 0)
                 modes.append(mode)
                 uids.append(uid)
                 gids.append(gid)
@@ -215,11 +212,13 @@ class Table:
                 firsts.append(0)
                 counts.append(0)
                 groups.append(0)
-                if node.children is not None:
+                if isinstance(node, Directory):
+                    flags.append(MERGED if node.merged else 0)
                     sizes.append(_DIRECTORY_SIZE)
                     order.append((node, path, value))
                     directory_numbers.append(number)
                 else:
+                    flags.append(0)
                     sizes.append(size)
                     if node.group:
                         self._groups.setdefault(node.group, []).append(number)
@@ -228,11 +227,11 @@ class Table:
             self._layer_count += 1
         self._number_groups()
 
-    def _append(self, node: Node, path: bytes, name_offset: int, value: int, parent: int) -> None:
-        """The first row, which the root directory has."""
-        _, mode, uid, gid, _, mtime, major, minor, _ = node.record
-        row = (value, 0, 0, len(path), name_offset, node.layer, MERGED if node.merged else 0, mode,
-               uid, gid, 0, _DIRECTORY_SIZE, mtime, major, minor, parent, 0, 0)
+    def _append_root(self, root: Directory) -> None:
+        """The first row, but for its children and its group."""
+        _, mode, uid, gid, _, mtime, _, _, _ = root.record
+        row = (fnv(b""), 0, 0, 0, 0, root.layer, MERGED if root.merged else 0, mode, uid, gid, 0,
+               _DIRECTORY_SIZE, mtime, 0, 0, 0, 0, 0)
         for column, field in zip(self._columns, row):
             column.append(field)
 

@@ -102,7 +102,7 @@ class IndexReader:
         self._data = data
 
     def __len__(self) -> int:
-        return self.entry_count
+        return int(self.entry_count)
 
     def __iter__(self) -> Iterator[IndexedEntry]:
         """All entries; a directory comes before what is in it."""

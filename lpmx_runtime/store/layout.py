@@ -27,7 +27,7 @@ import socket
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ContextManager, Iterator, Optional
+from typing import Iterator, Optional
 
 from ..errors import StoreError
 from ..settings import store_path

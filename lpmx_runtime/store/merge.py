@@ -18,7 +18,7 @@ import stat
 from typing import Iterable, Optional
 
 from ..errors import LayerDamaged
-from .entries import IMPLIED, LOWER_LINK, OPAQUE, WHITEOUT
+from .entries import IMPLIED, LOWER_LINK, OPAQUE, WHITEOUT, RawEntry, Record
 
 FOLLOW_LIMIT = 40
 
@@ -29,21 +29,31 @@ _TYPE, _DIRECTORY, _SYMLINK = 0o170000, stat.S_IFDIR, stat.S_IFLNK
 class Node:
     """An object of the merged view.
 
-    `record` is what `entries.read_raw` gives; `layer` and `path` say which tree
-    has it and where, `path` being None for a directory that is in none.
+    `layer` and `path` say which tree has it and where. `group` is 0, or the same
+    for all names of one file.
     """
 
-    __slots__ = ("record", "target", "layer", "path", "children", "parent", "group", "merged")
+    __slots__ = ("record", "target", "layer", "path", "group")
 
-    def __init__(self, record: tuple, target: bytes, layer: int, path: Optional[bytes],
-                 parent: Optional["Node"], is_directory: bool) -> None:
+    def __init__(self, record: Record, target: bytes, layer: int, path: Optional[bytes]) -> None:
         self.record = record
         self.target = target
         self.layer = layer
         self.path = path
-        self.parent = parent
-        self.children: Optional[dict[bytes, Node]] = {} if is_directory else None
         self.group = record[8] and layer << 32 | record[8]
+
+
+class Directory(Node):
+    """A directory; its `path` is None if no tree has it, `merged` says that more
+    than one layer does. The root is in itself."""
+
+    __slots__ = ("children", "parent", "merged")
+
+    def __init__(self, record: Record, layer: int, path: Optional[bytes],
+                 parent: Optional["Directory"]) -> None:
+        super().__init__(record, b"", layer, path)
+        self.children: dict[bytes, Node] = {}
+        self.parent = parent or self
         self.merged = False
 
 
@@ -51,11 +61,11 @@ class MergedTree:
     """The layers added so far. `root` is its root directory."""
 
     def __init__(self) -> None:
-        self.root = Node(_IMPLIED_RECORD, b"", 0, b"", None, True)
+        self.root = Directory(_IMPLIED_RECORD, 0, b"", None)
         self.layer_count = 0
         self._groups = 0
 
-    def add(self, entries: Iterable[tuple[bytes, bytes, tuple]], label: str) -> None:
+    def add(self, entries: Iterable[RawEntry], label: str) -> None:
         """Put a layer, named `label` in messages, over what is here."""
         listed = list(entries)
         number = self.layer_count
@@ -69,7 +79,7 @@ class MergedTree:
 
     # -- what a layer hides ---------------------------------------------------------
 
-    def _hide(self, listed: list) -> None:
+    def _hide(self, listed: list[RawEntry]) -> None:
         """Apply whiteouts and opaque markers to the layers below."""
         hidden = [(path, record[0]) for path, _, record in listed
                   if record[0] == WHITEOUT or record[0] == OPAQUE]
@@ -88,26 +98,24 @@ class MergedTree:
                 if directory is not None:
                     directory.children = {}
 
-    def _lower_directory(self, path: bytes, own: set[bytes]) -> Optional[Node]:
+    def _lower_directory(self, path: bytes, own: set[bytes]) -> Optional[Directory]:
         """The directory that a layer means by `path`: a link of a lower layer is
         followed unless the layer itself, which has the names `own`, replaces it."""
-        here: Optional[Node] = self.root
+        here = self.root
         done = b""
         for name in path.split(b"/") if path else ():
             done = done + b"/" + name if done else name
-            if done in own:
-                here = here.children.get(name)
-            else:
-                here = self._enter(here, name, None)
-            if here is None or here.children is None:
+            below = here.children.get(name) if done in own else self._enter(here, name, None)
+            if not isinstance(below, Directory):
                 return None
+            here = below
         return here
 
     # -- what a layer has -----------------------------------------------------------
 
-    def _add_objects(self, listed: list, number: int, links: dict[bytes, Node],
+    def _add_objects(self, listed: list[RawEntry], number: int, links: dict[bytes, Node],
                      label: str) -> None:
-        directories: dict[bytes, Node] = {b"": self.root}
+        directories: dict[bytes, Directory] = {b"": self.root}
         for path, target, record in listed:
             kind = record[0]
             if kind == WHITEOUT or kind == OPAQUE:
@@ -121,12 +129,12 @@ class MergedTree:
             name = path[cut + 1:]
             if record[1] & _TYPE != _DIRECTORY:
                 if kind == LOWER_LINK:
-                    parent.children[name] = self._linked(links[path], parent)
+                    parent.children[name] = self._linked(links[path])
                 else:
-                    parent.children[name] = Node(record, target, number, path, parent, False)
+                    parent.children[name] = Node(record, target, number, path)
                 continue
             old = parent.children.get(name)
-            if old is not None and old.children is not None:
+            if isinstance(old, Directory):
                 if kind != IMPLIED:
                     self._describe(old, record, number, path)
                 directories[path] = old
@@ -136,17 +144,17 @@ class MergedTree:
                     raise _bad(label, path, "symbolic links lead in circles there")
                 directories[path] = entered
             else:
-                directories[path] = node = Node(record, b"", number, path, parent, True)
+                directories[path] = node = Directory(record, number, path, parent)
                 parent.children[name] = node
 
     @staticmethod
-    def _describe(node: Node, record: tuple, number: int, path: bytes) -> None:
+    def _describe(node: Directory, record: Record, number: int, path: bytes) -> None:
         node.merged = number > 0
         node.record, node.layer, node.path = record, number, path
 
     # -- hard links to lower layers -------------------------------------------------
 
-    def _link_targets(self, listed: list, label: str) -> dict[bytes, Node]:
+    def _link_targets(self, listed: list[RawEntry], label: str) -> dict[bytes, Node]:
         """What the layer's links to lower files mean, before it hides any of them."""
         found: dict[bytes, Node] = {}
         for path, target, record in listed:
@@ -155,18 +163,18 @@ class MergedTree:
             above, _, name = target.rpartition(b"/")
             directory = self._lower_directory(above, set())
             node = directory.children.get(name) if directory is not None else None
-            if node is None or node.children is not None:
+            if node is None or isinstance(node, Directory):
                 raise _bad(label, path, f"it is a hard link to {_show(target)}, which is no "
                                         "file of a layer below")
             found[path] = node
         return found
 
-    def _linked(self, target: Node, parent: Node) -> Node:
+    def _linked(self, target: Node) -> Node:
         """Another name for `target`."""
         if not target.group:
             self._groups -= 1
             target.group = self._groups
-        node = Node(target.record, target.target, target.layer, target.path, parent, False)
+        node = Node(target.record, target.target, target.layer, target.path)
         node.group = target.group
         return node
 
@@ -176,7 +184,8 @@ class MergedTree:
     def _is_link(node: Node) -> bool:
         return node.record[1] & _TYPE == _SYMLINK
 
-    def _enter(self, directory: Node, name: bytes, number: Optional[int]) -> Optional[Node]:
+    def _enter(self, directory: Directory, name: bytes,
+               number: Optional[int]) -> Optional[Directory]:
         """The directory `name` of `directory`, links followed inside the view.
 
         What is missing on the way is made for layer `number`, or makes the
@@ -188,10 +197,10 @@ class MergedTree:
             if not part or part == b".":
                 continue
             if part == b"..":
-                here = here.parent or here
+                here = here.parent
                 continue
             child = here.children.get(part)
-            if child is not None and child.children is None and self._is_link(child):
+            if child is not None and self._is_link(child):
                 follows += 1
                 if follows > FOLLOW_LIMIT:
                     return None
@@ -199,10 +208,11 @@ class MergedTree:
                     here = self.root
                 todo += child.target.split(b"/")[::-1]
                 continue
-            if child is None or child.children is None:
+            if not isinstance(child, Directory):
                 if number is None:
                     return None
-                child = here.children[part] = Node(_IMPLIED_RECORD, b"", number, None, here, True)
+                child = Directory(_IMPLIED_RECORD, number, None, here)
+                here.children[part] = child
             here = child
         return here
 

@@ -309,7 +309,8 @@ class TarReader:
 
     def _inline_sparse_map(self, member: Member) -> list[tuple[int, int]]:
         """The map of PAX form 1.0: decimal lines at the start of the content, in whole blocks."""
-        text, numbers, wanted = b"", [], 1
+        text, wanted = b"", 1
+        numbers: list[int] = []
         while len(numbers) < wanted:
             block = self._source.read(BLOCK)
             if len(block) < BLOCK or self._pending < BLOCK:

@@ -72,7 +72,7 @@ class _Node:
     """An object of the layer; the names that hard links give it share it."""
 
     __slots__ = ("mode", "uid", "gid", "size", "mtime_ns", "target", "major", "minor",
-                 "xattrs", "children", "path", "kind")
+                 "xattrs", "kind")
 
     def __init__(self, mode: int, kind: int = OBJECT) -> None:
         self.mode = mode
@@ -80,15 +80,6 @@ class _Node:
         self.uid = self.gid = self.size = self.mtime_ns = self.major = self.minor = 0
         self.target = b""
         self.xattrs: dict[bytes, bytes] = {}
-        self.children: Optional[dict[bytes, _Node]] = None
-        self.path = b""  # of a directory, which has one name only
-
-    @classmethod
-    def directory(cls, path: bytes) -> "_Node":
-        node = cls(stat.S_IFDIR | 0o755, IMPLIED)
-        node.children = {}
-        node.path = path
-        return node
 
     def describe(self, member: tar.Member) -> None:
         self.kind = OBJECT
@@ -113,6 +104,17 @@ class _Node:
         return real
 
 
+class _Directory(_Node):
+    """A directory, which has one name only. Implied until a member describes it."""
+
+    __slots__ = ("children", "path")
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(stat.S_IFDIR | 0o755, IMPLIED)
+        self.children: dict[bytes, _Node] = {}
+        self.path = path
+
+
 class _Unpacker:
     """The state of one unpacking. Holds a descriptor of one directory at a time."""
 
@@ -121,11 +123,11 @@ class _Unpacker:
         self._tree = tree
         self._label = label
         self._shared = shared
-        self._root = _Node.directory(b"")
+        self._root = _Directory(b"")
         self._whiteouts: set[bytes] = set()
         self._opaque: set[bytes] = set()
         self._count = 0
-        self._resolved: dict[bytes, _Node] = {}   # parents of members, by name as written
+        self._resolved: dict[bytes, _Directory] = {}   # parents of members, by name as written
         self._open_path, self._open_fd = b"", tree
 
     def close(self) -> None:
@@ -200,21 +202,21 @@ class _Unpacker:
         except (LayerDamaged, UnsafeMember):
             return None
 
-    def _take_directory(self, parent: _Node, name: bytes, member: tar.Member) -> None:
+    def _take_directory(self, parent: _Directory, name: bytes, member: tar.Member) -> None:
         node = parent.children.get(name)
-        if node is None or node.children is None:
+        if not isinstance(node, _Directory):
             self._discard(parent, name)
             node = self._make_directory(parent, name)
         node.describe(member)
 
-    def _make_directory(self, parent: _Node, name: bytes) -> _Node:
-        node = _Node.directory(_join(parent.path, name))
+    def _make_directory(self, parent: _Directory, name: bytes) -> _Directory:
+        node = _Directory(_join(parent.path, name))
         os.mkdir(name, 0o700, dir_fd=self._open(parent.path))
         parent.children[name] = node
         self._count += 1
         return node
 
-    def _make_symlink(self, parent: _Node, name: bytes, node: _Node,
+    def _make_symlink(self, parent: _Directory, name: bytes, node: _Node,
                       member: tar.Member) -> None:
         if not member.target or b"\0" in member.target or len(member.target) > 4095:
             raise self._unsafe(member.name, "it is a symbolic link without a usable target")
@@ -225,7 +227,7 @@ class _Unpacker:
         os.symlink(member.target, name, dir_fd=fd)
         os.utime(name, ns=(node.mtime_ns, node.mtime_ns), dir_fd=fd, follow_symlinks=False)
 
-    def _make_file(self, parent: _Node, name: bytes, node: _Node, member: tar.Member,
+    def _make_file(self, parent: _Directory, name: bytes, node: _Node, member: tar.Member,
                    reader: tar.TarReader) -> None:
         """Make a regular file, or the empty one that stands for a device or a FIFO."""
         fd = os.open(name, _CREATE_FLAGS, 0o600, dir_fd=self._open(parent.path))
@@ -242,7 +244,7 @@ class _Unpacker:
         finally:
             os.close(fd)
 
-    def _take_link(self, parent: _Node, name: bytes, member: tar.Member) -> None:
+    def _take_link(self, parent: _Directory, name: bytes, member: tar.Member) -> None:
         """Make a hard link, or note one whose other name only a lower layer has."""
         parts = self._components(member.target, member.name)
         if not parts:
@@ -250,13 +252,13 @@ class _Unpacker:
         last = parts.pop()
         directory, path = self._follow(parts, member)
         target = directory.children.get(last) if directory else None
-        if target is None:
+        if directory is None or target is None:
             self._discard(parent, name)
             node = _Node(stat.S_IFREG, LOWER_LINK)
             node.target = _join(path, last)
             parent.children[name] = node
             return
-        if target.children is not None:
+        if isinstance(target, _Directory):
             raise self._unsafe(member.name, "it is a hard link to a directory")
         if parent.children.get(name) is target:
             return
@@ -281,14 +283,14 @@ class _Unpacker:
         finally:
             os.close(source)
 
-    def _discard(self, parent: _Node, name: bytes) -> None:
+    def _discard(self, parent: _Directory, name: bytes) -> None:
         """Remove what an earlier member put here; the last one of a name counts."""
         old = parent.children.pop(name, None)
         if old is None or old.kind == LOWER_LINK:
             return
-        if old.children is not None:
+        if isinstance(old, _Directory):
             self.close()  # the open directory may be inside
-        if old.children is not None or stat.S_ISLNK(old.mode):
+        if isinstance(old, _Directory) or stat.S_ISLNK(old.mode):
             self._resolved.clear()
         remove_name(self._open(parent.path), name)
 
@@ -310,7 +312,7 @@ class _Unpacker:
                 parts.append(part)
         return parts
 
-    def _parent(self, parts: list[bytes], member: tar.Member) -> _Node:
+    def _parent(self, parts: list[bytes], member: tar.Member) -> _Directory:
         """The directory `parts`, made if it is missing."""
         key = b"/".join(parts)
         node = self._resolved.get(key)
@@ -318,18 +320,24 @@ class _Unpacker:
             node = self._resolved[key] = self._walk(parts, member, make=True)[0]
         return node
 
-    def _follow(self, parts: list[bytes], member: tar.Member) -> tuple[Optional[_Node], bytes]:
+    def _follow(self, parts: list[bytes],
+                member: tar.Member) -> tuple[Optional[_Directory], bytes]:
         """The directory `parts`, None if this layer lacks it, and its path."""
-        return self._walk(parts, member, make=False)
+        last, missing = self._walk(parts, member, make=False)
+        path = last.path
+        for part in missing:
+            path = _join(path, part)
+        return (None if missing else last), path
 
     def _walk(self, parts: list[bytes], member: tar.Member,
-              make: bool) -> tuple[Optional[_Node], bytes]:
-        """Resolve `parts`, links of this layer followed.
+              make: bool) -> tuple[_Directory, list[bytes]]:
+        """Resolve `parts`, links of this layer followed: the last directory that the
+        layer has, and the names that it lacks below that.
 
-        What the layer lacks is made, or taken to be what its name says: a lower
-        layer may have it, which is the index's business.
+        What is missing is made, or taken to be what its name says: a lower layer may
+        have it, which is the index's business.
         """
-        stack: list[_Node] = [self._root]
+        stack = [self._root]
         missing: list[bytes] = []   # below the last of `stack`
         todo = parts[::-1]
         follows = 0
@@ -350,7 +358,7 @@ class _Unpacker:
                 child = self._make_directory(stack[-1], part)
             if child is None:
                 missing.append(part)
-            elif child.children is not None:
+            elif isinstance(child, _Directory):
                 stack.append(child)
             elif stat.S_ISLNK(child.mode) and child.kind != LOWER_LINK:
                 follows += 1
@@ -362,10 +370,7 @@ class _Unpacker:
             else:
                 raise LayerDamaged(f"cannot unpack {self._label}: {_show(member.name)} lies in "
                                    f"{_show(_join(stack[-1].path, part))}, which is no directory")
-        path = stack[-1].path
-        for part in missing:
-            path = _join(path, part)
-        return (None if missing else stack[-1]), path
+        return stack[-1], missing
 
     def _open(self, path: bytes) -> int:
         """A descriptor of the directory `path`, valid until the next call."""
@@ -389,11 +394,11 @@ class _Unpacker:
 
     # -- the end --------------------------------------------------------------------
 
-    def _directories(self) -> list[_Node]:
+    def _directories(self) -> list[_Directory]:
         """All directories, each before those in it."""
         found = [self._root]
         for node in found:
-            found += [child for child in node.children.values() if child.children is not None]
+            found += [child for child in node.children.values() if isinstance(child, _Directory)]
         return found
 
     def _finish_directories(self) -> None:
@@ -439,7 +444,7 @@ class _Unpacker:
 
 
 def _entry(path: bytes, node: _Node, group: int) -> Entry:
-    size = 0 if node.children is not None else node.size
+    size = 0 if isinstance(node, _Directory) else node.size
     return Entry(path, node.target, node.kind, node.mode, node.uid, node.gid, size,
                  node.mtime_ns, node.major, node.minor, group)
 

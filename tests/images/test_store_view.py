@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
+
 from lpmx_runtime import _native
 from lpmx_runtime.container.spec import ViewSpec
 from lpmx_runtime.store import Store

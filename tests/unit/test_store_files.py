@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
+from support import layers
+
 from lpmx_runtime.errors import DigestMismatch, StoreError, StoreFull
 from lpmx_runtime.store.blobs import Blobs
 from lpmx_runtime.store.files import publish, remove_tree, storing, write_file
-from support import layers
 
 
 def test_file_is_the_old_or_the_new_one(tmp_path: Path) -> None:

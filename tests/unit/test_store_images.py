@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lpmx_runtime.errors import (ImageInUse, ImageUnknown, InvalidReference, LpmxError,
-                                 StoreDamaged, StoreLocked)
+from support import layers
+
+from lpmx_runtime.errors import (
+    ImageInUse,
+    ImageUnknown,
+    InvalidReference,
+    LpmxError,
+    StoreDamaged,
+    StoreLocked,
+)
 from lpmx_runtime.store import Image, Store
 from lpmx_runtime.store.collect import collect, remove_image
-from support import layers
 
 
 @pytest.fixture

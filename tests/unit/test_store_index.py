@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Callable, Iterator, Optional, Union
 
 import pytest
+from support import layers
+from support.layers import directory, file, link, opaque, symlink, tar, whiteout
+
 from lpmx_runtime import _native
 from lpmx_runtime.errors import LayerDamaged, StoreDamaged, UnsupportedImage
 from lpmx_runtime.store import Store
 from lpmx_runtime.store.index import LAYER_LIMIT, chain_id
 from lpmx_runtime.store.index_reader import HEADER, MERGED, IndexReader, cookie, fnv
-from support import layers
-from support.layers import directory, file, link, opaque, symlink, tar, whiteout
 
 
 class Chain:

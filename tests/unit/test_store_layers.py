@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from lpmx_runtime.errors import (DigestMismatch, LayerDamaged, LpmxError, StoreDamaged, StoreError,
-                                 StoreFull, UnsafeMember)
-from lpmx_runtime.store import Store
-from lpmx_runtime.store.entries import read_attributes, read_entries
 from support import layers
 from support.layers import directory, file, link, symlink
+
+from lpmx_runtime.errors import (
+    DigestMismatch,
+    LayerDamaged,
+    LpmxError,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    UnsafeMember,
+)
+from lpmx_runtime.store import Store
+from lpmx_runtime.store.entries import read_attributes, read_entries
 
 LAYER = layers.tar(directory(b"bin"), file(b"bin/tool", b"#!/bin/sh\n", mode=0o755),
                    symlink(b"sh", b"bin/tool"), link(b"same", b"bin/tool"),

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from lpmx_runtime.errors import StoreError, StoreLocked
 from lpmx_runtime.store import Store
 

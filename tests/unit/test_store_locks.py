@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
+
 from lpmx_runtime.errors import StoreError, StoreLocked
 from lpmx_runtime.store.locks import Lock
 
@@ -66,7 +67,7 @@ def test_waiting_ends_when_the_holder_lets_go(tmp_path: Path, holder: Callable) 
     """With and without a limit."""
     for timeout in (None, 30.0):
         process = holder(tmp_path / "l")
-        threading.Timer(0.1, lambda: process.communicate("go\n")).start()
+        threading.Timer(0.1, process.communicate, ["go\n"]).start()
 
         with Lock(tmp_path / "l", timeout=timeout):
             assert str(os.getpid()) == (tmp_path / "l").read_text().strip()

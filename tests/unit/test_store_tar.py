@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from lpmx_runtime.store.tar import Member, Source, TarError, TarReader
 from support import layers
+
+from lpmx_runtime.store.tar import Member, Source, TarError, TarReader
 
 
 class Trickle(io.RawIOBase):

@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import Iterator, Optional
 
 import pytest
-from lpmx_runtime.errors import LayerDamaged, UnsafeMember
-from lpmx_runtime.store import tar
-from lpmx_runtime.store.entries import (IMPLIED, LOWER_LINK, OBJECT, OPAQUE, WHITEOUT, Attributes,
-                                        Entry)
-from lpmx_runtime.store.files import remove_tree
-from lpmx_runtime.store.unpack import unpack
 from support import layers
 from support.layers import directory, file, link, symlink
+
+from lpmx_runtime.errors import LayerDamaged, UnsafeMember
+from lpmx_runtime.store import tar
+from lpmx_runtime.store.entries import (
+    IMPLIED,
+    LOWER_LINK,
+    OBJECT,
+    OPAQUE,
+    WHITEOUT,
+    Attributes,
+    Entry,
+)
+from lpmx_runtime.store.files import remove_tree
+from lpmx_runtime.store.unpack import unpack
 
 
 class Unpacked:
