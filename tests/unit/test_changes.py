@@ -21,6 +21,7 @@ from lpmx_runtime.image.tarwriter import Stream
 from lpmx_runtime.store import Store
 from support import layers
 from support.layers import directory, file, link, symlink
+from support.views import Layered
 
 BASE = layers.tar(
     directory(b"etc"), file(b"etc/motd", b"hello\n", mtime=5), file(b"etc/passwd", b"root\n", mtime=5),
@@ -28,47 +29,6 @@ BASE = layers.tar(
     directory(b"tmp", mode=0o1777), file(b"suid", b"#!", mode=0o4755), file(b"mail", b"", gid=8),
     file(b"one", b"linked"), link(b"two", b"one"), symlink(b"way", b"etc/motd"), directory(b"kept"),
     file(b"kept/deep", b"deep"))
-
-
-class Container:
-    """A view of the base layer with an upper, open for calls."""
-
-    def __init__(self, store: Store, root: Path, diff_ids: list[str]) -> None:
-        self.upper = root / "upper"
-        for name in ("upper", "work"):
-            (root / name).mkdir(parents=True)
-        _native.control_create(root / "control")
-        spec = ViewSpec(kind="container", name="test", loader=_native.loader_path(),
-                        directory=root, index=store.indexes.ensure(diff_ids),
-                        layers=list(store.indexes.trees(diff_ids)), upper=self.upper,
-                        work=root / "work", control=root / "control", uid=0, gid=0)
-        (root / "view").write_bytes(spec.encode())
-        self.view = _native.View(root / "view")
-
-    def shown(self) -> dict[str, tuple]:
-        """All that the view shows, by path."""
-        found: dict[str, tuple] = {}
-        names: dict[int, str] = {}
-        todo = [""]
-        while todo:
-            path = todo.pop()
-            for name in sorted(self.view.listdir(path or "/")):
-                below = f"{path}/{name}"
-                status = self.view.lstat(below)
-                facts: list[object] = [oct(status.st_mode), status.st_uid, status.st_gid]
-                if stat.S_ISREG(status.st_mode):
-                    facts += [self.view.read(below), status.st_mtime_ns // 10 ** 9,
-                              status.st_nlink, self.view.listxattr(below)]
-                elif stat.S_ISLNK(status.st_mode):
-                    facts.append(self.view.readlink(below))
-                elif stat.S_ISDIR(status.st_mode):
-                    todo.append(below)
-                else:
-                    facts.append(status.st_rdev)
-                if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
-                    facts.append(names.setdefault(status.st_ino, below))
-                found[below] = tuple(facts)
-        return found
 
 
 @pytest.fixture
@@ -82,10 +42,9 @@ def base(opened: Store) -> str:
 
 
 @pytest.fixture
-def container(opened: Store, base: str, tmp_path: Path) -> Iterator[Container]:
-    made = Container(opened, tmp_path / "container", [base])
-    yield made
-    made.view.close()
+def container(opened: Store, base: str, tmp_path: Path) -> Iterator[Layered]:
+    with Layered(opened, tmp_path / "container", [base]) as made:
+        yield made
 
 
 def change(view: _native.View) -> None:
@@ -128,27 +87,26 @@ def members(pieces: list[bytes]) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in tar}
 
 
-def test_changes_as_a_layer_show_the_same(opened: Store, base: str, container: Container,
+def test_changes_as_a_layer_show_the_same(opened: Store, base: str, container: Layered,
                                           tmp_path: Path) -> None:
     """Names, content, modes, owners, devices, links, whiteouts, opaque directories."""
     change(container.view)
     expected = container.shown()
 
     layer = opened.layers.add(Stream(read_changes(container.upper)))
-    result = Container(opened, tmp_path / "result", [base, layer])
-    found = result.shown()
-    result.view.close()
+    with Layered(opened, tmp_path / "result", [base, layer]) as result:
+        found = result.shown()
 
-    assert {path for path in expected} == {path for path in found}
+    assert set(expected) == set(found)
     assert expected == found
 
 
-def test_changes_of_an_untouched_container_are_none(container: Container) -> None:
+def test_changes_of_an_untouched_container_are_none(container: Layered) -> None:
     """Not even the root directory."""
     assert {} == members(list(read_changes(container.upper)))
 
 
-def test_whiteouts_and_opaque_directories_as_oci_has_them(container: Container) -> None:
+def test_whiteouts_and_opaque_directories_as_oci_has_them(container: Layered) -> None:
     """Whiteouts come before other members of their directory, each directory before its own."""
     container.view.unlink("/etc/passwd")
     container.view.write("/etc/a", b"")
@@ -177,14 +135,14 @@ def test_whiteout_in_the_form_without_devices(tmp_path: Path) -> None:
     assert ["dir", "dir/.wh.gone", "dir/empty"] == list(members(list(read_changes(upper))))
 
 
-def test_changes_are_reproducible(container: Container) -> None:
+def test_changes_are_reproducible(container: Layered) -> None:
     """The same upper gives the same bytes."""
     change(container.view)
 
     assert b"".join(read_changes(container.upper)) == b"".join(read_changes(container.upper))
 
 
-def test_paths_can_be_left_out(container: Container) -> None:
+def test_paths_can_be_left_out(container: Layered) -> None:
     """With all below them."""
     container.view.makedirs("/mount/below")
     container.view.write("/mount/below/x", b"")
@@ -196,7 +154,7 @@ def test_paths_can_be_left_out(container: Container) -> None:
     assert ["etc", "other"] == list(found)
 
 
-def test_sockets_are_left_out(container: Container) -> None:
+def test_sockets_are_left_out(container: Layered) -> None:
     """They mean nothing without the process that made them."""
     end: Optional[socket.socket] = socket.socket(socket.AF_UNIX)
     here = os.open(container.upper, os.O_RDONLY)
@@ -209,7 +167,7 @@ def test_sockets_are_left_out(container: Container) -> None:
     assert {} == members(list(read_changes(container.upper)))
 
 
-def test_other_tools_read_the_changes(container: Container) -> None:
+def test_other_tools_read_the_changes(container: Layered) -> None:
     """Python's own reader gets owners, modes and devices."""
     change(container.view)
     found = members(list(read_changes(container.upper)))

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
-import subprocess
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Iterator
 import pytest
 from lpmx_runtime.errors import BootstrapFailed
 from lpmx_runtime.image.debian import release
+from support.gpg import Signer, make_signer
 
 HASH = "ab" * 32
 TEXT = f"""\
@@ -70,40 +69,9 @@ def test_text_of_a_signed_message() -> None:
 # -- signatures, by a key made here
 
 
-class Signer:
-    """A key of our own, and gpg to sign with it."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        home.mkdir(mode=0o700)
-        self._gpg("--quick-generate-key", "--passphrase", "", "Mirror <mirror@example.org>",
-                  "ed25519", "sign", "never")
-        self.ring, self.armored = home / "ring.gpg", home / "ring.asc"
-        self._gpg("--output", str(self.ring), "--export")
-        self._gpg("--output", str(self.armored), "--armor", "--export")
-
-    def _gpg(self, *arguments: str, data: bytes = b"") -> bytes:
-        return subprocess.run(["gpg", "--homedir", str(self._home), "--batch", "--quiet",
-                               "--pinentry-mode", "loopback", *arguments],
-                              input=data, stdout=subprocess.PIPE, check=True).stdout
-
-    def clear_sign(self, text: str) -> bytes:
-        return self._gpg("--clear-sign", data=text.encode())
-
-    def detach_sign(self, text: str) -> bytes:
-        return self._gpg("--detach-sign", "--armor", data=text.encode())
-
-    def close(self) -> None:
-        subprocess.run(["gpgconf", "--homedir", str(self._home), "--kill", "all"], check=True)
-
-
 @pytest.fixture(scope="module")
 def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
-    if shutil.which("gpg") is None or shutil.which("gpgv") is None:
-        pytest.skip("needs gpg and gpgv")
-    made = Signer(tmp_path_factory.mktemp("gpg") / "home")
-    yield made
-    made.close()
+    yield from make_signer(tmp_path_factory.mktemp("gpg"))
 
 
 @pytest.mark.parametrize("form", ["ring", "armored"])

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import subprocess
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
@@ -50,6 +49,7 @@ _JOB, _CONTROL = "/.lpmx/job", "/var/lib/dpkg/tmp.ci"
 _DPKG_VERSION = "1.20.0"
 
 _SETTING_UP = re.compile(r"Setting up (\S+)")
+_FAILURE = "dpkg: error processing"
 _KEPT_LINES = 40
 
 
@@ -97,7 +97,7 @@ def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter
     view = place.view([(_JOB, job), (service_starter, job / "start-stop-daemon"),
                        ("/usr/sbin/policy-rc.d", job / "policy-rc.d")])
     progress(TaskStarted("configure", "Configuring packages", len(packages), "packages"))
-    lines: "deque[str]" = deque(maxlen=_KEPT_LINES)
+    lines: list[str] = []
     child = subprocess.Popen(
         ["sh", _JOB + "/script"], executable=os.fspath(_native.loader_path()),
         env={**_ENVIRONMENT, "LPMX_VIEW": str(view), "LPMX_PROGRAM": "/bin/sh", "LPMX_CWD": "/"},
@@ -118,9 +118,23 @@ def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter
             child.wait()
     if code:
         raise BootstrapFailed(f"cannot {what}: configuring its packages ended with "
-                              f"{_ending(code)}:\n" + "\n".join(f"  {line}" for line in lines),
+                              f"{_ending(code)}:\n"
+                              + "\n".join(f"  {line}" for line in _telling(lines)),
                               hint="report this with the lines above; another suite may work")
     progress(TaskFinished("configure"))
+
+
+def _telling(lines: Sequence[str]) -> list[str]:
+    """What the packages said that failed; dpkg goes on with others meanwhile. If none
+    did, the end of it all."""
+    said: list[list[str]] = [[]]
+    for line in lines:
+        if _SETTING_UP.match(line):
+            said.append([])
+        said[-1].append(line)
+    failing = [line for about in said for line in about
+               if any(other.startswith(_FAILURE) for other in about)]
+    return (failing or list(lines))[-_KEPT_LINES:]
 
 
 def _write_job(job: Path, packages: Sequence[Unpacked]) -> Path:

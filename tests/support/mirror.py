@@ -1,0 +1,80 @@
+"""A mirror of packages on loopback: the real one's files, but for those we change."""
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Callable, Optional
+
+import requests
+
+Change = Callable[[bytes], Optional[bytes]]
+
+
+class Mirror:
+    """Serves the files of the mirror `upstream`.
+
+    `change[pattern]` is a function that makes what is served of what is there
+    (empty if nothing is) for paths that match; None is "404 Not Found".
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.change: dict[str, Change] = {}
+        self.asked: list[str] = []
+        self._files: dict[str, Optional[bytes]] = {}
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *unused: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                path = self.path.lstrip("/")
+                outer.asked.append(path)
+                content = outer._content(path)
+                self.send_response(404 if content is None else 200)
+                self.send_header("Content-Length", str(len(content or b"")))
+                self.end_headers()
+                self.wfile.write(content or b"")
+
+        self._upstream = upstream.rstrip("/")
+        self._session = requests.Session()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/debian"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._session.close()
+        self._thread.join()
+
+    def file(self, path: str) -> bytes:
+        """A file as upstream has it; empty if it has none."""
+        path = path.removeprefix("debian/")
+        if path not in self._files:
+            answer = self._session.get(f"{self._upstream}/{path}", timeout=60)
+            self._files[path] = answer.content if answer.ok else None
+        return self._files[path] or b""
+
+    def _content(self, path: str) -> Optional[bytes]:
+        content = self.file(path)
+        for pattern, change in self.change.items():
+            if re.search(pattern, path):
+                return change(content)
+        return content if self._files[path.removeprefix("debian/")] is not None else None
+
+
+def relist(release: str, name: str, content: bytes) -> str:
+    """The text of a Release file that lists `content` as the file `name`, and no other
+    form of it."""
+    stem = re.escape(name.rpartition(".")[0] if name.endswith((".xz", ".gz")) else name)
+    kept = [line for line in release.split("\n")
+            if not re.match(rf" \S+ +\d+ {stem}(\.xz|\.gz)?$", line)]
+    place = kept.index("SHA256:") + 1
+    kept.insert(place, f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}")
+    return "\n".join(kept)
