@@ -7,12 +7,9 @@ or lies in the store's `tmp`.
 """
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
-import secrets
-import shutil
 import stat
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +70,7 @@ def write_file(path: Path, content: Union[bytes, Iterable[bytes]]) -> None:
     The mode follows the umask and the directory's set-group-ID bit, so that a
     group can share a store.
     """
-    aside = path.parent / f".{path.name[:64]}.{secrets.token_hex(6)}"
+    aside = path.parent / f".{path.name[:64]}.{os.urandom(6).hex()}"
     chunks = (content,) if isinstance(content, bytes) else content
     try:
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -106,6 +103,8 @@ def sync_tree(fd: int) -> None:
 
     One call for a tree of any size; flushing its files one by one takes minutes.
     """
+    import ctypes
+
     if ctypes.CDLL(None, use_errno=True).syncfs(fd):
         number = ctypes.get_errno()
         if number in (errno.EIO, *_FULL):
@@ -129,6 +128,8 @@ def publish(made: Path, place: Path) -> bool:
 
 def copy_file(source: Union[bytes, Path], target: Union[bytes, Path]) -> None:
     """Copy a regular file with its mode and times."""
+    import shutil
+
     before = os.stat(source, follow_symlinks=False)
     shutil.copyfile(source, target, follow_symlinks=False)
     os.chmod(target, stat.S_IMODE(before.st_mode))

@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Optional
-from urllib.parse import quote
 
 from ..errors import ImageUnknown, InvalidReference, StoreDamaged
 from ..oci.reference import Reference
@@ -57,8 +55,8 @@ class Image:
 
 def host_image() -> Image:
     """The image `host`: this machine's own root directory, copy-on-write."""
-    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(),
-                                                               platform.machine())
+    machine = os.uname().machine
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     return Image(name=HOST_NAME, digest="", config_digest="", diff_ids=(),
                  config={"architecture": architecture, "os": "linux", "config": {},
                          "rootfs": {"type": "layers", "diff_ids": []}},
@@ -132,7 +130,7 @@ class Images:
     # -- records --------------------------------------------------------------------
 
     def _path(self, name: str) -> Path:
-        quoted = quote(name, safe="")
+        quoted = name.replace("%", "%25").replace("/", "%2F").replace(":", "%3A")
         if len(quoted) > _NAME_LIMIT:
             quoted = quoted[:_NAME_LIMIT - 65] + "." + hashlib.sha256(name.encode()).hexdigest()
         return self.directory / f"{quoted}.json"

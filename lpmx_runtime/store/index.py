@@ -8,29 +8,18 @@ chain maps the same file.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
-import sys
-import zlib
-from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, ContextManager, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Callable, ContextManager, Sequence
 
 from ..errors import UnsupportedImage
-from .entries import read_raw
 from .files import digest_path, storing, write_file
-from .grafts import Graft, make_grafts
-from .index_reader import ENTRY, HEADER, MAGIC, MERGED, VERSION, IndexReader, cookie, fnv
-from .merge import Directory, MergedTree, Node
+from .index_reader import HEADER, MAGIC, VERSION
 
 if TYPE_CHECKING:
     from .layers import Layers
 
-__all__ = ["IndexReader", "Indexes", "chain_id"]
-
 LAYER_LIMIT = 255  # the core's 256, less one for the grafts
-_DIRECTORY_SIZE = 4096
-_PRIME, _MASK = 0x100000001b3, (1 << 64) - 1
 
 
 def chain_id(diff_ids: Sequence[str]) -> str:
@@ -86,6 +75,12 @@ class Indexes:
                     os.rename(grafts, aside / "grafts")
 
     def _build(self, diff_ids: list[str], path: Path) -> None:
+        # What only building needs is loaded for it.
+        from .entries import read_raw
+        from .grafts import make_grafts
+        from .index_table import Table
+        from .merge import MergedTree
+
         if len(diff_ids) > LAYER_LIMIT:
             raise UnsupportedImage(f"cannot index an image of {len(diff_ids)} layers: "
                                    f"{LAYER_LIMIT} are the most we handle",
@@ -115,165 +110,3 @@ def _usable(path: Path) -> bool:
         return False
     magic, version, _, file_size = HEADER.unpack(header)[:4]
     return bool(magic == MAGIC and version == VERSION and file_size == size)
-
-
-class Table:
-    """The columns of the index, filled from a merged tree.
-
-    Directories are visited breadth first and their children numbered in the
-    order of the children's table, so that a listing reads consecutive entries.
-    """
-
-    def __init__(self, tree: MergedTree) -> None:
-        self.grafts: list[Graft] = []
-        self._layer_count = tree.layer_count
-        self._cookies: dict[bytes, int] = {}
-        self._groups: dict[int, list[int]] = {}
-        self._strings: list[bytes] = [b"\0"]
-        self._strings_size = 1
-        # One list a field of struct lpmx_index_entry, in its order.
-        self._columns: list[list[int]] = [[] for _ in range(19)]
-        self._visit(tree)
-
-    def file(self, chain: bytes) -> Iterator[bytes]:
-        """The bytes of the index file, in pieces."""
-        count = len(self._columns[0])
-        slots = _words(self._slots())
-        entries = b"".join(map(ENTRY.pack, *self._columns))
-        children = _words(range(1, count))
-        strings = b"".join(self._strings)
-        sections = [slots, entries, children, strings]
-        offsets, at = [], HEADER.size
-        for place, section in enumerate(sections):
-            offsets.append(at)
-            sections[place] = section = section + bytes(-len(section) % 8)
-            at += len(section)
-        checksum = 0
-        for section in sections:
-            checksum = zlib.crc32(section, checksum)
-        yield HEADER.pack(MAGIC, VERSION, HEADER.size, at, checksum, count, len(slots) // 4,
-                          count - 1, self._layer_count, *offsets, len(sections[3]), chain)
-        yield from sections
-
-    def _visit(self, tree: MergedTree) -> None:
-        (hashes, paths, targets, lengths, name_offsets, layers, flags, modes, uids, gids,
-         target_lengths, sizes, times, majors, minors, parents, firsts, counts,
-         groups) = self._columns
-        graft_layer = self._layer_count
-        numbers = itertools.count(1)
-        order = [(tree.root, b"", fnv(b""))]   # directories, to be listed in turn
-        directory_numbers = [0]
-        self._append_root(tree.root)
-        groups.append(0)
-        add_string = self._strings.append
-        at = self._strings_size
-        for (directory, above, above_hash), parent in zip(order, directory_numbers):
-            children = directory.children
-            firsts[parent] = len(hashes) - 1
-            counts[parent] = len(children)
-            # "/" first, for all names of the directory
-            start = (above_hash ^ 47) * _PRIME & _MASK
-            prefix = above + b"/"
-            offset = len(prefix)
-            for _, name, node in self._sorted(children):
-                number = next(numbers)
-                value = start
-                for byte in name:
-                    value = (value ^ byte) * _PRIME & _MASK
-                path = prefix + name
-                _, mode, uid, gid, size, mtime, major, minor, _ = node.record
-                hashes.append(value)
-                paths.append(at)
-                add_string(path + b"\0")
-                at += len(path) + 1
-                target = node.target
-                if target:
-                    targets.append(at)
-                    add_string(target + b"\0")
-                    at += len(target) + 1
-                else:
-                    targets.append(0)
-                target_lengths.append(len(target))
-                lengths.append(len(path))
-                name_offsets.append(offset)
-                if node.path is not None and len(node.path) == len(path) - 1 \
-                        and path.endswith(node.path):
-                    layers.append(node.layer)
-                else:
-                    layers.append(graft_layer)
-                    self.grafts.append(Graft(path[1:], node.layer, node.path, mode))
-                modes.append(mode)
-                uids.append(uid)
-                gids.append(gid)
-                times.append(mtime)
-                majors.append(major)
-                minors.append(minor)
-                parents.append(parent)
-                firsts.append(0)
-                counts.append(0)
-                groups.append(0)
-                if isinstance(node, Directory):
-                    flags.append(MERGED if node.merged else 0)
-                    sizes.append(_DIRECTORY_SIZE)
-                    order.append((node, path, value))
-                    directory_numbers.append(number)
-                else:
-                    flags.append(0)
-                    sizes.append(size)
-                    if node.group:
-                        self._groups.setdefault(node.group, []).append(number)
-        self._strings_size = at
-        if self.grafts:
-            self._layer_count += 1
-        self._number_groups()
-
-    def _append_root(self, root: Directory) -> None:
-        """The first row, but for its children and its group."""
-        _, mode, uid, gid, _, mtime, _, _, _ = root.record
-        row = (fnv(b""), 0, 0, 0, 0, root.layer, MERGED if root.merged else 0, mode, uid, gid, 0,
-               _DIRECTORY_SIZE, mtime, 0, 0, 0, 0, 0)
-        for column, field in zip(self._columns, row):
-            column.append(field)
-
-    def _sorted(self, children: dict[bytes, Node]) -> list[tuple[int, bytes, Node]]:
-        """The children in the order of a listing: by cookie, then by name."""
-        cookies = self._cookies
-        listed = []
-        for name, node in children.items():
-            value = cookies.get(name)
-            if value is None:
-                value = cookies[name] = cookie(name)
-            listed.append((value, name, node))
-        listed.sort()  # names differ, so nodes are never compared
-        return listed
-
-    def _number_groups(self) -> None:
-        """Give the names of one file the same number, where more than one is left."""
-        column = self._columns[18]
-        count = 0
-        for numbers in self._groups.values():
-            if len(numbers) > 1:
-                count += 1
-                for number in numbers:
-                    column[number] = count
-
-    def _slots(self) -> list[int]:
-        """The hash table: at most half full, linear probing."""
-        hashes = self._columns[0]
-        size = 1 << max(1, (2 * len(hashes) - 1).bit_length())
-        mask = size - 1
-        slots = [0] * size
-        for number, value in enumerate(hashes, 1):
-            at = value & mask
-            while slots[at]:
-                at = (at + 1) & mask
-            slots[at] = number
-        return slots
-
-
-def _words(numbers: Iterable[int]) -> bytes:
-    """`numbers` as little-endian 32-bit words."""
-    words = array("I", numbers)
-    if sys.byteorder == "big":
-        words.byteswap()
-    return words.tobytes()

@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, ContextManager, Optional
 
 from ..errors import DigestMismatch, StoreDamaged, StoreError
-from . import tar
-from .entries import write_entries
 from .files import digest_path, publish, split_digest, storing, sync_tree
-from .unpack import unpack
 
 
 class Layers:
@@ -109,6 +106,11 @@ class Layers:
 
     def _take(self, stream: BinaryIO, label: str, on_bytes: Optional[Callable[[int], object]],
               diff_id: Optional[str]) -> str:
+        # What only a pull needs is loaded by a pull.
+        from . import tar
+        from .entries import write_entries
+        from .unpack import unpack
+
         algorithm = split_digest(diff_id)[0] if diff_id else "sha256"
         with storing(label), self._staging() as aside:
             made = aside / "layer"

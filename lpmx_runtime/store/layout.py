@@ -22,8 +22,6 @@ share it: modes follow the umask and the directory's set-group-ID bit.
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +87,7 @@ class Store:
         directory = self.path / "tmp"
         with storing(f'anything in "{self.path}"'):
             self._clean(directory)
-        name = f"{_node()}.{os.getpid()}.{secrets.token_hex(8)}"
+        name = f"{_node()}.{os.getpid()}.{os.urandom(8).hex()}"
         place = directory / name
         with Lock(directory / f"{name}.lock") as held:
             try:
@@ -118,7 +116,7 @@ class Store:
 
 
 def _node() -> str:
-    return socket.gethostname().partition(".")[0].replace("/", "_") or "localhost"
+    return os.uname().nodename.partition(".")[0].replace("/", "_") or "localhost"
 
 
 def _abandoned(lock: Path, stem: str) -> bool:
