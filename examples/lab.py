@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from demo import NOTEBOOK, complain, install_kernel, obtain, work_folder
 
@@ -27,8 +28,10 @@ def main() -> int:
     print(f'the launcher has "{kernel.display_name}"; notebooks are in {notebooks}', flush=True)
     # Started by a make that runs as root, for example in a container.
     as_root = ["--allow-root"] if os.getuid() == 0 else []
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={notebooks}",
-                              *as_root, *sys.argv[2:]])
+    # By its script: "-m jupyterlab" would look for modules in the current directory first,
+    # and a checkout has our packages without their native parts.
+    program = str(Path(sys.executable).parent / "jupyter-lab")
+    os.execv(program, [program, f"--notebook-dir={notebooks}", *as_root, *sys.argv[2:]])
 
 
 if __name__ == "__main__":

@@ -112,3 +112,10 @@ class Jupyter:
         return (self.containers()
                 + sorted(path.name for path in sockets.glob("*"))
                 + sorted(path.name for path in self.runtime.glob("kernel-*")))
+
+    def wait_until_clean(self, patience: float = 20) -> None:
+        """Wait for a server to have cleaned up behind its kernels."""
+        deadline = time.monotonic() + patience
+        while self.leftovers() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert [] == self.leftovers()
