@@ -136,6 +136,14 @@ def copy_file(source: Union[bytes, Path], target: Union[bytes, Path]) -> None:
     os.utime(target, ns=(before.st_mtime_ns, before.st_mtime_ns))
 
 
+def is_ours(path: Path) -> bool:
+    """Whether we may remove the tree `path`, which is closed to all but its owner."""
+    try:
+        return os.geteuid() in (0, os.stat(path).st_uid)
+    except FileNotFoundError:
+        return True
+
+
 def remove_tree(path: Path) -> None:
     """Remove `path` and all below it, read-only directories too; a missing one is fine.
 

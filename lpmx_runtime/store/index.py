@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, ContextManager, Sequence
 
 from ..errors import UnsupportedImage
-from .files import digest_path, storing, write_file
+from .files import digest_path, is_ours, storing, write_file
 from .index_reader import HEADER, MAGIC, VERSION
 
 if TYPE_CHECKING:
@@ -65,12 +65,13 @@ class Indexes:
         return trees + [grafts] if grafts.is_dir() else trees
 
     def keep_only(self, chains: set[str]) -> None:
-        """Remove the indexes and grafts of all chains but these."""
+        """Remove the indexes and grafts of all chains but these. Grafts that another
+        member of a group made are left to that one."""
         for index in self.directory.glob("*/[!.]*"):
             if f"{index.parent.name}:{index.name}" not in chains:
                 index.unlink(missing_ok=True)
         for grafts in self.grafts.glob("*/[!.]*"):
-            if f"{grafts.parent.name}:{grafts.name}" not in chains:
+            if f"{grafts.parent.name}:{grafts.name}" not in chains and is_ours(grafts):
                 with self._staging() as aside:
                     os.rename(grafts, aside / "grafts")
 

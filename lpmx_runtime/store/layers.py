@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, ContextManager, Optional
 
 from ..errors import DigestMismatch, StoreDamaged, StoreError
-from .files import digest_path, publish, split_digest, storing, sync_tree
+from .files import digest_path, is_ours, publish, split_digest, storing, sync_tree
 
 
 class Layers:
@@ -78,7 +78,7 @@ class Layers:
         """
         place = digest_path(self.directory, diff_id)
         with storing(f"the removal of layer {diff_id}"), self._staging() as aside:
-            if not _ours(place):
+            if not is_ours(place):
                 raise StoreError(f"cannot remove layer {diff_id}: another user stored it",
                                  hint="ask whoever shares the store with you")
             try:
@@ -141,10 +141,3 @@ def _shared(directory: Path) -> bool:
     """Whether a group may write what we make, so that all in it must be able to
     read a layer: says the mode that the umask or a default ACL gave `directory`."""
     return bool(os.stat(directory).st_mode & stat.S_IWGRP)
-
-
-def _ours(place: Path) -> bool:
-    try:
-        return os.geteuid() in (0, os.stat(place).st_uid)
-    except FileNotFoundError:
-        return True

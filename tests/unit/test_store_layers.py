@@ -7,9 +7,11 @@ import resource
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 from support import layers
@@ -25,7 +27,9 @@ from lpmx_runtime.errors import (
     UnsafeMember,
 )
 from lpmx_runtime.store import Store
+from lpmx_runtime.store.collect import collect
 from lpmx_runtime.store.entries import read_attributes, read_entries
+from lpmx_runtime.store.files import remove_tree
 
 LAYER = layers.tar(directory(b"bin"), file(b"bin/tool", b"#!/bin/sh\n", mode=0o755),
                    symlink(b"sh", b"bin/tool"), link(b"same", b"bin/tool"),
@@ -263,6 +267,36 @@ def test_processes_store_the_same_layer_at_the_same_time(store: Path, tmp_path: 
     assert [] == os.listdir(store / "tmp")
 
 
+PUT_FROM_STDIN = """
+import sys
+from pathlib import Path
+from lpmx_runtime.store import Store
+Store.open(Path(sys.argv[1])).layers.put(sys.argv[2], sys.stdin.buffer)
+"""
+
+
+def test_process_killed_while_it_stores_a_layer(store: Path) -> None:
+    """Nothing has a name, and the next one to store something finds a clean store."""
+    data = layers.tar(*(file(b"d%d/f" % n, b"x" * 4000) for n in range(400)))
+    process = subprocess.Popen([sys.executable, "-c", PUT_FROM_STDIN, str(store),
+                                layers.diff_id(data)], stdin=subprocess.PIPE, bufsize=0)
+    assert process.stdin is not None
+    process.stdin.write(data[:len(data) * 2 // 3])
+    while not list(store.glob("tmp/*/layer/tree/d100")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    opened = Store.open(store)
+
+    assert [] == opened.layers.list() and [] != os.listdir(store / "tmp")
+
+    opened.layers.put(LAYER_ID, io.BytesIO(LAYER))
+
+    assert [LAYER_ID] == opened.layers.list() and [] == os.listdir(store / "tmp")
+
+
 # -- whose it is
 
 
@@ -292,6 +326,76 @@ def test_group_of_a_shared_store_reads_private_files(store: Path) -> None:
 
     assert 0o550 == stat.S_IMODE((tree / "root").stat().st_mode)
     assert 0o1640 == stat.S_IMODE((tree / "root/key").stat().st_mode)
+
+
+@pytest.fixture
+def shared_store() -> Iterator[Path]:
+    """A directory as an administrator makes it for a group: the group writes, and what
+    is made in it belongs to the group."""
+    place = Path(tempfile.mkdtemp(prefix="lpmx-shared-", dir="/tmp"))
+    os.chown(place, 0, GROUP)
+    place.chmod(0o2770)
+    yield place
+    remove_tree(place)
+
+
+ALICE, BOB, STRANGER, GROUP = 61001, 61002, 61003, 62000
+
+
+def as_user(user: int, function: Callable[[], object], group: int = GROUP) -> str:
+    """What `function` returns, or the error it raises, when this user calls it."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([group])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            os.umask(0o002)
+            said = str(function())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writer, said.encode()[:4000])
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with open(reader) as found:
+        return found.read()
+
+
+@pytest.mark.root
+def test_two_users_of_a_group_share_a_store(shared_store: Path) -> None:
+    """What one stores the other uses, private files of the image included; each removes
+    what is theirs, and a stranger sees nothing."""
+    lower = layers.tar(directory(b"root", 0o700), file(b"root/key", b"secret", mode=0o600),
+                       directory(b"usr/lib"), symlink(b"lib", b"usr/lib"))
+    upper = layers.tar(file(b"lib/x", b"new", mode=0o600), link(b"same", b"root/key"))
+    diff_ids = [layers.diff_id(lower), layers.diff_id(upper)]
+
+    def alice() -> object:
+        opened = Store.open(shared_store)
+        return [opened.layers.add(io.BytesIO(data)) for data in (lower, upper)]
+
+    def bob() -> object:
+        opened = Store.open(shared_store)
+        opened.layers.put(diff_ids[0], io.BytesIO(b"not read"))
+        opened.indexes.ensure(diff_ids)
+        grafts = opened.indexes.trees(diff_ids)[-1]
+        assert "secret" == (opened.layers.tree(diff_ids[0]) / "root/key").read_text()
+        assert "secret" == (grafts / "same").read_text() and "new" == (grafts / "usr/lib/x").read_text()
+        return opened.layers.add(io.BytesIO(LAYER))
+
+    def free() -> object:
+        return collect(Store.open(shared_store)).layers
+
+    assert str(diff_ids) == as_user(ALICE, alice)
+    assert LAYER_ID == as_user(BOB, bob)
+    assert "StoreError: cannot store anything in" in as_user(
+        STRANGER, lambda: Store.open(shared_store), group=STRANGER)
+    assert str(sorted(diff_ids)) == as_user(ALICE, free)
+    assert [LAYER_ID] == Store.open(shared_store).layers.list()
+    assert str([LAYER_ID]) == as_user(BOB, free)
+    assert {"version"} == everything(shared_store)
 
 
 @pytest.mark.parametrize("name", ["with blanks  in it", "na\u00efve \u65e5\u672c", "new\nline",
