@@ -114,9 +114,8 @@ class _Selection:
 
 def _select(suite: Suite, variant: str, include: Iterable[str], what: str) -> _Selection:
     priorities, names = VARIANTS[variant]
-    base = sorted(package.name for package in suite.packages.of_priority(*priorities))
-    if suite.merged_usr and suite.packages.get("usr-is-merged") is not None:
-        base.insert(0, "usr-is-merged")  # we make the links; nothing is to be converted
+    base = [*suite.marks, *sorted(package.name for package
+                                  in suite.packages.of_priority(*priorities))]
     wanted = [*names, *include]
     if suite.mirror.url.startswith("https:"):
         wanted.append("ca-certificates")

@@ -10,14 +10,15 @@ import json
 import os
 import re
 import stat
+import subprocess
 import tarfile
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 from lpmx_runtime.image.debian.release import unsigned_text
 from lpmx_runtime.store import Store
-from support import debs, images, layers, leftovers
+from support import debs, images, layers, leftovers, nopriv
 from support.gpg import Signer, make_signer
 from support.images import CannotBuild
 from support.mirror import Mirror, relist
@@ -54,36 +55,37 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
 class Bootstrapped:
     """A store with one image, made by the command line."""
 
-    def __init__(self, path: Path, suite: str, installed: object, confined: Callable) -> None:
+    def __init__(self, path: Path, suite: str, lpmx: Path) -> None:
         self.path = path
         self.suite = suite
-        self._lpmx, self._confined = installed.lpmx, confined  # type: ignore[attr-defined]
+        self._lpmx = lpmx
         includes = INCLUDED.get(suite, ["python3-venv", "ca-certificates"])
         self.made = self.run("bootstrap", f"debian:{suite}", "--include", ",".join(includes),
                              "--allow-expired")
         assert 0 == self.made.returncode, self.made.stderr
 
-    def run(self, *words: str) -> "object":
-        environment = {**os.environ, "LPMX_STORE": str(self.path)}
-        return self._confined([self._lpmx, *words], env=environment, cwd="/")
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([self._lpmx, *words], env={**os.environ, "LPMX_STORE": str(self.path)},
+                              cwd="/", preexec_fn=nopriv.confine, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=300)
 
     def inside(self, script: str) -> str:
         """What a shell script prints in a fresh container of the image; it must succeed."""
         done = self.run("run", f"debian:{self.suite}", "--", "sh", "-ec", script)
-        assert 0 == done.returncode, done.stdout + done.stderr  # type: ignore[attr-defined]
-        return done.stdout  # type: ignore[attr-defined]
+        assert 0 == done.returncode, done.stdout + done.stderr
+        return done.stdout
 
 
 @pytest.fixture(scope="module", params=SUITES)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
-         upstream: str) -> Iterator[Bootstrapped]:
-    from conftest import Installed, lower_digest, run_confined
+         upstream: str, installed: Any, lower_hash: Callable) -> Iterator[Bootstrapped]:
     path = tmp_path_factory.mktemp(request.param) / "store"
-    bootstrapped = Bootstrapped(path, request.param, Installed(), run_confined)
-    before = lower_digest(path)
+    bootstrapped = Bootstrapped(path, request.param, installed.lpmx)
+    before = lower_hash(path)
     yield bootstrapped
     assert [] == leftovers.wait_for_none([path]), "left behind by the tests"
-    after = lower_digest(path)
+    after = lower_hash(path)
     images.remove(path)
     assert before == after, "a lower layer changed"
 
@@ -136,30 +138,27 @@ def test_packages_can_be_installed(made: Bootstrapped, upstream: str) -> None:
 
 def expected_differences(suite: str) -> dict[str, str]:
     """Patterns of paths, and why mmdebstrap's tree is not ours there."""
-    return {
+    found = {
         r"/dev/.*": "device nodes; a container has the host's",
         r"/etc/(hosts|machine-id|resolv.conf|hostname|fstab)": "of a machine, not of an image",
-        r"/etc/apt/sources.list": "options",
+        r"/etc/apt/sources.list": "its options",
         r"/etc/(passwd-|group-|shadow-|gshadow-|subuid-|subgid-|\.pwd\.lock)": "older copies; locks",
         r"/var/lib/dpkg/(status-old|diversions-old|statoverride-old|arch|available)":
             "older copies; what dpkg makes when it is missing",
-        r"/var/cache/debconf/.*": "older copies; questions asked in another order",
-        r"/var/lib/dpkg/info/.*\.list": "compared below",
-        r"/var/lib/dpkg/(status|diversions|triggers/.*|alternatives/.*)": "compared below",
+        r"/var/cache/debconf/.*-old": "older copies",
         r"/var/(cache/apt/archives|lib/apt/lists)/(lock|partial)": "apt's, made when it runs",
-        r"/var/lib/apt/extended_states": "the order",
+        r"/var/lib/apt/extended_states": "its order",
         r"/etc/shells": "the order of two scripts",
-        r"/etc/ssl/certs/ca-certificates.crt": "the order of certificates",
-        r"/etc/ld.so.cache": "",
-        r"/usr/share/doc/usr-is-merged(/.*)?": "installed here so that nothing is converted",
-        r"/var/lib/dpkg/info/usr-is-merged\..*": "the same",
-        r"/usr/lib(x?32)": "directories for foreign architectures, which usrmerge leaves out",
-        r"/lib(x?32)": "the same",
-        r"/usr/bin/(gunzip|uncompress)": "one file; usrmerge makes two of it",
-        r"/var/lib/(usrmerge|ucf|systemd)(/.*)?": "state of scripts that ran twice",
-        r".*\.pyc": "Python 3.9 writes the same code in more than one way",
         r"/run/.*": "of a running system",
     }
+    if suite == "bullseye":
+        found[r".*\.pyc"] = "Python 3.9 writes the same code in more than one way"
+    if suite == "bookworm":
+        found[r"/usr/share/.*/usr-is-merged(/.*)?"] = "installed here so that nothing is converted"
+        found[r"/var/lib/dpkg/(info/usr-is-merged\..*|status)"] = "the same"
+        found[r"/(usr/)?lib(x?32)"] = "for foreign architectures, where usrmerge leaves them out"
+        found[r"/usr/bin/(gunzip|uncompress)"] = "one file; usrmerge makes two of it"
+    return found
 
 
 def test_tree_is_the_one_that_mmdebstrap_makes(made: Bootstrapped, tmp_path: Path) -> None:
@@ -388,5 +387,5 @@ def test_image_can_be_described_by_scripts(made: Bootstrapped) -> None:
     """`lpmx inspect` shows where it is from."""
     shown = made.run("inspect", f"debian:{made.suite}")
 
-    assert 0 == shown.returncode  # type: ignore[attr-defined]
-    assert made.suite in json.dumps(json.loads(shown.stdout))  # type: ignore[attr-defined]
+    assert 0 == shown.returncode
+    assert made.suite in json.dumps(json.loads(shown.stdout))

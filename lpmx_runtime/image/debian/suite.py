@@ -22,6 +22,8 @@ COMPONENT = "main"
 NAMES = {"latest": "stable", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
 #: The last suites whose /bin is a directory of its own.
 SPLIT_USR = ("jessie", "stretch", "buster", "bullseye")
+#: The suite whose packages convert a /bin of its own, unless this one says that there is none.
+CONVERTING, CONVERTED = "bookworm", "usr-is-merged"
 
 _RELEASE_LIMIT = 16 << 20
 _LIST_LIMIT = 512 << 20
@@ -49,6 +51,12 @@ class Suite:
     def merged_usr(self) -> bool:
         """Whether /bin and the like are links into /usr."""
         return self.release.codename not in SPLIT_USR
+
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Packages that say what the layout is."""
+        return (CONVERTED,) if self.release.codename == CONVERTING else ()
 
 
 @dataclass(frozen=True)
