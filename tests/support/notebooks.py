@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
+import pytest
 from jupyter_client.manager import KernelManager
 
 READY_SECONDS = 60
@@ -119,3 +121,22 @@ class Jupyter:
         while self.leftovers() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert [] == self.leftovers()
+
+
+@contextmanager
+def jupyter_in(root: Path, loaded: Any) -> Iterator[Jupyter]:
+    """A Jupyter of its own below `root`; afterwards nothing of any kernel may be left."""
+    from lpmx_runtime.store import Store
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LPMX_STORE", str(loaded.path))
+        for name in ("data", "runtime", "config"):
+            patch.setenv(f"JUPYTER_{name.upper()}_DIR", str(root / name))
+        patch.setenv("IPYTHONDIR", str(root / "ipython"))
+        (root / "runtime").mkdir(mode=0o700)
+        Store.open(loaded.path)
+        own = Jupyter(root, loaded)
+        yield own
+        for running in own.running:
+            if running.manager.has_kernel:
+                running.shutdown(now=True)
+        assert [] == own.leftovers()
