@@ -119,7 +119,8 @@ def home() -> Iterator[Path]:
     """A fresh home and runtime directory for the session; short, for names of sockets."""
     path = Path(tempfile.mkdtemp(prefix="lpmx-", dir="/tmp"))
     (path / "run").mkdir(mode=0o700)
-    kept = dict(os.environ)
+    kept, directory = dict(os.environ), os.getcwd()
+    os.chdir(path)  # containers show the working directory
     cache = os.environ.get("PIP_CACHE_DIR") or os.path.expanduser("~/.cache/pip")
     for name in list(os.environ):
         if name.startswith(("XDG_", "JUPYTER", "IPYTHON")) or name == "LPMX_STORE":
@@ -128,6 +129,7 @@ def home() -> Iterator[Path]:
     native = Installed().native
     os.environ.setdefault("LPMX_TEST_LOADER", str(native / "loader"))
     yield path
+    os.chdir(directory)
     os.environ.clear()
     os.environ.update(kept)
     left = leftovers.wait_for_none([path])

@@ -7,7 +7,8 @@ The command gets no_new_privs and a seccomp filter. Namespaces, mounts, chroot,
 ptrace and their kin fail with EPERM; with --kill, whoever tries is killed by
 SIGSYS (exit status 159 in a shell), so that a silent fallback cannot hide.
 
-Changing one's identity fails with EPERM in both modes. Filters stack and the
+Changing one's identity fails with EPERM in both modes; "changing" it to what it is
+already, as make does before each command, is let through. Filters stack and the
 strictest answer wins: EPERM gives way to the trap of a contained program, which
 answers `setgroups` and the like itself, while a kill would come before it.
 
@@ -35,9 +36,11 @@ FORBIDDEN = {
 }
 IDENTITY = {
     "capset": (126, 91), "setfsgid": (123, 152), "setfsuid": (122, 151), "setgid": (106, 144),
-    "setgroups": (116, 159), "setregid": (114, 143), "setresgid": (119, 149),
-    "setresuid": (117, 147), "setreuid": (113, 145), "setuid": (105, 146),
+    "setgroups": (116, 159), "setregid": (114, 143), "setreuid": (113, 145), "setuid": (105, 146),
 }
+SETRESUID = (117, 147)
+SETRESGID = (119, 149)
+UNCHANGED = 0xFFFFFFFF
 CLONE = (56, 220)
 CLONE3 = (435, 435)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
@@ -55,6 +58,16 @@ NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
 
+def _only(number: int, own: int) -> list[tuple[int, int, int, int]]:
+    """setresuid or setresgid: allowed if each argument is one's own, or leaves things as they are."""
+    program: list[tuple[int, int, int, int]] = [(RETURN, 0, 0, ALLOW)]
+    refuse = (RETURN, 0, 0, ERRNO | EPERM)
+    for argument in (2, 1, 0):
+        program = [(LOAD, 0, 0, FIRST_ARGUMENT + 8 * argument), (JUMP_EQUAL, 2, 0, own),
+                   (JUMP_EQUAL, 1, 0, UNCHANGED), refuse, *program]
+    return [(JUMP_EQUAL, 0, len(program), number), *program]
+
+
 def _instructions(kill: bool) -> list[tuple[int, int, int, int]]:
     """The filter: (code, skip if true, skip if false, operand)."""
     column, audit = ARCHITECTURES[platform.machine()]
@@ -70,6 +83,7 @@ def _instructions(kill: bool) -> list[tuple[int, int, int, int]]:
     for table, answer in ((FORBIDDEN, refused), (IDENTITY, ERRNO | EPERM)):
         for numbers in table.values():
             program += [(JUMP_EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, answer)]
+    program += _only(SETRESUID[column], os.getuid()) + _only(SETRESGID[column], os.getgid())
     # clone3 hides its flags from filters; C libraries fall back to clone
     program += [(JUMP_EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, ERRNO | ENOSYS)]
     program += [

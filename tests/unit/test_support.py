@@ -50,6 +50,16 @@ def test_changing_identity_is_refused_but_does_not_kill() -> None:
     assert (0, "refused\n") == (done.returncode, done.stdout)
 
 
+def test_keeping_ones_identity_is_let_through() -> None:
+    """make asks for its own user before each command."""
+    code = ("import os\nos.setresuid(-1, os.getuid(), -1)\nos.setresgid(os.getgid(), -1, -1)\n"
+            "try: os.setresuid(-1, 0, -1)\nexcept PermissionError: print('refused')")
+
+    done = under_filter(code, "--kill")
+
+    assert (0, "refused\n") == (done.returncode, done.stdout)
+
+
 def test_killing_filter_lets_ordinary_work_through() -> None:
     """Threads, child processes and pipes are nobody's privilege."""
     done = under_filter(FORK_THREAD, "--kill")
