@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import stat
 import sys
 import zlib
 from array import array
@@ -146,14 +147,19 @@ class Table:
         return listed
 
     def _number_groups(self) -> None:
-        """Give the names of one file the same number, where more than one is left."""
-        column = self._columns[18]
+        """Give the names of one file the same number, where more than one is left.
+
+        How many they are goes where a device has its major number.
+        """
+        majors, modes, groups = self._columns[13], self._columns[7], self._columns[18]
         count = 0
         for numbers in self._groups.values():
             if len(numbers) > 1:
                 count += 1
                 for number in numbers:
-                    column[number] = count
+                    groups[number] = count
+                    if not stat.S_ISCHR(modes[number]) and not stat.S_ISBLK(modes[number]):
+                        majors[number] = len(numbers)
 
     def _slots(self) -> list[int]:
         """The hash table: at most half full, linear probing."""

@@ -44,7 +44,7 @@ _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 
 # Attributes by which an upper directory or a mount says things to us and to
 # overlayfs; a layer must not be able to say them in our name.
-_RESERVED = (b"user.overlay.", b"user.containers.")
+_RESERVED = (b"user.overlay.", b"user.containers.", b"user.lpmx.")
 
 
 def unpack(source: tar.Source, tree: int, label: str, *,
@@ -98,10 +98,7 @@ class _Node:
         if not stat.S_ISREG(self.mode):
             return stat.S_ISVTX | 0o600 | 0o040 & group
         real = (self.mode | 0o600) & 0o755
-        real |= real >> 3 & group & 0o050
-        if self.uid or self.gid or real != stat.S_IMODE(self.mode):
-            real |= stat.S_ISVTX
-        return real
+        return stat.S_ISVTX | real | real >> 3 & group & 0o050
 
 
 class _Directory(_Node):
@@ -260,8 +257,12 @@ class _Unpacker:
             return
         if isinstance(target, _Directory):
             raise self._unsafe(member.name, "it is a hard link to a directory")
-        if parent.children.get(name) is target:
+        old = parent.children.get(name)
+        if old is target:
             return
+        if isinstance(old, _Directory) and (directory.path + b"/").startswith(old.path + b"/"):
+            raise self._unsafe(member.name, "it is a hard link to a file in the directory "
+                                            "that it would replace")
         self._discard(parent, name)
         if target.kind != LOWER_LINK:
             self._link(directory.path, last, parent.path, name)

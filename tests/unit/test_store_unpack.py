@@ -204,10 +204,10 @@ def test_devices_and_fifos_are_empty_files_on_disk(unpacked: Unpacked) -> None:
 
 
 @pytest.mark.parametrize("mode,uid,on_disk", [
-    (0o644, 0, 0o644),          # an ordinary file says all itself
-    (0o755, 0, 0o755),
-    (0o600, 0, 0o600),
-    (0o644, 7, 0o1644),         # the sticky bit: look it up
+    (0o644, 0, 0o1644),         # the sticky bit: look it up
+    (0o755, 0, 0o1755),
+    (0o600, 0, 0o1600),
+    (0o644, 7, 0o1644),
     (0o444, 0, 0o1644),         # the owner must be able to open it
     (0o000, 0, 0o1600),
     (0o4755, 0, 0o1755),        # never a set-user-ID file of our own
@@ -241,7 +241,7 @@ def test_group_of_a_shared_store_reads_what_the_owner_reads(unpacked: Unpacked) 
                     file(b"root/run", mode=0o700), file(b"plain"), file(b"open", mode=0o640),
                     layers.device(b"null", b"3", 1, 3), shared=True)
 
-    assert [0o550, 0o1640, 0o1750, 0o644, 0o640, 0o1640] == \
+    assert [0o550, 0o1640, 0o1750, 0o1644, 0o1640, 0o1640] == \
         [unpacked.mode(name) for name in ("root", "root/key", "root/run", "plain", "open", "null")]
 
 
@@ -391,6 +391,7 @@ def test_file_over_a_link_replaces_the_link(unpacked: Unpacked) -> None:
 @pytest.mark.parametrize("member,cause", [
     (link(b"l", b"d"), "it is a hard link to a directory"),
     (link(b"l", b"/"), "it is a hard link to the layer's root"),
+    (file(b"d/e/f") + link(b"d", b"d/e/f"), "in the directory that it would replace"),
     (symlink(b"l", b""), "a symbolic link without a usable target"),
     (layers.whiteout(b".."), "it hides no name that can exist"),
     (symlink(b"./", b"x"), "it would take the place of the layer's root"),
