@@ -36,20 +36,13 @@ def store_layers(store: Store, sources: Iterable[LayerSource], progress: Sink,
     of the waiting thread. Nothing of this is at work any more on return, and a
     layer that is not complete has left nothing behind.
     """
-    todo = _missing(store, sources, progress)
-    team = _Team(store, todo, progress, stop)
-    threads = [threading.Thread(target=team.work, name=f"lpmx-layer-{number}", daemon=True)
-               for number in range(min(_WORKERS, len(todo)))]
+    team = _Team(store, _missing(store, sources, progress), progress, stop)
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        team.start()
+        team.wait()
     except BaseException:
         stop.set()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(_PATIENCE)
+        team.wait(_PATIENCE)
         raise
     if team.failure is not None:
         raise team.failure
@@ -79,9 +72,47 @@ class _Team:
         self._progress = progress
         self._stop = stop
         self._lock = threading.Lock()
+        self._working = 0
+        self._all_done = threading.Event()
         self.failure: Optional[BaseException] = None
 
-    def work(self) -> None:
+    def start(self) -> None:
+        """Begin; `wait` returns when all threads are done with everything."""
+        self._working = 1  # this one, until the others are under way
+        started = 0
+        try:
+            for number in range(min(_WORKERS, len(self._todo))):
+                with self._lock:
+                    self._working += 1
+                try:
+                    threading.Thread(target=self._work, name=f"lpmx-layer-{number}",
+                                     daemon=True).start()
+                    started += 1
+                except RuntimeError:  # no more threads are to be had: fewer do it, too
+                    self._leave()
+            if not started:
+                self._take_layers()
+        finally:
+            self._leave()
+
+    def wait(self, seconds: Optional[float] = None) -> None:
+        # Not Thread.join: one that is interrupted takes the thread for ended in
+        # several versions of Python, and the next join returns at once.
+        self._all_done.wait(seconds)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._working -= 1
+            if not self._working:
+                self._all_done.set()
+
+    def _work(self) -> None:
+        try:
+            self._take_layers()
+        finally:
+            self._leave()
+
+    def _take_layers(self) -> None:
         try:
             while not self._stop.is_set:
                 with self._lock:

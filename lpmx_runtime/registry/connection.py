@@ -148,28 +148,32 @@ class Connection:
             return self._exchange(method, path, headers, login, form)
         if self._scheme:
             return self._exchange(method, self.url(path, self._scheme), headers, login, form)
-        *others, last = self.address.schemes
-        first_error: Optional[BaseException] = None
-        for scheme in others:
+        return self._try_schemes(method, path, headers, login, form)
+
+    def _try_schemes(self, method: str, path: str, headers: Mapping[str, str],
+                     login: Optional[Login],
+                     form: Optional[Mapping[str, str]]) -> requests.Response:
+        """The first answer that comes over one of the schemes, which is kept to from then on."""
+        doubtful: Optional[requests.Response] = None
+        errors: list[BaseException] = []
+        for scheme in self.address.schemes:
             try:
                 response = self._exchange(method, self.url(path, scheme), headers, login, form)
             except BROKEN as error:
-                first_error = error
+                errors.append(error)
                 continue
-            # 400 is what a TLS server says to a client that speaks none.
-            if scheme == "https" or response.status_code != 400:
-                self._scheme = scheme
-                return response
-            response.close()
-        try:
-            response = self._exchange(method, self.url(path, last), headers, login, form)
-        except BROKEN as error:
-            # Where both fail, what is no misunderstanding about TLS is the cause.
-            if first_error is not None and (is_tls(error) or not is_tls(first_error)):
-                raise first_error from None
-            raise
-        self._scheme = last
-        return response
+            if (scheme, response.status_code) == ("http", 400) and not errors:
+                doubtful = response  # what a TLS server says to those who speak none
+                continue
+            if doubtful is not None:
+                doubtful.close()
+            self._scheme = scheme
+            return response
+        if doubtful is not None:
+            self._scheme = "http"
+            return doubtful
+        # What is no misunderstanding about TLS is the cause.
+        raise next((error for error in errors if not is_tls(error)), errors[0])
 
     def url(self, path: str, scheme: str) -> str:
         return f"{scheme}://{self.address.host}{path}"

@@ -41,7 +41,8 @@ class BlobStream:
         self._verifier = Verifier(descriptor.digest)
         self._at = 0
         self._over = 0               # bytes to come that we have already
-        self._failures = 0
+        self._began = 0              # where the present connection began
+        self._failures = 0           # connections in a row that brought nothing
         self._end: Optional[LpmxError] = None
         self._complete = False
 
@@ -87,7 +88,6 @@ class BlobStream:
 
     def _take(self, data: bytes) -> bytes:
         self._at += len(data)
-        self._failures = 0
         if self._at > self._descriptor.size:
             raise self._fail(DigestMismatch(
                 f"{self._connection.failing}: the registry sends more of {self._what} than the "
@@ -113,13 +113,13 @@ class BlobStream:
     def _broken(self, cause: str) -> None:
         self.close()
         self._connection.stop.check()
-        self._failures += 1
+        self._failures = 0 if self._at > self._began else self._failures + 1
         if self._failures >= self._connection.patience.attempts:
             raise self._fail(RegistryUnreachable(
                 f"{self._connection.failing}: got {amount(self._at, 'bytes')} of "
                 f"{amount(self._descriptor.size, 'bytes')} of {self._what} before {cause}",
                 hint="check the network, then try again"))
-        self._connection.wait(self._failures, f"{self._what}: {cause}")
+        self._connection.wait(max(1, self._failures), f"{self._what}: {cause}")
 
     # -- asking
 
@@ -141,6 +141,7 @@ class BlobStream:
                 f"{status_line(response.status_code)} when asked for {self._what}",
                 hint="tell whoever runs the registry"))
         self._response = response
+        self._began = self._at
 
     def _start(self, response: requests.Response) -> int:
         """Where the part begins that the server sends."""
