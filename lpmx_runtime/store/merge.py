@@ -70,11 +70,9 @@ class MergedTree:
         listed = list(entries)
         number = self.layer_count
         self.layer_count += 1
+        links = self._link_targets(listed, label)
         if number:
-            links = self._link_targets(listed, label)
             self._hide(listed)
-        else:
-            links = {}
         self._add_objects(listed, number, links, label)
 
     # -- what a layer hides ---------------------------------------------------------

@@ -232,6 +232,8 @@ def test_hard_link_to_nothing_is_damage(chain: Callable[..., Chain]) -> None:
     """The message names the layer, the link and its target."""
     with pytest.raises(LayerDamaged, match='at "l": it is a hard link to "gone", which is no file'):
         chain(tar(file(b"a")), tar(link(b"l", b"gone")))
+    with pytest.raises(LayerDamaged, match='it is a hard link to "gone", which is no file'):
+        chain(tar(link(b"l", b"gone")))
 
 
 def test_member_below_a_link_of_a_lower_layer_lands_behind_it(chain: Callable[..., Chain]) -> None:
