@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 def register_pull(parser: argparse.ArgumentParser) -> None:
     """Get an image from a registry."""
     parser.description += (
-        ".\nLayers that the store has are not fetched again; a pull that was cut off goes on "
-        "where it\nstopped. A registry on this machine is spoken to over plain HTTP.")
+        ".\nLayers that the store has are not fetched again; a layer whose connection breaks goes "
+        "on where\nit stopped. A registry on this machine is spoken to over plain HTTP.")
     parser.add_argument("reference", metavar="REFERENCE",
                         help="such as ubuntu:18.04 or ghcr.io/acme/solver:2.4")
     parser.add_argument("--platform", metavar="OS/ARCH[/VARIANT]",
