@@ -8,10 +8,12 @@ import zlib
 from array import array
 from typing import Iterable, Iterator
 
+from ..errors import LayerDamaged
 from .grafts import Graft
 from .index_reader import ENTRY, HEADER, MAGIC, MERGED, VERSION, cookie, fnv
 from .merge import Directory, MergedTree, Node
 
+PATH_LIMIT = 4095  # what the kernel takes
 _DIRECTORY_SIZE = 4096
 _PRIME, _MASK = 0x100000001b3, (1 << 64) - 1
 
@@ -74,6 +76,10 @@ class Table:
             start = (above_hash ^ 47) * _PRIME & _MASK
             prefix = above + b"/"
             offset = len(prefix)
+            if offset > PATH_LIMIT:
+                raise LayerDamaged("cannot merge the layers of the image: symbolic links lead to "
+                                   f"a path of {offset} bytes",
+                                   hint="the image was made by a tool that is broken")
             for _, name, node in self._sorted(children):
                 number = next(numbers)
                 value = start

@@ -36,7 +36,7 @@ _KINDS = {b"0": FILE, b"\0": FILE, b"7": FILE, b"S": FILE, b"1": LINK, b"2": SYM
           b"3": CHARACTER, b"4": BLOCK_DEVICE, b"5": DIRECTORY, b"D": DIRECTORY, b"6": FIFO}
 _IGNORED = b"VNA"  # volume label, old GNU names, Solaris access lists
 
-_TIME_LIMIT = 2 ** 63 - 1
+_SIZE_LIMIT = _TIME_LIMIT = 2 ** 63 - 1
 
 
 class TarError(Exception):
@@ -179,6 +179,8 @@ class TarReader:
                 return None
             kind = header[156:157]
             size = _number(header[124:136])
+            if size < 0:
+                raise TarError("a header in its tar has a negative size")
             if kind in (b"x", b"X"):
                 records += _pax_records(self._extension(size))
             elif kind == b"g":
@@ -291,7 +293,7 @@ class TarReader:
             if offset < end or length < 0:
                 raise _bad_map(member.name)
             end = offset + length
-        if end > member.size or sum(length for _, length in extents) != member.stored:
+        if not end <= member.size <= _SIZE_LIMIT or sum(length for _, length in extents) != member.stored:
             raise _bad_map(member.name)
         member.extents = [extent for extent in extents if extent[1]] or [(0, 0)]
 
@@ -402,8 +404,8 @@ _ID_LIMIT = 2 ** 32 - 1
 
 
 def _check(member: Member) -> None:
-    if member.size < 0:
-        problem = "a negative size"
+    if member.size > _SIZE_LIMIT:
+        problem = "a size that no file can have"
     elif not 0 <= member.uid < _ID_LIMIT or not 0 <= member.gid < _ID_LIMIT:
         problem = "an owner that Linux has no number for"
     elif not 0 <= member.major < 2 ** 32 or not 0 <= member.minor < 2 ** 32:

@@ -259,6 +259,20 @@ def test_link_of_a_lower_layer_that_leads_outside(chain: Callable[..., Chain]) -
         merged.names()
 
 
+def test_links_that_lead_ever_deeper(chain: Callable[..., Chain]) -> None:
+    """Paths that the kernel would not take are refused, not written."""
+    step = b"/".join([b"d" * 200] * 10)
+    names = [b"l%d" % n for n in range(4)]
+    tars = [tar(symlink(b"l0", b"x"), file(b"x/f"))]
+    for below, name in zip(names, names[1:]):
+        long = layers.extended({b"linkpath": below + b"/" + step})
+        tars.append(tar(long + symlink(name, b"-"), layers.extended({b"path": name + b"/f"})
+                        + file(b"-")))
+
+    with pytest.raises(LayerDamaged, match="symbolic links lead to a path of 4|6"):
+        chain(*tars)
+
+
 def test_whiteout_below_a_link_of_a_lower_layer(chain: Callable[..., Chain]) -> None:
     """lib/.wh.x hides usr/lib/x."""
     merged = chain(tar(file(b"usr/lib/x"), file(b"usr/lib/y"), symlink(b"lib", b"usr/lib")),

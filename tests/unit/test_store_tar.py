@@ -270,13 +270,28 @@ def test_extended_header_of_gigabytes_is_refused_before_it_is_read() -> None:
 
 
 @pytest.mark.parametrize("problem,data", [
-    ("a negative size", layers.header(b"a", size=-1)),
+    ("a size that no file can have", layers.header(b"a", size=2 ** 63)),
     ("an owner that Linux has no number for", layers.header(b"a", uid=-1)),
     ("an owner that Linux has no number for", layers.header(b"a", gid=2 ** 32 - 1)),
 ])
 def test_numbers_that_linux_does_not_have(problem: str, data: bytes) -> None:
     """They are named with the member."""
     assert f'"a" has {problem}' in fault(data)
+
+
+@pytest.mark.parametrize("kind", [b"0", b"x", b"L", b"V", b"1"])
+def test_negative_size_is_damage(kind: bytes) -> None:
+    """Nobody makes us go backwards, and read the same header for ever."""
+    assert "negative size" in fault(layers.file(b"a") + layers.header(b"b", kind=kind, size=-512))
+
+
+@pytest.mark.parametrize("size", [b"99999999999999999999", b"9223372036854775808"])
+def test_sparse_file_larger_than_any_can_be(size: bytes) -> None:
+    """The real size of a sparse file is only stated."""
+    data = layers.extended({b"GNU.sparse.map": b"0,1", b"GNU.sparse.size": size}) \
+        + layers.file(b"a", b"x")
+
+    assert "damaged" in fault(data)
 
 
 def test_unknown_type_is_said() -> None:
