@@ -101,13 +101,12 @@ def install(store: Store, text: str, settings: Settings, *, directory: Optional[
         found = found[:1]
     above = directory or default_directory()
     short = short_name(image.familiar)
-    several = len(found) > 1
     written = []
     for position, kernel in enumerate(found):
         own = replace(settings, image=image.familiar, kernel=kernel.name)
         folder = name or _free_name(above, f"lpmx-{short}" + (f"-{kernel.name}" if position else ""),
                                     image)
-        title = display_name or f"LPMX: {short}" + (f" ({_label(kernel)})" if several else "")
+        title = display_name or f"LPMX: {short}{_label(kernel, found)}"
         values = _kernel_json(kernel, own, title, transport)
         _write(above / folder, values, store, image, kernel)
         written.append(Installed(folder, title, image.familiar, kernel.name, above / folder))
@@ -127,8 +126,13 @@ def _wanted(found: list[Kernel], name: str, image: Image) -> list[Kernel]:
     return chosen
 
 
-def _label(kernel: Kernel) -> str:
-    return kernel.language if len(kernel.language) < 2 else kernel.display_name
+def _label(kernel: Kernel, among: list[Kernel]) -> str:
+    """What tells the kernel from the image's others: its language, if that does."""
+    if len(among) == 1:
+        return ""
+    languages = [other.language.lower() for other in among]
+    alone = kernel.language and languages.count(kernel.language.lower()) == 1
+    return f" ({kernel.language[:1].upper()}{kernel.language[1:]})" if alone else f" ({kernel.display_name})"
 
 
 def _kernel_json(kernel: Kernel, settings: Settings, display_name: str,

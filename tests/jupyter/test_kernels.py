@@ -16,16 +16,6 @@ from jupyter_client.manager import AsyncKernelManager, KernelManager
 
 from support.notebooks import Jupyter, Running
 
-IMAGES = ["tiny", "kernel", "host"]
-
-
-@pytest.fixture(params=IMAGES)
-def kernel(request: pytest.FixtureRequest, jupyter: Jupyter) -> Running:
-    """A started kernel: the host's Python in a kernel view, the image's own, and a copy
-    of this machine."""
-    return jupyter.start(jupyter.install(request.param))
-
-
 def test_kernel_sees_the_files_of_its_image(jupyter: Jupyter) -> None:
     """Python, and the programs it starts, read the image's files and not the host's."""
     kernel = jupyter.start(jupyter.install("tiny"))

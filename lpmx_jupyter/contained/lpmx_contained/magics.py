@@ -119,7 +119,7 @@ class LpmxMagics(Magics):
                      "the container has no room for more changes" if number == errno.ENOSPC else
                      str(error))
             raise UsageError(f'cannot {verb} "{name}": {cause}\n'
-                             "hint: use letters, digits and underscores") from None
+                             "hint: use letters, digits and underscores, and not LPMX_ in front") from None
         if name in _READ_AT_START:
             print(f"{name} is read when a program starts: programs started from now on see it, "
                   "this kernel after a restart")
