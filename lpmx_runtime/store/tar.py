@@ -369,13 +369,12 @@ def _pax_records(data: bytes) -> list[tuple[bytes, bytes]]:
     records, at = [], 0
     while at < len(data) and data[at] != 0:
         space = data.find(b" ", at, at + 20)
-        length = _decimal(data[at:space]) if space > 0 else 0
-        record = data[space + 1:at + length]
-        key, equals, value = record.partition(b"=")
-        if at + length > len(data) or not equals or not value.endswith(b"\n"):
+        end = at + _decimal(data[at:space]) if space > 0 else 0
+        key, equals, value = data[space + 1:end].partition(b"=")
+        if not space < end <= len(data) or not equals or not value.endswith(b"\n"):
             raise TarError("an extended header in its tar is damaged")
         records.append((key, value[:-1]))
-        at += length
+        at = end
     return records
 
 

@@ -256,7 +256,8 @@ def test_a_number_that_is_none_is_damage(field: slice, text: bytes) -> None:
     assert "number that is none" in fault(layers.sign(block))
 
 
-@pytest.mark.parametrize("text", [b"12 path=a", b"abc\n", b"999999 path=a\n", b"6 path\n", b"\xff"])
+@pytest.mark.parametrize("text", [b"12 path=a", b"abc\n", b"999999 path=a\n", b"6 path\n", b"\xff",
+                                  b"6 a=b\n1", b"6 a=b\n" + b"1" * 30, b"6 a=b\n0 a=b\n"])
 def test_damaged_extended_header(text: bytes) -> None:
     """Records that contradict their own length."""
     data = layers.header(b"x", kind=b"x", size=len(text)) + layers.padded(text)
