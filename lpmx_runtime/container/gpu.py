@@ -167,13 +167,14 @@ def _judged(library: DriverLibrary, theirs: Optional[tuple[int, ...]]) -> Driver
     if theirs is None:
         return library._replace(refused="the image has no glibc")
     if library.glibc and _numbers(library.glibc) > theirs:
-        return library._replace(refused=f"it needs glibc {library.glibc}, and the image has "
-                                        f"{_dotted(theirs)}")
+        return library._replace(refused=f"it needs glibc {library.glibc}, and the image's has "
+                                        f"symbols up to {_dotted(theirs)}")
     return library
 
 
 def image_glibc(store: "Store", image: "Image") -> Optional[tuple[int, ...]]:
-    """The version of the image's glibc, by the symbols it defines; None if it has none."""
+    """The newest symbols that the image's glibc defines (it may itself be a little newer, as
+    2.31 is, which added none); None if it has no glibc."""
     from .. import _native
     from .spec import ViewSpec
     spec = ViewSpec(kind="container", name="gpu", loader=LOADER,

@@ -1,0 +1,137 @@
+"""GPUs: devices, driver libraries and what an image can load of them, without a GPU.
+
+Drivers are stood in for by real libraries built here with the names that drivers have.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from lpmx_runtime.container import elf, gpu, loader_cache
+
+
+def build(directory, name, source, *options):
+    """A shared library called `name`."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    path = directory / name
+    (directory / "source.c").write_text(source)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-nostartfiles", f"-Wl,-soname,{name}", "-o",
+                    str(path), str(directory / "source.c"), *options], check=True)
+    return path
+
+
+@pytest.fixture
+def drivers(tmp_path):
+    """A directory with an "NVIDIA driver": one library for every glibc, one for new ones."""
+    directory = tmp_path / "drivers"
+    directory.mkdir()
+    build(directory, "libcuda.so.1", "int cuInit(unsigned f) { return 100; }", "-nostdlib")
+    build(directory, "libnvidia-ml.so.1",
+          '#include <stdlib.h>\nlong f(const char *s) { return arc4random() + strtol(s, 0, 10); }',
+          "-w")
+    (directory / "libnvidia-broken.so.1").write_bytes(b"\x7fELF" + bytes(100))
+    build(directory, "libother.so.1", "int f(void) { return 1; }", "-nostdlib")
+    return directory
+
+
+def library(found, name):
+    return next(one for one in found.libraries if one.name == name)
+
+
+def test_loader_cache_is_read_as_ldconfig_prints_it():
+    """The same names lead to the same files."""
+    ldconfig = shutil.which("ldconfig", path="/sbin:/usr/sbin:/bin:/usr/bin")
+    if ldconfig is None or not os.path.exists(loader_cache.CACHE):
+        pytest.skip("there is no loader cache here")
+    printed = subprocess.run([ldconfig, "-p"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    expected = {}
+    for line in printed.splitlines()[1:]:
+        name, _, path = line.strip().partition(" => ")
+        words = name.partition(" (")
+        if path and {"x86_64": "libc6,x86-64", "aarch64": "libc6,AArch64"}[os.uname().machine] \
+                == words[2].rstrip(")").partition(", OS ABI")[0]:
+            expected.setdefault(words[0], path)
+
+    assert expected == loader_cache.libraries()
+
+
+def test_damaged_loader_cache_has_nothing():
+    """Rather than an error: it is one source among several."""
+    assert {} == loader_cache.libraries(b"not a cache")
+
+
+def test_driver_libraries_are_found_by_name(drivers):
+    """Where LD_LIBRARY_PATH says, before the loader's cache; others are not a driver's."""
+    found = gpu.find({"LD_LIBRARY_PATH": str(drivers)})
+
+    assert "nvidia" == library(found, "libcuda.so.1").vendor
+    assert str(drivers / "libcuda.so.1") == library(found, "libcuda.so.1").path
+    assert "" == library(found, "libcuda.so.1").glibc
+    assert "libother.so.1" not in {one.name for one in found.libraries}
+
+
+def test_library_that_makes_no_sense_is_refused_with_the_reason(drivers):
+    """And the others are found all the same."""
+    found = gpu.find({"LD_LIBRARY_PATH": str(drivers)})
+
+    assert "it is no 64-bit little-endian ELF file" == library(found, "libnvidia-broken.so.1").refused
+
+
+def test_library_that_needs_a_newer_glibc_is_refused(drivers, images, loaded):
+    """By the symbol versions it needs, against those that the image's C library has."""
+    from lpmx_runtime.store import Store
+    store = Store.open(loaded.path)
+    found = gpu.find({"LD_LIBRARY_PATH": str(drivers)})
+    needs = library(found, "libnvidia-ml.so.1").glibc
+    assert "2.36" == needs, "arc4random came with glibc 2.36"
+
+    old = gpu.judge(store, store.images.find(loaded("bullseye")), found)
+    new = gpu.judge(store, store.images.find(loaded("trixie")), found)
+    none = gpu.judge(store, store.images.find(loaded("tiny")), found)
+
+    assert ("it needs glibc 2.36, and the image's has symbols up to 2.30"
+            == library(old, "libnvidia-ml.so.1").refused)
+    assert "" == library(old, "libcuda.so.1").refused
+    assert "" == library(new, "libnvidia-ml.so.1").refused
+    assert "the image has no glibc" == library(none, "libcuda.so.1").refused
+
+
+def test_gpu_command_lists_them(drivers, lpmx):
+    """For people and for scripts."""
+    env = {"LD_LIBRARY_PATH": str(drivers)}
+
+    described = json.loads(lpmx("gpu", "--json", env=env, check=True).stdout)
+    shown = lpmx("gpu", env=env, check=True)
+
+    assert {"devices", "libraries", "icds"} == set(described)
+    assert gpu.devices() == described["devices"]
+    assert "libcuda.so.1" in {one["name"] for one in described["libraries"]}
+    assert str(drivers / "libcuda.so.1") in shown.stdout
+
+
+def test_devices_of_the_host_are_in_the_container(loaded, lpmx):
+    """/dev is the host's, so whatever GPU it has is there."""
+    done = lpmx("run", loaded("tiny"), "ls", "/dev", store=loaded.path, check=True)
+
+    assert sorted(os.listdir("/dev")) == sorted(done.stdout.split())
+
+
+def test_symbol_versions_are_those_of_readelf():
+    """What a library needs, read by us and by binutils."""
+    if shutil.which("readelf") is None:
+        pytest.skip("binutils is not installed")
+    path = os.path.realpath("/bin/sh")
+    printed = subprocess.run(["readelf", "-V", "-W", path], stdout=subprocess.PIPE, text=True,
+                             check=True, env={**os.environ, "LC_ALL": "C"}).stdout
+
+    with open(path, "rb") as file:
+        needs = elf.read(file).versions
+
+    for versions in needs.values():
+        for version in versions:
+            assert f"Name: {version} " in printed
+    assert printed.count("Name: GLIBC") == sum(map(len, needs.values()))
