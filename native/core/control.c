@@ -55,26 +55,102 @@ long core_control_create(const char *path)
 	return r;
 }
 
+/* This boot's name; "" where it cannot be told. */
+static void this_boot(char boot[40])
+{
+	long fd = sys_call4(__NR_openat, AT_FDCWD, "/proc/sys/kernel/random/boot_id",
+			    O_RDONLY | O_CLOEXEC, 0);
+
+	bytes_zero(boot, 40);
+	if (fd < 0)
+		return;
+	if (sys_call3(__NR_read, fd, boot, 36) < 0)
+		boot[0] = 0;
+	sys_call1(__NR_close, fd);
+}
+
 /*
  * Fill the sets from what is in the upper.  Only ever adds: a page in use stays
  * right for those who look at it meanwhile.
  */
 long core_control_rebuild(struct core_view *view)
 {
-	struct core_task *task;
-	long memory, r;
+	char boot[40];
+	long r;
 
 	if (!view->control || !view->upper.length)
 		return 0;
-	memory = sys_call6(__NR_mmap, 0, sizeof(*task), PROT_READ | PROT_WRITE,
+	if (opaque_is(view->upper.text))
+		upper_touch(view, LPMX_FNV_BASIS, 1);
+	r = upper_touch_tree(view, view->upper.text, "");
+	if (r < 0)
+		return r;
+	/* only now: killed before, it is done again */
+	this_boot(boot);
+	bytes_copy(view->control->boot, boot, sizeof(boot));
+	return 0;
+}
+
+/* Can what a page says be believed?  Its bits cannot be checked, but its frame can. */
+static int credible(const struct core_view *view)
+{
+	const struct lpmx_control *page = view->control;
+	char boot[40];
+
+	this_boot(boot);
+	return page->size == sizeof(*page) && page->heap_used < LPMX_CONTROL_HEAP_SIZE &&
+	       page->environment.used <= LPMX_CONTROL_TABLE_SLOTS &&
+	       page->exec_map.used <= LPMX_CONTROL_TABLE_SLOTS && page->environment.generation &&
+	       page->exec_map.generation && text_same(page->boot, boot, sizeof(boot));
+}
+
+static long remove_work(void *context, const char *name, uint32_t type)
+{
+	const struct core_view *view = context;
+	char host[CORE_HOST_MAX];
+	long n = path_join(host, sizeof(host), view->work.text, "/");
+
+	(void)type;
+	if (n < 0 || path_join(host + n, sizeof(host) - (size_t)n, "", name) < 0)
+		return 0;
+	if (sys_call3(__NR_unlinkat, AT_FDCWD, host, 0) < 0)
+		upper_discard(host);
+	return 0;
+}
+
+/* Fill the page, alone: others that start meanwhile wait and find it filled. */
+static long fill(struct core_view *view)
+{
+	struct upper_lock lock;
+	long r = 0;
+
+	upper_lock(view, &lock);
+	if (!credible(view)) {
+		r = core_control_rebuild(view);
+		if (r >= 0)
+			r = 1;
+	}
+	upper_unlock(&lock);
+	return r;
+}
+
+long core_control_ensure(const char *view_file, int alone)
+{
+	long memory, r;
+	struct core_view *view;
+
+	memory = sys_call6(__NR_mmap, 0, sizeof(*view), PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (SYS_FAILED(memory))
 		return memory;
-	task = (void *)memory;
-	core_task_init(task, view);
-	if (opaque_is(view->upper.text))
-		upper_touch(view, LPMX_FNV_BASIS, 1);
-	r = upper_touch_tree(task, "");
-	sys_call2(__NR_munmap, memory, sizeof(*task));
+	view = (void *)memory;
+	r = view_open(view, view_file, 1);
+	if (r >= 0 && alone && view->work.length)
+		host_each(view->work.text, remove_work, view);
+	if (r >= 0 && view->control && view->upper.length)
+		r = fill(view);
+	if (r >= 0)
+		core_view_close(view);
+	sys_call2(__NR_munmap, memory, sizeof(*view));
 	return r;
 }

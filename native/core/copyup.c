@@ -90,7 +90,7 @@ static long copy_xattrs(const char *from, const char *to)
 		long size, r;
 
 		if (!text_begins(name, "user.") || text_begins(name, "user.overlay.") ||
-		    text_equal(name, LPMX_XATTR_STAT))
+		    text_equal(name, LPMX_XATTR_STAT) || text_equal(name, LPMX_XATTR_INODE))
 			continue;
 		size = sys_call4(__NR_lgetxattr, from, name, value, sizeof(value));
 		if (size < 0)
@@ -103,13 +103,12 @@ static long copy_xattrs(const char *from, const char *to)
 }
 
 /* A new object like `node` at `work`, without metadata; or -errno and nothing. */
-static long make_like(struct core_task *task, const struct core_node *node, const struct meta *meta,
-		      const struct stat *st, const char *work)
+static long make_like(const struct core_node *node, const struct meta *meta, long size,
+		      const char *work)
 {
 	char target[CORE_PATH_MAX];
 	long from, to, r;
 
-	(void)task;
 	switch (meta->mode & S_IFMT) {
 	case S_IFDIR:
 		return sys_call3(__NR_mkdirat, AT_FDCWD, work, 0700);
@@ -135,7 +134,11 @@ static long make_like(struct core_task *task, const struct core_node *node, cons
 	if (from < 0)
 		return from;
 	to = sys_call4(__NR_openat, AT_FDCWD, work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	r = to < 0 ? to : copy_content(from, to, (long)st->st_size);
+	r = to < 0 || !size ? to : copy_content(from, to, size);
+	/* on disk before it hides the original, as ovl_copy_up_file does: after a power
+	 * loss there must not be an empty file in the place of a good one */
+	if (r >= 0 && size)
+		r = sys_call1(__NR_fdatasync, to);
 	if (to >= 0)
 		sys_call1(__NR_close, to);
 	sys_call1(__NR_close, from);
@@ -151,43 +154,6 @@ static void copy_times(const struct stat *st, const char *to)
 			  (long)st->st_mtime_nsec };
 
 	sys_call4(__NR_utimensat, AT_FDCWD, to, times, AT_SYMLINK_NOFOLLOW);
-}
-
-static long copy_up_one(struct core_task *task, struct core_node *node)
-{
-	char work[CORE_HOST_MAX], host[CORE_HOST_MAX];
-	struct meta meta;
-	struct stat st;
-	long r;
-
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
-	if (r < 0)
-		return r;
-	meta_of_node(task, node, &st, &meta);
-	r = upper_host(task->view, node->path, host);
-	if (r >= 0)
-		r = upper_work_name(task->view, work);
-	if (r >= 0)
-		r = make_like(task, node, &meta, &st, work);
-	if (r < 0)
-		return r;
-	if (!IS(meta.mode, S_IFLNK))
-		r = copy_xattrs(node->host, work);
-	if (r >= 0)
-		r = meta_store(work, -1, &meta);
-	if (r < 0) {
-		upper_discard(work);
-		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
-		return r;
-	}
-	copy_times(&st, work);
-	upper_touch(task->view, node->hash, !IS(meta.mode, S_IFREG) && !IS(meta.mode, S_IFDIR));
-	r = upper_place(work, host, 0, IS(meta.mode, S_IFDIR));
-	if (r < 0 && r != -EEXIST)
-		return r;
-	text_put(node->host, host);
-	node->place = CORE_UPPER;
-	return 0;
 }
 
 /* A new name in a directory changes its times; a copy-up must not show. */
@@ -208,7 +174,175 @@ static void parent_times_save(struct core_task *task, const struct core_node *no
 	t->known = !sys_call4(__NR_newfstatat, AT_FDCWD, t->host, &t->st, AT_SYMLINK_NOFOLLOW);
 }
 
-NOINLINE long copy_up(struct core_task *task, struct core_node *node)
+static void parent_times_restore(const struct parent_times *t)
+{
+	if (t->known)
+		copy_times(&t->st, t->host);
+}
+
+/*
+ * The other names of a file that is copied up become names of the copy, so that
+ * they stay one file.  Only an index knows them.
+ */
+struct names {
+	struct core_task *task;
+	struct core_node node;
+	char path[CORE_PATH_MAX];
+};
+
+/* Set names->node to the other name `entry` of the file, if that shows. */
+static int other_name(struct names *names, const struct lpmx_index_entry *entry)
+{
+	uint32_t length = entry->path_length;
+
+	if (length >= CORE_PATH_MAX)
+		return 0;
+	bytes_copy(names->path, index_text(names->task->view->index, entry->path), length);
+	names->path[length] = 0;
+	return path_node(names->task, names->path, &names->node) >= 0 && !names->node.bind &&
+	       names->node.has_lower;
+}
+
+/* Is the upper object a copy of the lower file with this number? */
+static int copy_of(const struct core_view *view, const char *host, uint64_t inode)
+{
+	struct meta meta;
+	struct stat st;
+
+	if (sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	meta_of_upper(view, host, -1, &st, &meta);
+	return meta.inode == inode;
+}
+
+/* Has one of the other names been copied up already?  Then link it to `host`. */
+static long join_names(struct names *names, const struct lpmx_index_entry *self, uint64_t inode,
+		       const char *host)
+{
+	const struct core_view *view = names->task->view;
+	const struct lpmx_index_entry *other = 0;
+
+	while ((other = index_link(view->index, self->link_group, other)))
+		if (other != self && other_name(names, other) && names->node.place == CORE_UPPER &&
+		    copy_of(view, names->node.host, inode))
+			return sys_call5(__NR_linkat, AT_FDCWD, names->node.host, AT_FDCWD, host, 0);
+	return -ENOENT;
+}
+
+/* Give the copy at `work` all names that still show the lower file. */
+static void spread_names(struct names *names, const struct lpmx_index_entry *self, const char *work)
+{
+	const struct core_view *view = names->task->view;
+	const struct lpmx_index_entry *other = 0;
+	struct parent_times times;
+	char host[CORE_HOST_MAX];
+
+	while ((other = index_link(view->index, self->link_group, other))) {
+		if (other == self || !other_name(names, other) || names->node.place != CORE_LOWER ||
+		    upper_parents(names->task, &names->node) < 0 ||
+		    upper_host(view, names->node.path, host) < 0)
+			continue;
+		parent_times_save(names->task, &names->node, &times);
+		upper_touch(view, names->node.hash, !IS(names->node.mode, S_IFREG));
+		if (!sys_call5(__NR_linkat, AT_FDCWD, work, AT_FDCWD, host, 0))
+			meta_mark_parent(host);
+		parent_times_restore(&times);
+	}
+}
+
+/* The copy in the work directory, complete. */
+static long make_copy(struct core_task *task, const struct core_node *node, const struct stat *st,
+		      const struct meta *meta, int content, char work[CORE_HOST_MAX])
+{
+	long r = upper_work_name(task->view, work);
+
+	if (r >= 0)
+		r = make_like(node, meta, content ? (long)st->st_size : 0, work);
+	if (r < 0)
+		return r;
+	if (!IS(meta->mode, S_IFLNK))
+		r = copy_xattrs(node->host, work);
+	if (r >= 0)
+		r = meta_store(task->view, work, -1, meta);
+	if (r < 0) {
+		if (IS(meta->mode, S_IFDIR))
+			upper_discard(work);
+		else
+			sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+		return r;
+	}
+	copy_times(st, work);
+	return 0;
+}
+
+/* A file with several names.  Whoever copies another of them at the same time waits. */
+static NOINLINE long copy_up_linked(struct core_task *task, const struct core_node *node,
+				    const struct stat *st, const struct meta *meta, const char *host)
+{
+	char work[CORE_HOST_MAX];
+	struct upper_lock lock;
+	struct names *names;
+	long r, memory;
+
+	memory = sys_call6(__NR_mmap, 0, sizeof(*names), 3, 0x22, -1, 0);
+	if (SYS_FAILED(memory))
+		return memory;
+	names = (void *)memory;
+	names->task = task;
+	upper_lock(task->view, &lock);
+	r = join_names(names, node->entry, meta->inode, host);
+	if (r == -ENOENT) {
+		r = make_copy(task, node, st, meta, 1, work);
+		if (r >= 0) {
+			spread_names(names, node->entry, work);
+			r = upper_place(work, host);
+		}
+	}
+	upper_unlock(&lock);
+	sys_call2(__NR_munmap, memory, sizeof(*names));
+	return r;
+}
+
+static long copy_up_one(struct core_task *task, struct core_node *node, int content)
+{
+	char work[CORE_HOST_MAX], host[CORE_HOST_MAX];
+	struct meta meta;
+	struct stat st;
+	long r;
+
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	meta_of_node(task, node, &st, &meta);
+	if (!meta.inode)
+		meta.inode = identity_inode(task->view, st.st_dev, st.st_ino);
+	r = upper_host(task->view, node->path, host);
+	if (r < 0)
+		return r;
+	upper_touch(task->view, node->hash, !IS(meta.mode, S_IFREG) && !IS(meta.mode, S_IFDIR));
+	if (node->entry && node->entry->link_group && !IS(meta.mode, S_IFLNK)) {
+		r = copy_up_linked(task, node, &st, &meta, host);
+	} else {
+		r = make_copy(task, node, &st, &meta, content, work);
+		if (r >= 0)
+			r = upper_place(work, host);
+	}
+	if (r == -EEXIST) {
+		/* somebody was faster: with a copy, or by removing it */
+		if (sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW) ||
+		    whiteout_is(host, &st))
+			return -ENOENT;
+		r = 0;
+	}
+	if (r < 0)
+		return r;
+	meta_mark_parent(host);
+	text_put(node->host, host);
+	node->place = CORE_UPPER;
+	return 0;
+}
+
+static NOINLINE long copy_up_now(struct core_task *task, struct core_node *node, int content)
 {
 	struct parent_times times;
 	long r;
@@ -223,65 +357,92 @@ NOINLINE long copy_up(struct core_task *task, struct core_node *node)
 	if (r < 0)
 		return r;
 	parent_times_save(task, node, &times);
-	r = copy_up_one(task, node);
-	if (r >= 0 && times.known)
-		copy_times(&times.st, times.host);
+	r = copy_up_one(task, node, content);
+	if (r >= 0)
+		parent_times_restore(&times);
 	return r;
+}
+
+long copy_up(struct core_task *task, struct core_node *node)
+{
+	return copy_up_now(task, node, 1);
+}
+
+long copy_up_empty(struct core_task *task, struct core_node *node)
+{
+	return copy_up_now(task, node, 0);
+}
+
+#define F_GETFD_ 1
+#define F_GETFL_ 3
+
+void copy_up_descriptor(int fd, const char *host)
+{
+	long flags = sys_call3(__NR_fcntl, fd, F_GETFL_, 0), kept = sys_call3(__NR_fcntl, fd, F_GETFD_, 0);
+	long at = sys_call3(__NR_lseek, fd, 0, 1 /* SEEK_CUR */), new;
+
+	if (flags < 0 || kept < 0 || (flags & O_PATH))
+		return;
+	new = sys_call4(__NR_openat, AT_FDCWD, host,
+			(flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (new < 0)
+		return;
+	if (at > 0)
+		sys_call3(__NR_lseek, new, at, 0 /* SEEK_SET */);
+	sys_call3(__NR_dup3, new, fd, kept & 1 ? O_CLOEXEC : 0);
+	sys_call1(__NR_close, new);
 }
 
 /* ---- a directory with everything in it --------------------------------------------------- */
 
 struct copy_tree {
 	struct core_task *task;
-	struct core_node node;
-	char path[CORE_PATH_MAX];
+	struct pile directories;
+	struct core_node directory, child;
+	char path[CORE_HOST_MAX];
+	size_t length; /* of the directory's path */
 };
-
-static long copy_tree_one(void *context, const char *name, uint32_t type);
-
-static long copy_tree_below(struct copy_tree *tree)
-{
-	struct core_node *node;
-	long memory, r;
-
-	r = path_node(tree->task, tree->path, &tree->node);
-	if (r < 0)
-		return r;
-	if (tree->node.place == CORE_ABSENT)
-		return 0;
-	r = copy_up(tree->task, &tree->node);
-	if (r < 0 || !IS(tree->node.mode, S_IFDIR))
-		return r;
-	/* the listing needs a node of its own while its children are visited */
-	memory = sys_call6(__NR_mmap, 0, sizeof(*node), 3, 0x22, -1, 0);
-	if (SYS_FAILED(memory))
-		return memory;
-	node = (void *)memory;
-	r = path_node(tree->task, tree->path, node);
-	if (r >= 0)
-		r = dir_each(tree->task, node, copy_tree_one, tree);
-	if (r >= 0 && node->lower_below) {
-		upper_touch(tree->task->view, node->hash, 1);
-		r = opaque_set(node->host);
-	}
-	sys_call2(__NR_munmap, memory, sizeof(*node));
-	return r;
-}
 
 static long copy_tree_one(void *context, const char *name, uint32_t type)
 {
 	struct copy_tree *tree = context;
-	size_t n = text_length(tree->path);
 	long r;
 
 	(void)type;
-	if (n + 1 + text_length(name) >= sizeof(tree->path))
+	if (tree->length + 1 + text_length(name) >= CORE_PATH_MAX)
 		return -ENAMETOOLONG;
-	tree->path[n] = '/';
-	text_put(tree->path + n + 1, name);
-	r = copy_tree_below(tree);
-	tree->path[n] = 0;
+	tree->path[tree->length] = '/';
+	text_put(tree->path + tree->length + 1, name);
+	r = path_node(tree->task, tree->path, &tree->child);
+	if (r >= 0 && tree->child.place != CORE_ABSENT)
+		r = copy_up(tree->task, &tree->child);
+	if (r >= 0 && IS(tree->child.mode, S_IFDIR) && !tree->child.bind)
+		r = pile_add(&tree->directories, tree->path);
+	tree->path[tree->length] = 0;
 	return r < 0 ? r : 0;
+}
+
+static long copy_tree_down(struct copy_tree *tree)
+{
+	long r = 0;
+
+	while (r >= 0 && pile_next(&tree->directories, tree->path)) {
+		tree->length = text_length(tree->path);
+		r = path_node(tree->task, tree->path, &tree->directory);
+		if (r >= 0)
+			r = copy_up(tree->task, &tree->directory);
+		if (r >= 0)
+			r = dir_each(tree->task, &tree->directory, copy_tree_one, tree);
+	}
+	/* from the leaves: a directory is whole before the lower ones are hidden */
+	while (r >= 0 && pile_back(&tree->directories, tree->path)) {
+		r = path_node(tree->task, tree->path, &tree->directory);
+		if (r < 0 || tree->directory.place != CORE_UPPER || !tree->directory.lower_below)
+			continue;
+		upper_touch(tree->task->view, tree->directory.hash, 1);
+		r = opaque_set(tree->directory.host);
+	}
+	return r;
 }
 
 long copy_up_tree(struct core_task *task, struct core_node *node)
@@ -293,8 +454,10 @@ long copy_up_tree(struct core_task *task, struct core_node *node)
 	if (SYS_FAILED(memory))
 		return memory;
 	tree->task = task;
-	text_put(tree->path, node->path);
-	r = copy_tree_below(tree);
+	r = pile_add(&tree->directories, node->path);
+	if (r >= 0)
+		r = copy_tree_down(tree);
+	pile_free(&tree->directories);
 	sys_call2(__NR_munmap, memory, sizeof(*tree));
 	if (r >= 0)
 		r = path_node(task, node->path, node);

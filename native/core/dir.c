@@ -40,64 +40,6 @@ static uint64_t cookie_of(const char *name)
 	return LPMX_COOKIE(fnv(name, text_length(name)));
 }
 
-/* ---- raw directories ---------------------------------------------------------------- */
-
-long host_each(const char *host, long (*each)(void *context, const char *name, uint32_t type),
-	       void *context)
-{
-	const long size = 32768;
-	char *block;
-	long fd, memory, n, r = 0;
-
-	fd = sys_call4(__NR_openat, AT_FDCWD, *host ? host : "/",
-		       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return fd;
-	memory = sys_call6(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
-	if (SYS_FAILED(memory)) {
-		sys_call1(__NR_close, fd);
-		return memory;
-	}
-	block = (char *)memory;
-	while (!r && (n = sys_call3(__NR_getdents64, fd, block, size)) != 0) {
-		if (n < 0) {
-			r = n;
-			break;
-		}
-		for (long at = 0; at < n && !r;) {
-			struct dirent64 *d = (void *)(block + at);
-			const char *name = d->d_name;
-
-			at += d->d_reclen;
-			if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
-				continue;
-			r = each(context, name, d->d_type);
-		}
-	}
-	sys_call2(__NR_munmap, memory, size);
-	sys_call1(__NR_close, fd);
-	return r;
-}
-
-/* ---- a list of names, in cookie order --------------------------------------------------- */
-
-struct item {
-	uint64_t cookie;
-	uint32_t name; /* offset into the text */
-	uint32_t type; /* DT_* */
-};
-
-/* Names of one source; memory of its own, doubled when full. */
-struct list {
-	char *text;
-	struct item *items;
-	uint64_t text_size, text_used;
-	uint64_t room, count;
-	const char *host; /* of the directory being read */
-	int marked;       /* its whiteouts may be regular files */
-};
-
 static long grow(void **memory, uint64_t old, uint64_t new)
 {
 	long r;
@@ -114,22 +56,114 @@ static long grow(void **memory, uint64_t old, uint64_t new)
 	return 0;
 }
 
+/* ---- raw directories ---------------------------------------------------------------- */
+
+/* All records of a directory; the descriptor is not kept, as walks go deep. */
+static long read_raw(const char *host, char **block, uint64_t *size, uint64_t *used)
+{
+	long fd, n;
+
+	fd = sys_call4(__NR_openat, AT_FDCWD, *host ? host : "/",
+		       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fd;
+	for (;;) {
+		if (*size - *used < 16384) {
+			n = grow((void **)block, *size, *size ? 2 * *size : 32768);
+			if (n < 0)
+				break;
+			*size = *size ? 2 * *size : 32768;
+		}
+		n = sys_call3(__NR_getdents64, fd, *block + *used, *size - *used);
+		if (n <= 0)
+			break;
+		*used += (uint64_t)n;
+	}
+	sys_call1(__NR_close, fd);
+	return n;
+}
+
+static long raw_each(const char *host,
+		     long (*each)(void *context, const char *name, const struct dirent64 *d),
+		     void *context)
+{
+	char *block = 0;
+	uint64_t size = 0, used = 0;
+	long r = read_raw(host, &block, &size, &used);
+
+	for (uint64_t at = 0; at < used && !r;) {
+		struct dirent64 *d = (void *)(block + at);
+		const char *name = d->d_name;
+
+		at += d->d_reclen;
+		if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
+			continue;
+		r = each(context, name, d);
+	}
+	if (size)
+		sys_call2(__NR_munmap, block, size);
+	return r;
+}
+
+struct each {
+	long (*each)(void *context, const char *name, uint32_t type);
+	void *context;
+};
+
+static long each_one(void *context, const char *name, const struct dirent64 *d)
+{
+	struct each *e = context;
+
+	return e->each(e->context, name, d->d_type);
+}
+
+long host_each(const char *host, long (*each)(void *context, const char *name, uint32_t type),
+	       void *context)
+{
+	struct each e = { each, context };
+
+	return raw_each(host, each_one, &e);
+}
+
+/* ---- a list of names, in cookie order --------------------------------------------------- */
+
+struct item {
+	uint64_t cookie;
+	uint64_t inode; /* the real one */
+	uint32_t name;  /* offset into the text */
+	uint16_t type;  /* DT_* */
+	uint16_t layer;
+};
+
+/* Names of one source; memory of its own, doubled when full. */
+struct list {
+	char *text;
+	struct item *items;
+	uint64_t text_size, text_used;
+	uint64_t room, count;
+	const char *host; /* of the directory being read */
+	uint16_t layer;
+	int upper;        /* it may have whiteouts, */
+	int marked;       /* even as regular files */
+};
+
 /* The type of a name that could be a whiteout, or that readdir did not tell. */
-static uint32_t type_of(const char *directory, const char *name, uint32_t type)
+static uint32_t type_of(const struct list *list, const char *name, uint32_t type)
 {
 	char host[CORE_HOST_MAX];
 	struct stat st;
-	long n = path_join(host, sizeof(host), directory, "/");
+	long n = path_join(host, sizeof(host), list->host, "/");
 
 	if (n < 0 || path_join(host + n, sizeof(host) - (size_t)n, "", name) < 0 ||
 	    sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW))
 		return type;
-	return whiteout_is(host, &st) ? DT_WHITEOUT : (st.st_mode & S_IFMT) >> 12;
+	return list->upper && whiteout_is(host, &st) ? DT_WHITEOUT : (st.st_mode & S_IFMT) >> 12;
 }
 
-static long list_add(void *context, const char *name, uint32_t type)
+static long list_add(void *context, const char *name, const struct dirent64 *d)
 {
 	struct list *list = context;
+	uint32_t type = d->d_type;
 	size_t length = text_length(name) + 1;
 	struct item *item;
 	long r = 0;
@@ -150,12 +184,14 @@ static long list_add(void *context, const char *name, uint32_t type)
 			return r;
 		list->text_size = size;
 	}
-	if (type == DT_CHR_ || !type || (type == DT_REG_ && list->marked))
-		type = type_of(list->host, name, type);
+	if (!type || (list->upper && (type == DT_CHR_ || (type == DT_REG_ && list->marked))))
+		type = type_of(list, name, type);
 	item = &list->items[list->count++];
 	item->cookie = cookie_of(name);
+	item->inode = d->d_ino;
 	item->name = (uint32_t)list->text_used;
-	item->type = type;
+	item->type = (uint16_t)type;
+	item->layer = list->layer;
 	bytes_copy(list->text + list->text_used, name, length);
 	list->text_used += length;
 	return 0;
@@ -170,9 +206,13 @@ static int text_order(const char *a, const char *b)
 
 static int item_before(const struct list *list, const struct item *a, const struct item *b)
 {
+	int order;
+
 	if (a->cookie != b->cookie)
 		return a->cookie < b->cookie;
-	return text_order(list->text + a->name, list->text + b->name) < 0;
+	order = text_order(list->text + a->name, list->text + b->name);
+	/* of live layers the uppermost comes first */
+	return order ? order < 0 : a->layer > b->layer;
 }
 
 /* Heap sort: no recursion, no memory, no bad case. */
@@ -209,8 +249,8 @@ static long list_read(struct list *list, const char *host)
 	long r;
 
 	list->host = host;
-	list->marked = whiteouts_marked(host);
-	r = host_each(host, list_add, list);
+	list->marked = list->upper && whiteouts_marked(host);
+	r = raw_each(host, list_add, list);
 	if (!r)
 		list_sort(list);
 	return r;
@@ -244,16 +284,23 @@ static uint64_t list_seek(const struct list *list, uint64_t cookie)
 
 /* The names of one directory: the upper's over the lower's. */
 struct merge {
+	const struct core_view *view;
+	const struct core_node *node;
 	struct list upper, lower; /* lower: live layers only */
 	const struct lpmx_index_header *index;
 	const struct lpmx_index_entry *directory; /* indexed layers */
 	uint64_t upper_at, lower_at;
+	int impure;               /* upper names may have other numbers than the real ones */
 };
 
 struct shown {
 	const char *name;
 	uint64_t cookie;
 	uint32_t type;
+	/* where its number is found */
+	const struct lpmx_index_entry *entry;
+	const struct item *item;
+	int upper;
 };
 
 static void merge_end(struct merge *m)
@@ -267,15 +314,40 @@ static const char *child_name(const struct merge *m, const struct lpmx_index_ent
 	return index_text(m->index, entry->path + entry->name_offset);
 }
 
-/* Prepare to give the names after `cookie`. */
-static long merge_begin(struct merge *m, const struct core_task *task, const struct core_node *node,
-			uint64_t cookie)
+/* The live layers' names, down to the first layer that hides those below it. */
+static NOINLINE long read_live(struct merge *m)
+{
+	const struct core_node *node = m->node;
+	char host[CORE_HOST_MAX];
+	struct stat st;
+
+	for (uint32_t layer = m->view->layer_count; layer--;) {
+		int there = layer_find(m->view, layer, node->path, node->path_length, host, &st);
+		long r;
+
+		if (there < 0 || (there && !IS(st.st_mode, S_IFDIR)))
+			break;
+		if (!there)
+			continue;
+		m->lower.layer = (uint16_t)layer;
+		r = list_read(&m->lower, host);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Prepare to give the names from `cookie` on. */
+static NOINLINE long merge_begin(struct merge *m, const struct core_task *task,
+				 const struct core_node *node, uint64_t cookie)
 {
 	const struct core_view *view = task->view;
-	char host[CORE_HOST_MAX];
 	long r = 0;
 
 	bytes_zero(m, sizeof(*m));
+	m->view = view;
+	m->node = node;
+	m->upper.upper = 1;
 	if (node->place == CORE_UPPER)
 		r = list_read(&m->upper, node->host);
 	if (r < 0)
@@ -303,15 +375,9 @@ static long merge_begin(struct merge *m, const struct core_task *task, const str
 		m->lower_at = low;
 		return 0;
 	}
-	for (uint32_t layer = view->layer_count; layer--;) {
-		r = path_join(host, sizeof(host), view->layers[layer].text, node->path);
-		if (r >= 0)
-			r = list_read(&m->lower, host);
-		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
-			r = 0;
-		if (r < 0)
-			goto out;
-	}
+	r = read_live(m);
+	if (r < 0)
+		goto out;
 	m->lower_at = list_seek(&m->lower, cookie);
 	return 0;
 out:
@@ -322,6 +388,9 @@ out:
 /* The next lower name; 0 at the end. */
 static int lower_next(struct merge *m, struct shown *s)
 {
+	s->upper = 0;
+	s->item = 0;
+	s->entry = 0;
 	if (m->directory) {
 		const struct lpmx_index_entry *child =
 			index_child(m->index, m->directory, (uint32_t)m->lower_at);
@@ -331,6 +400,7 @@ static int lower_next(struct merge *m, struct shown *s)
 		s->name = child_name(m, child);
 		s->cookie = cookie_of(s->name);
 		s->type = (child->mode & S_IFMT) >> 12;
+		s->entry = child;
 		return 1;
 	}
 	while (m->lower_at < m->lower.count) {
@@ -339,6 +409,7 @@ static int lower_next(struct merge *m, struct shown *s)
 		s->name = m->lower.text + item->name;
 		s->cookie = item->cookie;
 		s->type = item->type;
+		s->item = item;
 		/* several live layers: one name once */
 		if (m->lower_at && m->lower.items[m->lower_at - 1].cookie == item->cookie &&
 		    text_equal(m->lower.text + m->lower.items[m->lower_at - 1].name, s->name)) {
@@ -376,12 +447,15 @@ static int merge_next(struct merge *m, struct shown *s)
 		s->name = name;
 		s->cookie = item->cookie;
 		s->type = item->type;
+		s->item = item;
+		s->entry = 0;
+		s->upper = 1;
 		return 1;
 	}
 }
 
-NOINLINE long dir_each(struct core_task *task, const struct core_node *node,
-		       long (*each)(void *context, const char *name, uint32_t type), void *context)
+long dir_each(struct core_task *task, const struct core_node *node,
+	      long (*each)(void *context, const char *name, uint32_t type), void *context)
 {
 	struct merge m;
 	struct shown s;
@@ -416,20 +490,50 @@ long dir_empty(struct core_task *task, const struct core_node *node)
 /* ---- getdents ---------------------------------------------------------------------------------- */
 
 struct out {
+	const struct core_task *task;
 	char *at, *end;
-	int old; /* the first getdents: another record, type in its last byte */
+	char *writable; /* up to here the program's memory is known to be */
+	int old;        /* the first getdents: another record, type in its last byte */
+	int fault;
 };
+
+static size_t entry_size(const struct out *o, const char *name)
+{
+	size_t head = o->old ? __builtin_offsetof(struct dirent_old, d_name) + 1
+			     : __builtin_offsetof(struct dirent64, d_name);
+
+	return (head + text_length(name) + 1 + 7) & ~7ul;
+}
+
+static int room_for(struct out *o, const char *name)
+{
+	size_t size = entry_size(o, name);
+	char *end;
+
+	if (size > (size_t)(o->end - o->at))
+		return 0;
+	if (o->at + size <= o->writable)
+		return 1;
+	end = (char *)(((uintptr_t)(o->at + size) + 4095) & ~4095ul);
+	if (end > o->end)
+		end = o->end;
+	if (user_writable(o->task, o->at, (size_t)(end - o->at)) < 0) {
+		o->fault = 1;
+		return 0;
+	}
+	o->writable = end;
+	return 1;
+}
 
 static int put_entry(struct out *o, uint64_t ino, uint64_t next, uint32_t type, const char *name)
 {
-	size_t length = text_length(name), size;
+	size_t size = entry_size(o, name);
 
+	if (!room_for(o, name))
+		return 0;
 	if (o->old) {
 		struct dirent_old *d = (void *)o->at;
 
-		size = (__builtin_offsetof(struct dirent_old, d_name) + length + 2 + 7) & ~7ul;
-		if (size > (size_t)(o->end - o->at))
-			return 0;
 		d->d_ino = ino;
 		d->d_off = next;
 		d->d_reclen = (uint16_t)size;
@@ -438,9 +542,6 @@ static int put_entry(struct out *o, uint64_t ino, uint64_t next, uint32_t type, 
 	} else {
 		struct dirent64 *d = (void *)o->at;
 
-		size = (__builtin_offsetof(struct dirent64, d_name) + length + 1 + 7) & ~7ul;
-		if (size > (size_t)(o->end - o->at))
-			return 0;
 		d->d_ino = ino;
 		d->d_off = (int64_t)next;
 		d->d_reclen = (uint16_t)size;
@@ -451,12 +552,61 @@ static int put_entry(struct out *o, uint64_t ino, uint64_t next, uint32_t type, 
 	return 1;
 }
 
-/* d_ino must not be 0; what stat says is another number (docs, "inode numbers"). */
-static uint64_t number_of(const struct core_node *node, const char *name)
+/* The number that stat shows for the object at `host`, `upper` or not; *type is put right. */
+static uint64_t number_of_host(const struct core_view *view, const char *host, int upper,
+			       uint32_t *type)
 {
-	uint64_t hash = fnv_more(fnv_more(node->hash, "/", 1), name, text_length(name));
+	struct meta meta;
+	struct stat st;
 
-	return (hash >> 16) | 1;
+	if (sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW))
+		return 1; /* gone by now; 0 would mean that */
+	if (upper) {
+		meta_of_upper(view, host, -1, &st, &meta);
+		*type = (meta.mode & S_IFMT) >> 12;
+		if (meta.inode)
+			return meta.inode;
+	}
+	return identity_inode(view, st.st_dev, st.st_ino);
+}
+
+static uint64_t number_of_path(struct core_task *task, const char *path, uint32_t length)
+{
+	char parent[CORE_PATH_MAX];
+	struct core_node node;
+	uint32_t type;
+
+	bytes_copy(parent, path, length);
+	parent[length] = 0;
+	if (path_node(task, parent, &node) < 0 || node.place == CORE_ABSENT)
+		return 1;
+	if (node.place == CORE_LOWER && node.entry)
+		return object_number(task->view, node.entry);
+	return number_of_host(task->view, node.host, node.place == CORE_UPPER, &type);
+}
+
+static NOINLINE uint64_t number_of(struct merge *m, struct shown *s)
+{
+	char host[CORE_HOST_MAX];
+	long n;
+
+	if (s->entry)
+		return object_number(m->view, s->entry);
+	/* where there is one device, most raw numbers are right */
+	if (!m->view->device_count &&
+	    (!s->upper || !m->impure || (s->type != DT_REG_ && s->type != DT_DIR_)))
+		return s->item->inode;
+	if (s->upper) {
+		n = path_join(host, sizeof(host), m->node->host, "/");
+	} else {
+		layer_host(m->view, s->item->layer, m->node->path, m->node->path_length, host);
+		n = (long)text_length(host);
+		if (n > 1)
+			host[n++] = '/';
+	}
+	if (n < 0 || path_join(host + n, sizeof(host) - (size_t)n, "", s->name) < 0)
+		return 1;
+	return number_of_host(m->view, host, s->upper, &s->type);
 }
 
 static long give(struct core_task *task, const struct core_node *node, int fd, struct out *o)
@@ -471,24 +621,36 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 	if (position < 0)
 		return position;
 	if (last < COOKIE_DOT) {
-		if (!put_entry(o, number_of(node, "."), COOKIE_DOT, DT_DIR_, "."))
-			return -EINVAL;
+		if (!put_entry(o, number_of_path(task, node->path, node->path_length), COOKIE_DOT,
+			       DT_DIR_, "."))
+			return o->fault ? -EFAULT : -EINVAL;
 		last = COOKIE_DOT;
 	}
-	if (last < COOKIE_DOT_DOT && put_entry(o, number_of(node, ".."), COOKIE_DOT_DOT, DT_DIR_, ".."))
+	if (last < COOKIE_DOT_DOT &&
+	    put_entry(o,
+		      number_of_path(task, node->path, path_parent(node->path, node->path_length)),
+		      COOKIE_DOT_DOT, DT_DIR_, ".."))
 		last = COOKIE_DOT_DOT;
 	if (last >= COOKIE_DOT_DOT) {
+		char value[2];
+
 		r = merge_begin(&m, task, node, last + 1);
 		if (r < 0)
 			return r;
+		m.impure = node->place == CORE_UPPER &&
+			   sys_call4(__NR_lgetxattr, node->host, LPMX_XATTR_IMPURE, value, 2) > 0;
 		while (merge_next(&m, &s)) {
-			if (put_entry(o, number_of(node, s.name), s.cookie, s.type, s.name)) {
+			uint64_t number = 0;
+
+			if (room_for(o, s.name))
+				number = number_of(&m, &s);
+			if (put_entry(o, number, s.cookie, s.type, s.name)) {
 				last = s.cookie;
 				continue;
 			}
 			if (o->at == start) {
 				merge_end(&m);
-				return -EINVAL;
+				return o->fault ? -EFAULT : -EINVAL;
 			}
 			break;
 		}
@@ -502,26 +664,34 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 	return o->at - start;
 }
 
-/* Must the listing of this descriptor be ours?  Then `node` is what it lists. */
-static int ours(struct core_task *task, int fd, struct core_node *node)
+/*
+ * Must the listing of this descriptor be ours?  1, and `node` is what it lists; 0: the
+ * kernel's is right; -ENOENT: the directory was removed, and only a layer still has it.
+ */
+static long ours(struct core_task *task, int fd, struct core_node *node)
 {
-	char path[CORE_PATH_MAX];
+	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
 
-	if (task->view->kind == CORE_VIEW_HOST || path_of_fd(task, fd, path, sizeof(path)) < 0)
+	if (task->view->kind == CORE_VIEW_HOST || host_of_fd(fd, host, sizeof(host)) < 0 ||
+	    core_from_host(task->view, host, path, sizeof(path)) < 0)
 		return 0;
-	return path_node(task, path, node) >= 0 && !node->bind && node->place != CORE_ABSENT &&
-	       IS(node->mode, S_IFDIR);
+	if (path_node(task, path, node) < 0 || node->place == CORE_ABSENT ||
+	    !IS(node->mode, S_IFDIR))
+		return !node->bind && !in_upper(task->view, host) && in_layer(task->view, host)
+			       ? -ENOENT
+			       : 0;
+	return !node->bind;
 }
 
 long call_getdents(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
-	struct out o = { (char *)a[1], (char *)a[1] + (unsigned int)a[2], nr != __NR_getdents64 };
+	struct out o = { task, (char *)a[1], (char *)a[1] + (unsigned int)a[2], (char *)a[1],
+			 nr != __NR_getdents64, 0 };
+	long r;
 
-	if (!ours(task, (int)a[0], &node))
-		return sys_call3(nr, a[0], a[1], a[2]);
-	for (char *p = o.at; p < o.end; p += 4096)
-		if (user_probe(task, p) < 0)
-			return -EFAULT;
+	r = ours(task, (int)a[0], &node);
+	if (r <= 0)
+		return r < 0 ? r : sys_call3(nr, a[0], a[1], a[2]);
 	return give(task, &node, (int)a[0], &o);
 }

@@ -150,3 +150,15 @@ const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index
 		return 0;
 	return entries + children[directory->first_child + n];
 }
+
+const struct lpmx_index_entry *index_link(const struct lpmx_index_header *index, uint32_t group,
+					  const struct lpmx_index_entry *last)
+{
+	const struct lpmx_index_entry *entries = at(index, index->entries_offset);
+	const struct lpmx_index_entry *end = entries + index->entry_count;
+
+	for (last = last ? last + 1 : entries; last < end; last++)
+		if (last->link_group == group)
+			return last;
+	return 0;
+}

@@ -49,10 +49,17 @@
 #define RENAME_EXCHANGE_ 2u
 #define RENAME_WHITEOUT_ 4u
 
+/* ---- view.c ---- */
+
+/* core_view_open; `mend`: replace a control page that is none. */
+long view_open(struct core_view *view, const char *path, int mend) HIDDEN;
+
 /* ---- user.c: memory of the program ---- */
 
 /* -EFAULT unless the 8-aligned word holding `p` can be read. */
 long user_probe(const struct core_task *task, const void *p) HIDDEN;
+/* -EFAULT unless the `size` bytes at `p` can be written; they are undefined then. */
+long user_writable(const struct core_task *task, void *p, size_t size) HIDDEN;
 /* Copy a NUL-terminated path from the program: its length, -EFAULT, -ENAMETOOLONG. */
 long user_path(const struct core_task *task, const char *from, char to[CORE_PATH_MAX]) HIDDEN;
 
@@ -62,6 +69,9 @@ long index_map(const char *path, const struct lpmx_index_header **index) HIDDEN;
 const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
 					  const char *path, uint32_t length) HIDDEN;
 const char *index_text(const struct lpmx_index_header *index, uint32_t offset) HIDDEN;
+/* The next name of a file with several, after `last` (NULL: the first). */
+const struct lpmx_index_entry *index_link(const struct lpmx_index_header *index, uint32_t group,
+					  const struct lpmx_index_entry *last) HIDDEN;
 /* Child `n` of a directory, in cookie order. */
 const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index,
 					   const struct lpmx_index_entry *directory,
@@ -71,6 +81,14 @@ const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index
 
 /* Put `a` and `b` one after the other; -ENAMETOOLONG if that does not fit. */
 long path_join(char *to, size_t size, const char *a, const char *b) HIDDEN;
+/* core_resolve, under the rules of openat2: `how` is RESOLVE_* or 0. */
+long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
+		  struct core_node *node) HIDDEN;
+/*
+ * Emulated users only: may the caller make or remove the name `node` in its directory?
+ * `victim`: it exists and goes, so that a sticky directory asks for its owner.
+ */
+long path_may_change(struct core_task *task, const struct core_node *node, int victim) HIDDEN;
 /* The node of a canonical path, nothing followed.  -ENOENT only for bad parents. */
 long path_node(struct core_task *task, const char *path, struct core_node *node) HIDDEN;
 /* The view's path of a descriptor (AT_FDCWD: the working directory). */
@@ -81,8 +99,23 @@ long host_of_fd(int fd, char *host, size_t size) HIDDEN;
  * layer, entry, host); 1 if there is one, 0 if not. */
 int lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
 	       struct core_node *node) HIDDEN;
+/*
+ * Is `path` in this layer's own tree?  Sets `host` and *st; -1: no, and something there
+ * that is no directory hides what the layers below have.  For live layers.
+ */
+int layer_find(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
+	       char *host, struct stat *st) HIDDEN;
+/* Write the host path of `path` in a layer. */
+void layer_host(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
+		char *host) HIDDEN;
 /* The length of the parent's path; 0 for a name in the root. */
 uint32_t path_parent(const char *path, uint32_t length) HIDDEN;
+/* Is this host path the upper, or in it?  Then what comes behind the upper's path. */
+const char *in_upper(const struct core_view *view, const char *host) HIDDEN;
+/* Is it in what a bind shows? */
+int in_bind(const struct core_view *view, const char *host) HIDDEN;
+/* Is it in the tree of a layer? */
+int in_layer(const struct core_view *view, const char *host) HIDDEN;
 /* Write the host path of `path` in the upper. */
 long upper_host(const struct core_view *view, const char *path, char host[CORE_HOST_MAX]) HIDDEN;
 
@@ -109,22 +142,53 @@ void upper_touch(const struct core_view *view, uint64_t hash, int special) HIDDE
 long upper_writable(const struct core_task *task, const struct core_node *node) HIDDEN;
 /* Have every directory above `node` in the upper. */
 long upper_parents(struct core_task *task, const struct core_node *node) HIDDEN;
+/*
+ * Keep everybody else from putting an object over a whiteout, and this thread from
+ * being interrupted meanwhile.  For what the kernel has no atomic operation for.
+ * Never held while waiting for anything else.
+ */
+struct upper_lock {
+	long fd;
+	uint64_t signals;
+};
+void upper_lock(const struct core_view *view, struct upper_lock *lock) HIDDEN;
+void upper_unlock(struct upper_lock *lock) HIDDEN;
 /* A name in the work directory that no other process, thread or call uses. */
 long upper_work_name(const struct core_view *view, char host[CORE_HOST_MAX]) HIDDEN;
-/* Put the work object `from` at `to` in the upper.  `replaces`: 1 if a whiteout
- * or another object is there and goes, 0 if there is nothing (then -EEXIST when
+/* Put the work object `from` at `to` in the upper, where nothing is (-EEXIST when
  * somebody was faster).  The work name is gone afterwards in every case. */
-long upper_place(const char *from, const char *to, int replaces, int directory) HIDDEN;
-/* Mark all names below `path`, whose tree is in the upper, as touched. */
-long upper_touch_tree(struct core_task *task, const char *path) HIDDEN;
+long upper_place(const char *from, const char *to) HIDDEN;
+/* The same where a whiteout is; -EEXIST if by now it is something else. */
+long upper_place_over(const struct core_view *view, const char *from, const char *to) HIDDEN;
+/* Put a whiteout where the directory `host` is, which shows nothing.  -ENOTEMPTY, and
+ * nothing changed, if by now it does; `whiteout` 0: leave nothing in its place. */
+long upper_remove_directory(const struct core_view *view, const char *host, int whiteout) HIDDEN;
+/* Mark all names below `path` as touched that are in the tree at `host`: what
+ * `path` is, or is about to become. */
+long upper_touch_tree(const struct core_view *view, const char *host, const char *path) HIDDEN;
 /* Remove a tree from the work directory. */
 long upper_discard(const char *host) HIDDEN;
+
+/* ---- pile.c ---- */
+
+struct pile {
+	char *text; /* paths, each with its NUL */
+	size_t size, used, at;
+};
+
+/* Begin with a zeroed one.  A path is at most CORE_HOST_MAX with its NUL. */
+long pile_add(struct pile *pile, const char *path) HIDDEN;
+/* The paths in the order in which they came: 1 and a copy, 0 when all were given. */
+long pile_next(struct pile *pile, char *path) HIDDEN;
+/* Take the last one off: 1 and a copy, 0 if there is none. */
+long pile_back(struct pile *pile, char *path) HIDDEN;
+void pile_free(struct pile *pile) HIDDEN;
 
 /* ---- whiteout.c ---- */
 
 int whiteout_is(const char *host, const struct stat *st) HIDDEN;
-/* A whiteout at `host`, which does not exist. */
-long whiteout_make(const char *host) HIDDEN;
+/* A whiteout at `host`, which does not exist; `final` is where it will be. */
+long whiteout_make(const char *host, const char *final) HIDDEN;
 /* Hide `node`'s name: whatever the upper has there is replaced by a whiteout. */
 long whiteout_put(struct core_task *task, const struct core_node *node) HIDDEN;
 int opaque_is(const char *host) HIDDEN;
@@ -137,6 +201,13 @@ long opaque_set(const char *host) HIDDEN;
 /* Have `node` in the upper (parents too); afterwards it is CORE_UPPER.
  * A directory comes without its children. */
 long copy_up(struct core_task *task, struct core_node *node) HIDDEN;
+/* The same for a file that is to be truncated: its content is left out. */
+long copy_up_empty(struct core_task *task, struct core_node *node) HIDDEN;
+/*
+ * The file behind `fd` was copied up by a call on this very descriptor: let it be one
+ * of the copy, so that the program sees what it changed.  Others keep the old one.
+ */
+void copy_up_descriptor(int fd, const char *host) HIDDEN;
 /* Have a directory in the upper with all that shows in it, and opaque. */
 long copy_up_tree(struct core_task *task, struct core_node *node) HIDDEN;
 
@@ -145,7 +216,18 @@ long copy_up_tree(struct core_task *task, struct core_node *node) HIDDEN;
 struct meta {
 	uint32_t uid, gid, mode; /* mode with type */
 	uint32_t rdev_major, rdev_minor;
+	uint32_t links;          /* st_nlink, or 0: the real one */
+	uint64_t inode;          /* st_ino, or 0: the real one */
 };
+
+/*
+ * The device and inode number that a view shows for a real pair.  All of the union
+ * is one device; numbers that come from another one are changed, so that no two
+ * files get the same.  A function of the pair and the view alone: stat, fstat and
+ * readdir agree, whichever way they came to the file.
+ */
+uint64_t identity_inode(const struct core_view *view, uint64_t device, uint64_t inode) HIDDEN;
+uint64_t identity_device(const struct core_view *view, uint64_t device) HIDDEN;
 
 /* What the upper object at `host` (or `fd` >= 0) is shown as, given its real
  * stat; -errno never, defaults always. */
@@ -153,12 +235,40 @@ void meta_of_upper(const struct core_view *view, const char *host, int fd, const
 		   struct meta *meta) HIDDEN;
 void meta_of_node(const struct core_task *task, const struct core_node *node,
 		  const struct stat *st, struct meta *meta) HIDDEN;
-/* Make the upper object be shown as `meta`. */
-long meta_store(const char *host, int fd, const struct meta *meta) HIDDEN;
-/* After a creation by an emulated user, or with a mode that locks us out. */
-long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as) HIDDEN;
+/* Make the upper object be shown as `meta`; an inode number in it is recorded. */
+long meta_store(const struct core_view *view, const char *host, int fd, const struct meta *meta) HIDDEN;
+/* The bits of a creation's mode that may be on disk. */
+#define META_REAL_BITS 0777
+/*
+ * Give what was just made at `host` (or `fd` >= 0) its owner and mode.  `as` has the
+ * type, the bits of the mode that are not on disk, and a device's numbers; the rest is
+ * on disk, after the umask.  `parent` is the directory it is in: a set-group-ID one
+ * hands its group down.
+ */
+long meta_created(const struct core_task *task, const char *parent, const char *host, int fd,
+		  const struct meta *as) HIDDEN;
+/* Say that the directory of the upper object `host` lists an object with a record. */
+void meta_mark_parent(const char *host) HIDDEN;
+/* What the object at a canonical path is shown as. */
+long meta_of_path(struct core_task *task, const char *path, struct meta *meta) HIDDEN;
 int meta_allows(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
 		int want) HIDDEN;
+
+/* ---- object.c ---- */
+
+/* The inode number of a lower object. */
+uint64_t object_number(const struct core_view *view, const struct lpmx_index_entry *entry) HIDDEN;
+/* All that stat tells of it, without a kernel call. */
+void object_stat(const struct core_view *view, const struct lpmx_index_entry *entry,
+		 struct stat *st) HIDDEN;
+void object_statx(const struct core_view *view, const struct lpmx_index_entry *entry,
+		  struct statx *x) HIDDEN;
+/* The lower object behind an open descriptor with the kernel's `st`, if this
+ * process has learned it; NULL says nothing. */
+const struct lpmx_index_entry *object_known(const struct core_view *view,
+					    const struct stat *st) HIDDEN;
+void object_learn(const struct core_view *view, const struct stat *st,
+		  const struct lpmx_index_entry *entry) HIDDEN;
 
 /* ---- dir.c ---- */
 

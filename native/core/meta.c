@@ -8,6 +8,25 @@
  */
 #include "internal.h"
 
+uint64_t identity_device(const struct core_view *view, uint64_t device)
+{
+	for (uint32_t i = 0; i < view->device_count; i++)
+		if (view->devices[i] == device)
+			return view->device;
+	return device;
+}
+
+uint64_t identity_inode(const struct core_view *view, uint64_t device, uint64_t inode)
+{
+	for (uint32_t i = 0; i < view->device_count; i++)
+		if (view->devices[i] == device)
+			/* above the numbers that file systems use, and below 2^53, which
+			 * is what a program in JavaScript can hold */
+			return inode ^ (fnv((const char *)&device, sizeof(device)) & 0xfff) << 40 ^
+			       1ull << 52;
+	return inode;
+}
+
 static uint32_t major_of(uint64_t rdev)
 {
 	return (uint32_t)((rdev >> 8) & 0xfff) | (uint32_t)((rdev >> 32) & ~0xfffull);
@@ -72,23 +91,45 @@ static void plain(const struct core_view *view, uint32_t uid, uint32_t gid, cons
 	meta->mode = st->st_mode;
 	meta->rdev_major = major_of(st->st_rdev);
 	meta->rdev_minor = minor_of(st->st_rdev);
+	meta->links = 0;
+	meta->inode = 0;
+}
+
+/* The record `name` of an object; its length, 0 if there is none. */
+static long record(const char *host, int fd, const char *name, char *text, size_t size)
+{
+	long n = fd >= 0 ? sys_call4(__NR_fgetxattr, fd, name, text, size - 1)
+			 : sys_call4(__NR_lgetxattr, host, name, text, size - 1);
+
+	/* a descriptor made with O_PATH can only be asked by its path */
+	if (n == -EBADF && fd >= 0 && *host)
+		n = sys_call4(__NR_lgetxattr, host, name, text, size - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	return n;
 }
 
 void meta_of_upper(const struct core_view *view, const char *host, int fd, const struct stat *st,
 		   struct meta *meta)
 {
+	const char *digits;
 	char text[96];
-	long n;
+	int stated;
 
 	plain(view, 0, 0, st, meta);
 	if (!(st->st_mode & S_ISVTX) || !(IS(st->st_mode, S_IFREG) || IS(st->st_mode, S_IFDIR)))
 		return;
-	n = fd >= 0 ? sys_call4(__NR_fgetxattr, fd, LPMX_XATTR_STAT, text, sizeof(text) - 1)
-		    : sys_call4(__NR_lgetxattr, host, LPMX_XATTR_STAT, text, sizeof(text) - 1);
-	if (n <= 0)
-		return;
-	text[n] = 0;
-	parse(text, meta);
+	stated = record(host, fd, LPMX_XATTR_STAT, text, sizeof(text)) && parse(text, meta);
+	if (record(host, fd, LPMX_XATTR_INODE, text, sizeof(text))) {
+		if (!stated)
+			meta->mode &= ~(uint32_t)S_ISVTX; /* our mark and no more */
+		digits = text;
+		meta->inode = text_number(&digits, 10);
+		/* lower layers may have more directories in it: "unknown", as overlayfs says */
+		if (IS(st->st_mode, S_IFDIR))
+			meta->links = 1;
+	}
 }
 
 void meta_of_node(const struct core_task *task, const struct core_node *node, const struct stat *st,
@@ -104,9 +145,26 @@ void meta_of_node(const struct core_task *task, const struct core_node *node, co
 		meta->mode = node->entry->mode;
 		meta->rdev_major = node->entry->rdev_major;
 		meta->rdev_minor = node->entry->rdev_minor;
+		meta->inode = object_number(view, node->entry);
+		meta->links = 0;
 	} else {
 		plain(view, view->uid, view->gid, st, meta);
 	}
+}
+
+NOINLINE long meta_of_path(struct core_task *task, const char *path, struct meta *meta)
+{
+	struct core_node node;
+	struct stat st;
+	long r = path_node(task, path, &node);
+
+	if (r >= 0 && node.place == CORE_ABSENT)
+		r = -ENOENT;
+	if (r >= 0 && !(node.place == CORE_LOWER && node.entry))
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		meta_of_node(task, &node, &st, meta);
+	return r;
 }
 
 /*
@@ -128,21 +186,40 @@ static long set_mode(const char *host, int fd, uint32_t mode)
 		       : sys_call3(__NR_fchmodat, AT_FDCWD, host, mode);
 }
 
-static long put_record(const char *host, int fd, const char *text)
+static long put_record(const char *host, int fd, const char *name, const char *text)
 {
 	size_t n = text_length(text);
 
-	return fd >= 0 ? sys_call5(__NR_fsetxattr, fd, LPMX_XATTR_STAT, text, n, 0)
-		       : sys_call5(__NR_lsetxattr, host, LPMX_XATTR_STAT, text, n, 0);
+	return fd >= 0 ? sys_call5(__NR_fsetxattr, fd, name, text, n, 0)
+		       : sys_call5(__NR_lsetxattr, host, name, text, n, 0);
 }
 
-long meta_store(const char *host, int fd, const struct meta *meta)
+static void remove_record(const char *host, int fd)
+{
+	if (fd >= 0)
+		sys_call2(__NR_fremovexattr, fd, LPMX_XATTR_STAT);
+	else
+		sys_call2(__NR_lremovexattr, host, LPMX_XATTR_STAT);
+}
+
+/* Does its owner show without a record?  See plain() and meta_of_upper(). */
+static int plain_owner(const struct core_view *view, const struct meta *meta)
+{
+	return view->illusion ? !meta->uid && !meta->gid
+			      : meta->uid == view->host_uid && meta->gid == view->host_gid;
+}
+
+static int needs_record(const struct core_view *view, const struct meta *meta)
+{
+	return !plain_owner(view, meta) || real_mode(meta->mode) != (meta->mode & 07777) ||
+	       IS(meta->mode, S_IFBLK) || IS(meta->mode, S_IFCHR);
+}
+
+long meta_store(const struct core_view *view, const char *host, int fd, const struct meta *meta)
 {
 	uint32_t real = real_mode(meta->mode);
-	int record = meta->uid || meta->gid || real != (meta->mode & 07777) ||
-		     IS(meta->mode, S_IFBLK) || IS(meta->mode, S_IFCHR);
 	char text[96];
-	long r;
+	long r = 0;
 
 	if (IS(meta->mode, S_IFLNK) || IS(meta->mode, S_IFIFO) || IS(meta->mode, S_IFSOCK)) {
 		/* no user attributes on these: the mode is real, the owner ours */
@@ -150,48 +227,87 @@ long meta_store(const char *host, int fd, const struct meta *meta)
 			return 0;
 		return sys_call3(__NR_fchmodat, AT_FDCWD, host, meta->mode & 07777);
 	}
-	if (record) {
-		format(meta, text);
-		r = put_record(host, fd, text);
+	/* An old record must not outlive what it said: it is overwritten, or goes last. */
+	format(meta, text);
+	if (needs_record(view, meta)) {
+		r = put_record(host, fd, LPMX_XATTR_STAT, text);
 		if (r == -EACCES) {
 			/* made without a permission for us: attributes ask for it */
 			set_mode(host, fd, real);
-			r = put_record(host, fd, text);
+			r = put_record(host, fd, LPMX_XATTR_STAT, text);
 		}
-		if (r < 0)
-			return r;
 		real |= S_ISVTX;
 	}
-	return set_mode(host, fd, real);
+	if (r >= 0 && meta->inode) {
+		if (!(real & S_ISVTX))
+			remove_record(host, fd);
+		text_put_number(text, meta->inode, 10);
+		r = put_record(host, fd, LPMX_XATTR_INODE, text);
+		real |= S_ISVTX;
+	}
+	return r < 0 ? r : set_mode(host, fd, real);
 }
 
-long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as)
+void meta_mark_parent(const char *host)
+{
+	char parent[CORE_HOST_MAX];
+	uint32_t length = path_parent(host, (uint32_t)text_length(host));
+
+	bytes_copy(parent, host, length);
+	parent[length] = 0;
+	sys_call5(__NR_lsetxattr, parent, LPMX_XATTR_IMPURE, "y", 1, 0);
+}
+
+long meta_created(const struct core_task *task, const char *parent, const char *host, int fd,
+		  const struct meta *as)
 {
 	const struct core_credentials *c = &task->credentials;
-	struct meta meta = *as;
+	const struct core_view *view = task->view;
+	struct meta meta = *as, above;
+	struct stat st;
+	long r;
 
-	if (task->view->illusion) {
-		meta.uid = c->fsuid;
-		meta.gid = c->fsgid;
-	} else {
-		meta.uid = meta.gid = 0;
-	}
-	if (!meta.uid && !meta.gid && real_mode(meta.mode) == (meta.mode & 07777) &&
-	    !IS(meta.mode, S_IFBLK) && !IS(meta.mode, S_IFCHR))
+	if (IS(meta.mode, S_IFLNK) || IS(meta.mode, S_IFIFO) || IS(meta.mode, S_IFSOCK))
 		return 0;
-	return meta_store(host, fd, &meta);
+	r = fd >= 0 ? sys_call2(__NR_fstat, fd, &st)
+		    : sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	meta.mode |= st.st_mode & META_REAL_BITS;
+	meta.uid = view->illusion ? c->fsuid : view->host_uid;
+	meta.gid = view->illusion ? c->fsgid : view->host_gid;
+	meta.inode = 0;
+	/* a set-group-ID directory always has a record: the bit is never on disk */
+	if (!sys_call4(__NR_newfstatat, AT_FDCWD, parent, &st, AT_SYMLINK_NOFOLLOW) &&
+	    (st.st_mode & S_ISVTX)) {
+		meta_of_upper(view, parent, -1, &st, &above);
+		if (above.mode & S_ISGID) {
+			meta.gid = above.gid;
+			if (IS(meta.mode, S_IFDIR))
+				meta.mode |= S_ISGID;
+		}
+	}
+	return needs_record(view, &meta) ? meta_store(view, host, fd, &meta) : 0;
+}
+
+static int in_group(const struct core_task *task, uint32_t gid)
+{
+	const struct core_credentials *c = &task->credentials;
+
+	for (uint32_t i = 0; i < c->group_count; i++)
+		if (c->groups[i] == gid)
+			return 1;
+	return c->fsgid == gid;
 }
 
 int meta_allows(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
 		int want)
 {
 	uint32_t bits = meta->mode & 7;
-	int member = meta->gid == gid;
+	int member = meta->gid == gid || in_group(task, meta->gid);
 
 	if (!uid && task->view->illusion)
 		return !(want & 1) || IS(meta->mode, S_IFDIR) || (meta->mode & 0111);
-	for (uint32_t i = 0; i < task->credentials.group_count; i++)
-		member |= task->credentials.groups[i] == meta->gid;
 	if (meta->uid == uid)
 		bits = meta->mode >> 6 & 7;
 	else if (member)
@@ -214,9 +330,20 @@ static long change(struct core_task *task, const char *host, int fd, const struc
 	if (r < 0)
 		return r;
 	meta_of_upper(task->view, host, fd, &st, &meta);
-	if (mode)
+	if (mode) {
 		meta.mode = (meta.mode & S_IFMT) | (to->mode & 07777);
+		if (task->view->illusion && task->credentials.fsuid) {
+			if (meta.uid != task->credentials.fsuid)
+				return -EPERM;
+			if (!IS(meta.mode, S_IFDIR) && !in_group(task, meta.gid))
+				meta.mode &= ~(uint32_t)S_ISGID;
+		}
+	}
 	if (owner) {
+		if (task->view->illusion && task->credentials.fsuid &&
+		    (meta.uid != task->credentials.fsuid ||
+		     (to->gid != ~0u && !in_group(task, to->gid))))
+			return -EPERM;
 		if (to->uid != ~0u)
 			meta.uid = to->uid;
 		if (to->gid != ~0u)
@@ -225,7 +352,7 @@ static long change(struct core_task *task, const char *host, int fd, const struc
 		if (!IS(meta.mode, S_IFDIR))
 			meta.mode &= ~(uint32_t)(S_ISUID | (meta.mode & S_IXGRP ? S_ISGID : 0));
 	}
-	return meta_store(host, fd, &meta);
+	return meta_store(task->view, host, fd, &meta);
 }
 
 /*
@@ -260,19 +387,18 @@ static long change_fd(struct core_task *task, long nr, const long a[6], const st
 		      int owner, int mode)
 {
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
-	const struct core_string *upper = &task->view->upper;
 	struct core_node *node;
 	long r, memory;
 
+	/* a descriptor made with O_PATH is for finding things only */
+	r = sys_call3(__NR_fcntl, a[0], 3 /* F_GETFL */, 0);
+	if (r >= 0 && (r & O_PATH))
+		return -EBADF;
 	r = host_of_fd((int)a[0], host, sizeof(host));
 	if (r < 0)
 		return r;
-	if (upper->length && text_begins(host, upper->text)) {
-		r = change(task, host, (int)a[0], to, owner, mode);
-		return r == -EBADF && (host[upper->length] == '/')
-			       ? change(task, host, -1, to, owner, mode)
-			       : r;
-	}
+	if (in_upper(task->view, host))
+		return change(task, host, (int)a[0], to, owner, mode);
 	if (core_from_host(task->view, host, path, sizeof(path)) < 0) {
 		/* a pipe, a socket, a memory file */
 		r = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -283,17 +409,39 @@ static long change_fd(struct core_task *task, long nr, const long a[6], const st
 		return memory;
 	node = (void *)memory;
 	r = path_node(task, path, node);
-	if (r >= 0)
-		r = node->place == CORE_ABSENT ? 0 : change_node(task, node, to, owner, mode);
+	if (r >= 0 && node->place != CORE_ABSENT) {
+		int lower = node->place == CORE_LOWER;
+
+		r = change_node(task, node, to, owner, mode);
+		if (r >= 0 && lower)
+			copy_up_descriptor((int)a[0], node->host);
+	}
 	sys_call2(__NR_munmap, memory, sizeof(*node));
 	return r;
+}
+
+/* By a descriptor that may be one of O_PATH: AT_EMPTY_PATH. */
+static long change_handle(struct core_task *task, int fd, const struct meta *to, int owner, int mode)
+{
+	char path[CORE_PATH_MAX];
+	struct core_node node;
+	long r = path_of_fd(task, fd, path, sizeof(path));
+
+	if (r >= 0)
+		r = path_node(task, path, &node);
+	if (r < 0 || node.place == CORE_ABSENT) {
+		const long a[6] = { fd, owner ? (long)to->uid : (long)to->mode, (long)to->gid };
+
+		return change_fd(task, owner ? __NR_fchown : __NR_fchmod, a, to, owner, mode);
+	}
+	return change_node(task, &node, to, owner, mode);
 }
 
 long call_chmod(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_fchmodat || nr == 452 /* fchmodat2 */;
 	int flags = nr == 452 ? (int)a[3] : 0;
-	struct meta to = { 0, 0, (uint32_t)a[at ? 2 : 1], 0, 0 };
+	struct meta to = { .mode = (uint32_t)a[at ? 2 : 1] };
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	long r;
@@ -306,7 +454,7 @@ long call_chmod(struct core_task *task, long nr, const long a[6])
 	if (r < 0)
 		return r;
 	if (!path[0] && (flags & AT_EMPTY_PATH))
-		return change_fd(task, __NR_fchmod, (const long[6]){ a[0], a[2] }, &to, 0, 1);
+		return change_handle(task, (int)a[0], &to, 0, 1);
 	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
 			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
 	return r < 0 ? r : change_node(task, &node, &to, 0, 1);
@@ -316,7 +464,7 @@ long call_chown(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_fchownat;
 	int flags = at ? (int)a[4] : nr == __NR_lchown ? AT_SYMLINK_NOFOLLOW : 0;
-	struct meta to = { (uint32_t)a[at ? 2 : 1], (uint32_t)a[at ? 3 : 2], 0, 0, 0 };
+	struct meta to = { .uid = (uint32_t)a[at ? 2 : 1], .gid = (uint32_t)a[at ? 3 : 2] };
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	long r;
@@ -332,7 +480,7 @@ long call_chown(struct core_task *task, long nr, const long a[6])
 	if (r < 0)
 		return r;
 	if (!path[0] && (flags & AT_EMPTY_PATH))
-		return change_fd(task, __NR_fchown, (const long[6]){ a[0], a[2], a[3] }, &to, 1, 0);
+		return change_handle(task, (int)a[0], &to, 1, 0);
 	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
 			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
 	return r < 0 ? r : change_node(task, &node, &to, 1, 0);

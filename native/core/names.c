@@ -3,8 +3,8 @@
 
 /*
  * Resolve where a new name is to be: absent, in a writable place, its parents in
- * the upper.  `host` is what to make, and *aside says that it is a work name which
- * place_new must move onto a whiteout.
+ * the upper.  `host` is what to make: over a whiteout that is a work name, which
+ * place_new moves onto it.
  */
 static long new_name(struct core_task *task, int dirfd, const char *user, struct core_node *node,
 		     char host[CORE_HOST_MAX], int directory)
@@ -14,14 +14,16 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 
 	r = user_path(task, user, path);
 	if (r >= 0)
-		r = core_resolve(task, dirfd, path, CORE_NOFOLLOW | CORE_MAY_BE_ABSENT, node);
+		r = core_resolve(task, dirfd, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, node);
 	if (r < 0)
-		return r == -ENOTDIR && 0 ? -EEXIST : r;
-	if (node->place != CORE_ABSENT)
+		return r;
+	if (node->place != CORE_ABSENT || node->last != CORE_LAST_NAME)
 		return -EEXIST;
 	if (node->trailing_slash && !directory)
 		return -ENOENT;
 	r = upper_writable(task, node);
+	if (r >= 0)
+		r = path_may_change(task, node, 0);
 	if (r < 0)
 		return r;
 	if (node->bind) {
@@ -36,8 +38,7 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 }
 
 /* The new object is complete: into its place, if it is not there. */
-static long place_new(struct core_task *task, const struct core_node *node, const char *made,
-		      int directory)
+static long place_new(struct core_task *task, const struct core_node *node, const char *made)
 {
 	char host[CORE_HOST_MAX];
 	long r;
@@ -45,28 +46,25 @@ static long place_new(struct core_task *task, const struct core_node *node, cons
 	if (node->bind || !node->hidden)
 		return 0;
 	r = upper_host(task->view, node->path, host);
-	return r < 0 ? r : upper_place(made, host, 1, directory);
+	return r < 0 ? r : upper_place_over(task->view, made, host);
 }
 
 /* Record owner and mode of what was just made at `host`. */
 static long settle(struct core_task *task, const struct core_node *node, const char *host,
-		   const struct meta *device)
+		   const struct meta *as)
 {
-	struct meta meta = { 0, 0, 0, 0, 0 };
-	struct stat st;
+	char place[CORE_HOST_MAX];
 	long r;
 
 	if (node->bind)
 		return 0;
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	r = upper_host(task->view, node->path, place);
 	if (r < 0)
 		return r;
-	if (device)
-		meta = *device;
-	meta.mode = (device ? device->mode & S_IFMT : st.st_mode & S_IFMT) | (st.st_mode & 07777);
-	return IS(st.st_mode, S_IFREG) || IS(st.st_mode, S_IFDIR)
-		       ? meta_created(task, host, -1, &meta)
-		       : 0;
+	if (IS(as->mode, S_IFCHR) || IS(as->mode, S_IFBLK))
+		meta_mark_parent(place);
+	place[path_parent(place, (uint32_t)text_length(place))] = 0;
+	return meta_created(task, place, host, -1, as);
 }
 
 long call_mkdir(struct core_task *task, long nr, const long a[6])
@@ -74,65 +72,89 @@ long call_mkdir(struct core_task *task, long nr, const long a[6])
 	int at = nr == __NR_mkdirat;
 	char host[CORE_HOST_MAX];
 	struct core_node node;
+	struct meta meta = { .mode = S_IFDIR };
 	long r;
 
 	r = new_name(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], &node, host, 1);
 	if (r < 0)
 		return r;
+	if (node.bind)
+		return sys_call3(__NR_mkdirat, AT_FDCWD, host, a[at + 1]);
 	upper_touch(task->view, node.hash, node.hidden);
-	r = sys_call3(__NR_mkdirat, AT_FDCWD, host, a[at + 1]);
+	meta.mode |= (uint32_t)a[at + 1] & S_ISVTX;
+	r = sys_call3(__NR_mkdirat, AT_FDCWD, host, a[at + 1] & META_REAL_BITS);
 	if (r < 0)
 		return r;
-	r = settle(task, &node, host, 0);
-	if (r >= 0 && node.hidden && !node.bind)
+	r = settle(task, &node, host, &meta);
+	if (r >= 0 && node.hidden)
 		r = opaque_set(host);
 	if (r < 0) {
 		sys_call3(__NR_unlinkat, AT_FDCWD, host, AT_REMOVEDIR);
 		return r;
 	}
-	return place_new(task, &node, host, 1);
+	return place_new(task, &node, host);
 }
 
 static long make_node(struct core_task *task, const struct core_node *node, const char *host,
 		      uint32_t mode, uint32_t device)
 {
-	struct meta meta = { 0, 0, mode, device >> 8 & 0xfff, (device & 0xff) | (device >> 12 & ~0xffu) };
+	struct meta meta = { .mode = mode & ~(uint32_t)META_REAL_BITS,
+			     .rdev_major = device >> 8 & 0xfff,
+			     .rdev_minor = (device & 0xff) | (device >> 12 & ~0xffu) };
 	long r;
 
+	if (node->bind)
+		return sys_call4(__NR_mknodat, AT_FDCWD, host, mode, device);
 	switch (mode & S_IFMT) {
 	case S_IFCHR:
 	case S_IFBLK:
-		if (node->bind || !task->view->illusion)
-			return sys_call4(__NR_mknodat, AT_FDCWD, host, mode, device);
+		if (!task->view->illusion || task->credentials.euid)
+			return -EPERM;
 		/* a stand-in; what it is stands in its record */
-		r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFREG | (mode & 07777), 0);
-		return r < 0 ? r : settle(task, node, host, &meta);
+		r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFREG | (mode & META_REAL_BITS), 0);
+		break;
 	case 0:
 	case S_IFREG:
+		meta.mode |= S_IFREG;
+		r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFREG | (mode & META_REAL_BITS), 0);
+		break;
 	case S_IFIFO:
 	case S_IFSOCK:
-		r = sys_call4(__NR_mknodat, AT_FDCWD, host, mode, 0);
-		return r < 0 ? r : settle(task, node, host, 0);
+		return sys_call4(__NR_mknodat, AT_FDCWD, host, mode & ~(uint32_t)(S_ISUID | S_ISGID),
+				 0);
 	case S_IFDIR:
 		return -EPERM;
 	default:
 		return -EINVAL;
 	}
+	if (r >= 0) {
+		r = settle(task, node, host, &meta);
+		if (r < 0)
+			sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
+	}
+	return r;
 }
 
 long call_mknod(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_mknodat;
+	uint32_t mode = (uint32_t)a[at + 1];
 	char host[CORE_HOST_MAX];
 	struct core_node node;
 	long r;
 
+	/* the type is looked at before the name */
+	if (IS(mode, S_IFDIR))
+		return -EPERM;
+	if ((mode & S_IFMT) && !IS(mode, S_IFREG) && !IS(mode, S_IFCHR) && !IS(mode, S_IFBLK) &&
+	    !IS(mode, S_IFIFO) && !IS(mode, S_IFSOCK))
+		return -EINVAL;
 	r = new_name(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], &node, host, 0);
 	if (r < 0)
 		return r;
-	upper_touch(task->view, node.hash, !IS(a[at + 1], S_IFREG) && (a[at + 1] & S_IFMT));
-	r = make_node(task, &node, host, (uint32_t)a[at + 1], (uint32_t)a[at + 2]);
-	return r < 0 ? r : place_new(task, &node, host, 0);
+	upper_touch(task->view, node.hash, !IS(mode, S_IFREG) && (mode & S_IFMT));
+	r = make_node(task, &node, host, mode, (uint32_t)a[at + 2]);
+	return r < 0 ? r : place_new(task, &node, host);
 }
 
 long call_symlink(struct core_task *task, long nr, const long a[6])
@@ -152,7 +174,7 @@ long call_symlink(struct core_task *task, long nr, const long a[6])
 		return r;
 	upper_touch(task->view, node.hash, 1);
 	r = sys_call3(__NR_symlinkat, target, AT_FDCWD, host);
-	return r < 0 ? r : place_new(task, &node, host, 0);
+	return r < 0 ? r : place_new(task, &node, host);
 }
 
 /* Take the name out of the view: out of the upper, and hidden if a lower has it. */
@@ -167,9 +189,8 @@ static long remove_name(struct core_task *task, struct core_node *node)
 		r = upper_parents(task, node);
 		return r < 0 ? r : whiteout_put(task, node);
 	}
-	r = sys_call3(__NR_unlinkat, AT_FDCWD, node->host, directory ? AT_REMOVEDIR : 0);
-	/* what is left in an empty-looking directory is whiteouts */
-	return directory && r == -ENOTEMPTY ? upper_discard(node->host) : r;
+	return directory ? upper_remove_directory(task->view, node->host, 0)
+			 : sys_call3(__NR_unlinkat, AT_FDCWD, node->host, 0);
 }
 
 long call_unlink(struct core_task *task, long nr, const long a[6])
@@ -178,7 +199,6 @@ long call_unlink(struct core_task *task, long nr, const long a[6])
 	int directory = at ? (int)a[2] & AT_REMOVEDIR : nr != __NR_unlink;
 	char path[CORE_PATH_MAX];
 	struct core_node node;
-	size_t n;
 	long r;
 
 	if (at && (a[2] & ~AT_REMOVEDIR))
@@ -186,25 +206,25 @@ long call_unlink(struct core_task *task, long nr, const long a[6])
 	r = user_path(task, (const char *)a[at], path);
 	if (r < 0)
 		return r;
-	if (directory) {
-		/* the last component as typed: "." is refused, ".." is never empty */
-		for (n = (size_t)r; n > 1 && path[n - 1] == '/'; n--)
-			;
-		if (n && path[n - 1] == '.' && (n == 1 || path[n - 2] == '/'))
-			return -EINVAL;
-		if (n > 1 && path[n - 1] == '.' && path[n - 2] == '.' && (n == 2 || path[n - 3] == '/'))
-			return -ENOTEMPTY;
-	}
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path, CORE_NOFOLLOW, &node);
+	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path, CORE_ENTRY, &node);
 	if (r < 0)
 		return r;
-	if (directory != 0 && !IS(node.mode, S_IFDIR))
+	if (node.last != CORE_LAST_NAME)
+		return !directory                        ? -EISDIR
+		       : node.last == CORE_LAST_DOT      ? -EINVAL
+		       : node.last == CORE_LAST_DOT_DOT ? -ENOTEMPTY
+							 : -EBUSY;
+	if (directory && !IS(node.mode, S_IFDIR))
 		return -ENOTDIR;
 	if (!directory && IS(node.mode, S_IFDIR))
 		return -EISDIR;
+	if (!directory && node.trailing_slash)
+		return -ENOTDIR;
 	if (!node.path_length)
 		return -EBUSY;
 	r = upper_writable(task, &node);
+	if (r >= 0)
+		r = path_may_change(task, &node, 1);
 	if (r < 0)
 		return r;
 	if (node.bind) {

@@ -3,37 +3,29 @@
 
 #include "internal.h"
 
-#ifndef O_TMPFILE
-#define O_TMPFILE (020000000 | O_DIRECTORY)
-#endif
-#define O_PATH_ 010000000
 
 static int writes(int flags)
 {
-	return !(flags & O_PATH_) && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC));
+	return !(flags & O_PATH) && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC));
 }
 
-/* What the new file is shown as: its mode after the umask was applied. */
-static void settle(struct core_task *task, const char *host, int fd)
+/* The new file's owner and those bits of its mode that are not on disk. */
+static void settle(struct core_task *task, const char *directory, const char *host, int fd, int mode)
 {
-	struct meta meta = { 0, 0, 0, 0, 0 };
-	struct stat st;
+	struct meta meta = { .mode = S_IFREG | ((uint32_t)mode & 07000) };
 
-	if (sys_call2(__NR_fstat, fd, &st))
-		return;
-	meta.mode = st.st_mode;
-	meta_created(task, host, fd, &meta);
+	meta_created(task, directory, host, fd, &meta);
 }
 
-/* Create a file where the view has none. */
+/* Create a file where the view has none.  -EAGAIN: somebody made one meanwhile. */
 static long create(struct core_task *task, struct core_node *node, int flags, int mode)
 {
-	char host[CORE_HOST_MAX], work[CORE_HOST_MAX];
+	char host[CORE_HOST_MAX], work[CORE_HOST_MAX], directory[CORE_HOST_MAX];
 	long fd, r;
 
-	if (node->trailing_slash)
-		return -EISDIR;
 	r = upper_writable(task, node);
+	if (r >= 0)
+		r = path_may_change(task, node, 0);
 	if (r < 0)
 		return r;
 	if (node->bind)
@@ -41,27 +33,34 @@ static long create(struct core_task *task, struct core_node *node, int flags, in
 	r = upper_parents(task, node);
 	if (r >= 0)
 		r = upper_host(task->view, node->path, host);
+	if (r >= 0)
+		r = path_join(directory, sizeof(directory), host, "");
 	if (r < 0)
 		return r;
+	directory[path_parent(directory, (uint32_t)r)] = 0;
 	upper_touch(task->view, node->hash, 0);
 	if (!node->hidden) {
-		fd = sys_call4(__NR_openat, AT_FDCWD, host, flags | O_NOFOLLOW, mode);
+		fd = sys_call4(__NR_openat, AT_FDCWD, host, flags | O_EXCL | O_NOFOLLOW,
+			       mode & META_REAL_BITS);
+		if (fd == -EEXIST && !(flags & O_EXCL))
+			return -EAGAIN;
 		if (fd >= 0)
-			settle(task, host, (int)fd);
+			settle(task, directory, host, (int)fd, mode);
 		return fd;
 	}
 	/* over a whiteout: made aside, then renamed onto it */
 	r = upper_work_name(task->view, work);
 	if (r < 0)
 		return r;
-	fd = sys_call4(__NR_openat, AT_FDCWD, work, flags | O_NOFOLLOW, mode);
+	fd = sys_call4(__NR_openat, AT_FDCWD, work, flags | O_EXCL | O_NOFOLLOW,
+		       mode & META_REAL_BITS);
 	if (fd < 0)
 		return fd;
-	settle(task, work, (int)fd);
-	r = upper_place(work, host, 1, 0);
+	settle(task, directory, work, (int)fd, mode);
+	r = upper_place_over(task->view, work, host);
 	if (r < 0) {
 		sys_call1(__NR_close, fd);
-		return r;
+		return r == -EEXIST && !(flags & O_EXCL) ? -EAGAIN : r;
 	}
 	return fd;
 }
@@ -78,32 +77,52 @@ static long temporary(struct core_task *task, struct core_node *node, int flags,
 		r = copy_up(task, node);
 	if (r < 0)
 		return r;
-	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
-	if (fd >= 0 && !node->bind)
-		settle(task, node->host, (int)fd);
+	if (node->bind)
+		return sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
+	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode & META_REAL_BITS);
+	if (fd >= 0)
+		settle(task, node->host, "", (int)fd, mode);
 	return fd;
+}
+
+/* A device that is only said to be one: there is nothing to open. */
+static int is_device(const struct core_task *task, const struct core_node *node)
+{
+	struct meta meta;
+	struct stat st;
+
+	if (node->place == CORE_LOWER)
+		return node->entry && (IS(node->mode, S_IFCHR) || IS(node->mode, S_IFBLK));
+	if (!IS(node->mode, S_IFREG) || !(node->mode & S_ISVTX) ||
+	    sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW) || st.st_size)
+		return 0;
+	meta_of_upper(task->view, node->host, -1, &st, &meta);
+	return !IS(meta.mode, S_IFREG);
 }
 
 static long open_existing(struct core_task *task, struct core_node *node, int flags, int mode)
 {
-	long r;
+	struct stat st;
+	long fd, r;
 
 	if ((flags & O_CREAT) && (flags & O_EXCL))
 		return -EEXIST;
 	if ((flags & O_CREAT) && IS(node->mode, S_IFDIR))
 		return -EISDIR;
 	if (node->bind) {
-		if (writes(flags) && node->bind->read_only && IS(node->mode, S_IFREG))
-			return -EROFS;
+		if (writes(flags) && IS(node->mode, S_IFREG)) {
+			r = upper_writable(task, node);
+			if (r < 0)
+				return r;
+		}
 		if (task->view->illusion && proc_magic(node->host))
 			return sys_call4(__NR_openat, AT_FDCWD, node->host, flags & ~O_CREAT, mode);
 		return sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
 	}
-	if (IS(node->mode, S_IFLNK) && !(flags & O_PATH_))
+	if (IS(node->mode, S_IFLNK) && !(flags & O_PATH))
 		return -ELOOP;
-	if (task->view->illusion && task->credentials.fsuid && !(flags & O_PATH_)) {
+	if (task->view->illusion && task->credentials.fsuid && !(flags & O_PATH)) {
 		struct meta meta;
-		struct stat st;
 		int want = ((flags & O_ACCMODE) == O_RDONLY   ? 4
 			    : (flags & O_ACCMODE) == O_WRONLY ? 2
 							      : 6) |
@@ -116,105 +135,118 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 				return -EACCES;
 		}
 	}
-	if (node->place == CORE_LOWER && !(flags & O_PATH_) &&
+	/* what is not of the kind asked for must not be copied for nothing */
+	if ((flags & O_DIRECTORY) && !IS(node->mode, S_IFDIR))
+		return -ENOTDIR;
+	if (node->place == CORE_LOWER && !(flags & O_PATH) &&
 	    (IS(node->mode, S_IFIFO) || (writes(flags) && IS(node->mode, S_IFREG)))) {
 		r = upper_writable(task, node);
 		if (r >= 0)
-			r = copy_up(task, node);
+			r = flags & O_TRUNC ? copy_up_empty(task, node) : copy_up(task, node);
 		if (r < 0)
 			return r;
 	}
-	if (IS(node->mode, S_IFSOCK) && !(flags & O_PATH_))
+	if (IS(node->mode, S_IFSOCK) && !(flags & O_PATH))
 		return -ENXIO;
-	if (!(flags & O_PATH_) && node->entry && node->place == CORE_LOWER &&
-	    (IS(node->mode, S_IFCHR) || IS(node->mode, S_IFBLK)))
+	if (!(flags & O_PATH) && is_device(task, node))
 		return -ENXIO;
-	return sys_call4(__NR_openat, AT_FDCWD, node->host, (flags & ~O_CREAT) | O_NOFOLLOW, mode);
+	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, (flags & ~O_CREAT) | O_NOFOLLOW, mode);
+	/* most programs ask next what they have opened */
+	if (fd >= 0 && node->place == CORE_LOWER && node->entry && !sys_call2(__NR_fstat, fd, &st))
+		object_learn(task->view, &st, node->entry);
+	return fd;
 }
 
-static long open_at(struct core_task *task, int dirfd, const char *user, int flags, int mode)
+static long open_at(struct core_task *task, int dirfd, const char *user, int flags, int mode,
+		    uint64_t how)
 {
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	int nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
-	long r;
+	long length, r;
 
-	r = user_path(task, user, path);
-	if (r < 0)
-		return r;
-	if ((flags & O_TMPFILE) == O_TMPFILE)
-		flags &= ~O_CREAT;
-	else if (flags & O_PATH_)
-		flags &= O_PATH_ | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	r = core_resolve(task, dirfd, path,
-			 (nofollow ? CORE_NOFOLLOW : 0) |
-				 (flags & O_CREAT ? CORE_MAY_BE_ABSENT : 0),
-			 &node);
-	if (r < 0)
-		return r;
-	if ((flags & O_TMPFILE) == O_TMPFILE)
-		return temporary(task, &node, flags, mode);
-	if (node.place == CORE_ABSENT)
-		return create(task, &node, flags, mode);
-	return open_existing(task, &node, flags, mode);
+	if ((flags & O_TMPFILE) == O_TMPFILE) {
+		if ((flags & O_CREAT) || (flags & O_ACCMODE) == O_RDONLY)
+			return -EINVAL;
+	} else if (flags & O_PATH) {
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	} else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
+		return -EINVAL;
+	}
+	length = user_path(task, user, path);
+	if (length < 0)
+		return length;
+	if ((flags & O_CREAT) && length && path[length - 1] == '/') {
+		/* no file has such a name, whatever is there */
+		r = path_resolve(task, dirfd, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, how, &node);
+		return r < 0 ? r : -EISDIR;
+	}
+	for (int tries = 0;; tries++) {
+		r = path_resolve(task, dirfd, path,
+				 (nofollow ? CORE_NOFOLLOW : 0) |
+					 (flags & O_CREAT ? CORE_MAY_BE_ABSENT : 0),
+				 how, &node);
+		if (r < 0)
+			return r;
+		if ((flags & O_TMPFILE) == O_TMPFILE)
+			return temporary(task, &node, flags, mode);
+		if (node.place == CORE_ABSENT) {
+			r = create(task, &node, flags, mode);
+			if (r != -EAGAIN || tries == 100)
+				return r;
+		} else {
+			r = open_existing(task, &node, flags, mode);
+			/* replaced by a link, or removed, since it was looked at? */
+			if (node.bind || tries == 100 ||
+			    !((r == -ELOOP && !nofollow) || (r == -ENOENT && flags & O_CREAT)))
+				return r;
+		}
+	}
 }
 
-/*
- * openat2: what RESOLVE_* forbids is checked against the host path that the view
- * gives, so symlinks inside the view are followed only where none is forbidden.
- */
+#define HOW_FLAGS                                                                                  \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |      \
+	 O_DSYNC | 020000 /* FASYNC */ | O_DIRECT | 0100000 /* O_LARGEFILE */ | O_DIRECTORY |      \
+	 O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define HOW_RESOLVE                                                                                \
+	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |         \
+	 RESOLVE_IN_ROOT | 0x20 /* RESOLVE_CACHED */)
+
+/* openat2: as open_at, but nothing that it does not know is let pass. */
 static long open_how(struct core_task *task, const long a[6])
 {
 	struct open_how how;
-	char path[CORE_PATH_MAX];
-	struct core_node node;
-	long r;
 
 	if ((size_t)a[3] < sizeof(how))
 		return -EINVAL;
+	if ((size_t)a[3] > 4096)
+		return -E2BIG;
 	if (user_probe(task, (void *)a[2]) < 0 || user_probe(task, (char *)a[2] + sizeof(how) - 1) < 0)
 		return -EFAULT;
 	bytes_copy(&how, (void *)a[2], sizeof(how));
-	for (size_t i = sizeof(how); i < (size_t)a[3]; i++)
+	for (size_t i = sizeof(how); i < (size_t)a[3]; i++) {
+		if (!(i & 7) && user_probe(task, (char *)a[2] + i) < 0)
+			return -EFAULT;
 		if (((char *)a[2])[i])
 			return -E2BIG;
-	if (how.resolve & ~0x3full)
-		return -EINVAL;
-	if (how.resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT)) {
-		char nofollow[CORE_PATH_MAX], base[CORE_PATH_MAX];
-
-		r = user_path(task, (const char *)a[1], path);
-		if (r >= 0)
-			r = core_resolve(task, (int)a[0], path,
-					 how.flags & O_NOFOLLOW || how.flags & O_CREAT
-						 ? CORE_NOFOLLOW | CORE_MAY_BE_ABSENT
-						 : 0,
-					 &node);
-		if (r < 0)
-			return r;
-		r = path_of_fd(task, (int)a[0], base, sizeof(base));
-		if (r < 0)
-			return r;
-		if (how.resolve & RESOLVE_BENEATH) {
-			size_t n = text_length(base);
-
-			if (path[0] == '/' || !text_same(node.path, base, n) ||
-			    (node.path[n] != '/' && node.path[n]))
-				return -EXDEV;
-		}
-		if (how.resolve & RESOLVE_IN_ROOT && path[0] == '/')
-			return -ENOSYS;
-		if (how.resolve & RESOLVE_NO_SYMLINKS) {
-			/* canonical already, as typed, means that no link was met */
-			r = path_join(nofollow, sizeof(nofollow), path[0] == '/' ? task->root : base,
-				      path[0] == '/' ? "" : "/");
-			if (r < 0 || path_join(nofollow + r, sizeof(nofollow) - (size_t)r, "", path) < 0)
-				return -ENAMETOOLONG;
-			if (!text_equal(nofollow, node.path) && !IS(node.mode, S_IFDIR))
-				return -ELOOP;
-		}
 	}
-	return open_at(task, (int)a[0], (const char *)a[1], (int)how.flags, (int)how.mode);
+	if ((how.flags & ~(uint64_t)HOW_FLAGS) || (how.resolve & ~(uint64_t)HOW_RESOLVE) ||
+	    (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) ==
+		    (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+		return -EINVAL;
+	if (how.flags & O_CREAT || (how.flags & O_TMPFILE) == O_TMPFILE) {
+		if (how.mode & ~07777ull)
+			return -EINVAL;
+	} else if (how.mode) {
+		return -EINVAL;
+	}
+	if ((how.flags & O_PATH) &&
+	    (how.flags & ~(uint64_t)(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)))
+		return -EINVAL;
+	/* what is in memory only the kernel knows: "try again without" is always allowed */
+	if (how.resolve & 0x20)
+		return -EAGAIN;
+	return open_at(task, (int)a[0], (const char *)a[1], (int)how.flags, (int)how.mode, how.resolve);
 }
 
 long call_open(struct core_task *task, long nr, const long a[6])
@@ -222,13 +254,14 @@ long call_open(struct core_task *task, long nr, const long a[6])
 	switch (nr) {
 #ifdef __NR_open
 	case __NR_open:
-		return open_at(task, AT_FDCWD, (const char *)a[0], (int)a[1], (int)a[2]);
+		return open_at(task, AT_FDCWD, (const char *)a[0], (int)a[1], (int)a[2], 0);
 	case __NR_creat:
 		return open_at(task, AT_FDCWD, (const char *)a[0], O_CREAT | O_WRONLY | O_TRUNC,
-			       (int)a[1]);
+			       (int)a[1], 0);
 #endif
 	case __NR_openat:
-		return open_at(task, (int)a[0], (const char *)a[1], (int)a[2], (int)a[3]);
+		return open_at(task, (int)a[0], (const char *)a[1], (int)a[2], (int)a[3],
+			       0);
 	default:
 		return open_how(task, a);
 	}

@@ -7,6 +7,8 @@
  * index alone answers, without a system call.  Everything else is walked
  * component by component by `walk`, which follows links inside the view.
  */
+#include <linux/openat2.h>
+
 #include "internal.h"
 
 #define LINKS_MAX 40
@@ -49,8 +51,8 @@ static long lstat_host(const char *host, struct stat *st)
 	return sys_call4(__NR_newfstatat, AT_FDCWD, host, st, AT_SYMLINK_NOFOLLOW);
 }
 
-static void layer_host(const struct core_view *view, uint32_t layer, const char *path,
-		       uint32_t length, char *host)
+void layer_host(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
+		char *host)
 {
 	const struct core_string *tree = &view->layers[layer];
 
@@ -59,6 +61,38 @@ static void layer_host(const struct core_view *view, uint32_t layer, const char 
 	host[tree->length + length] = 0;
 	if (!host[0])
 		text_put(host, "/");
+}
+
+/*
+ * Live layers: is `path` in this one?  -1: no, and something there that is no directory
+ * hides what the layers below have.  One layer is asked directly: what is above the name
+ * was found in it before.  In one of several it may be a link, which must not be followed.
+ */
+int layer_find(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
+	       char *host, struct stat *st)
+{
+	uint32_t tree = view->layers[layer].length;
+	uint32_t at = view->layer_count > 1 ? 0 : length;
+
+	layer_host(view, layer, path, length, host);
+	while (at < length) {
+		char end;
+		int r;
+
+		for (at++; at < length && path[at] != '/'; at++)
+			;
+		if (at >= length)
+			break;
+		end = host[tree + at];
+		host[tree + at] = 0;
+		r = lstat_host(host, st) == 0;
+		host[tree + at] = end;
+		if (!r)
+			return 0;
+		if (!IS(st->st_mode, S_IFDIR))
+			return -1;
+	}
+	return !lstat_host(host, st);
 }
 
 int lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
@@ -79,9 +113,11 @@ int lower_find(const struct core_view *view, const char *path, uint32_t length, 
 	}
 	for (uint32_t layer = view->layer_count; layer--;) {
 		struct stat st;
+		int there = layer_find(view, layer, path, length, node->host, &st);
 
-		layer_host(view, layer, path, length, node->host);
-		if (lstat_host(node->host, &st))
+		if (there < 0)
+			return 0;
+		if (!there)
 			continue;
 		node->entry = 0;
 		node->mode = st.st_mode;
@@ -104,9 +140,11 @@ static int lower_exists(const struct core_view *view, struct core_node *node)
 		struct stat st;
 
 		for (uint32_t layer = view->layer_count; layer--;) {
-			layer_host(view, layer, node->path, node->path_length, host);
-			if (!lstat_host(host, &st))
-				return 1;
+			int there = layer_find(view, layer, node->path, node->path_length, host,
+					      &st);
+
+			if (there)
+				return there > 0;
 		}
 		return 0;
 	}
@@ -245,6 +283,7 @@ static int resolve_known(struct core_task *task, const char *path, uint32_t leng
 		}
 	}
 	node->hash = hash;
+	node->last = CORE_LAST_NAME;
 	node_path(node, path, length);
 	look_union(view, node, 1);
 	return node->place != CORE_ABSENT && !(follow && IS(node->mode, S_IFLNK));
@@ -255,8 +294,12 @@ static int resolve_known(struct core_task *task, const char *path, uint32_t leng
 struct walk {
 	struct core_task *task;
 	struct core_node *node;
-	int lower;      /* lower layers show in the directory at node->path */
+	const char *root; /* what "/" and ".." end at */
+	uint64_t how;     /* RESOLVE_* */
+	int lower;        /* lower layers show in the directory at node->path */
 	int links;
+	int emulated;     /* permissions are ours to check, from w->checked on */
+	const char *checked;
 	char rest[CORE_PATH_MAX + 8]; /* not yet walked */
 };
 
@@ -300,15 +343,19 @@ static void walk_state(struct walk *w)
 	node->bind = bind;
 }
 
-static void walk_up(struct walk *w)
+static long walk_up(struct walk *w)
 {
 	struct core_node *node = w->node;
 
-	node->path_length = path_parent(node->path, node->path_length);
-	node->path[node->path_length] = 0;
-	if (text_length(w->task->root) > node->path_length)
-		node->path_length = (uint32_t)(text_put(node->path, w->task->root) - node->path);
+	if (node->path_length <= text_length(w->root)) {
+		if (w->how & RESOLVE_BENEATH)
+			return -EXDEV;
+	} else {
+		node->path_length = path_parent(node->path, node->path_length);
+		node->path[node->path_length] = 0;
+	}
 	walk_state(w);
+	return 0;
 }
 
 static void walk_look(struct walk *w)
@@ -357,7 +404,13 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 	char target[CORE_PATH_MAX];
 	long length, r;
 
+	if (w->how & RESOLVE_NO_SYMLINKS)
+		return -ELOOP;
 	if (node->place == CORE_BIND && proc_magic(node->host)) {
+		if (w->how & RESOLVE_NO_MAGICLINKS)
+			return -ELOOP;
+		if (w->how & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+			return -EXDEV;
 		if (!proc_link(w->task, node->host, target))
 			return 1;
 		length = (long)text_length(target);
@@ -384,8 +437,10 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 	if (r < 0)
 		return r;
 	if (target[0] == '/') {
+		if (w->how & RESOLVE_BENEATH)
+			return -EXDEV;
 		walk_to_root(w);
-		node->path_length = (uint32_t)(text_put(node->path, w->task->root) - node->path);
+		node->path_length = (uint32_t)(text_put(node->path, w->root) - node->path);
 	} else {
 		node->path_length = parent;
 		node->path[parent] = 0;
@@ -418,6 +473,20 @@ static long walk_hand_over(struct walk *w, int flags, const char *rest)
 	return flags & CORE_MAY_BE_ABSENT ? 0 : -ENOENT;
 }
 
+/* May the emulated user look for names in the directory at node->path? */
+static NOINLINE long walk_may_search(struct walk *w)
+{
+	const struct core_node *node = w->node;
+	const struct core_credentials *c = &w->task->credentials;
+	struct meta meta;
+
+	if (node->bind)
+		return 0; /* the kernel's to say */
+	if (meta_of_path(w->task, node->path, &meta) < 0)
+		return 0;
+	return meta_allows(w->task, &meta, c->fsuid, c->fsgid, 1) ? 0 : -EACCES;
+}
+
 /*
  * Walk `w->rest` from node->path.  The node describes the last component;
  * parents are directories, or -ENOTDIR, or -ENOENT.
@@ -429,6 +498,7 @@ static long walk(struct walk *w, int flags)
 	int have = 0;
 
 	for (;;) {
+		const struct core_bind *above = node->bind;
 		uint32_t parent = node->path_length, name, length;
 		char *end;
 		int last, follow;
@@ -444,14 +514,26 @@ static long walk(struct walk *w, int flags)
 			;
 		last = !end[name];
 		node->trailing_slash = last && name > 0;
+		node->last = CORE_LAST_NAME;
 		if (length > 255)
 			return -ENAMETOOLONG;
+		if (w->emulated && at >= w->checked) {
+			long r = walk_may_search(w);
+
+			if (r < 0)
+				return r;
+		}
 		if (length == 1 && at[0] == '.') {
+			node->last = CORE_LAST_DOT;
 			at = end;
 			continue;
 		}
 		if (length == 2 && at[0] == '.' && at[1] == '.') {
-			walk_up(w);
+			long r = walk_up(w);
+
+			if (r < 0)
+				return r;
+			node->last = CORE_LAST_DOT_DOT;
 			have = 0;
 			at = end;
 			continue;
@@ -465,7 +547,11 @@ static long walk(struct walk *w, int flags)
 		node->hash = fnv_more(node->hash, node->path + parent, 1 + length);
 		walk_look(w);
 		have = 1;
-		follow = !last || !(flags & CORE_NOFOLLOW) || node->trailing_slash;
+		if (w->how & RESOLVE_NO_XDEV && node->bind != above && at >= w->checked)
+			return -EXDEV;
+		follow = !last ||
+			 (!(flags & CORE_ENTRY) &&
+			  (!(flags & CORE_NOFOLLOW) || node->trailing_slash));
 		if (node->place == CORE_ABSENT) {
 			if (!last)
 				return -ENOENT;
@@ -478,9 +564,10 @@ static long walk(struct walk *w, int flags)
 				return r < 0 ? r : walk_hand_over(w, flags, end);
 			have = 0;
 			at = w->rest;
+			w->checked = at;
 			continue;
 		}
-		if (!last || node->trailing_slash) {
+		if (!last || (node->trailing_slash && !(flags & CORE_ENTRY))) {
 			if (!IS(node->mode, S_IFDIR))
 				return -ENOTDIR;
 		}
@@ -519,6 +606,7 @@ static void node_clear(struct core_node *node)
 	node->mode = 0;
 	node->read_only = 0;
 	node->trailing_slash = 0;
+	node->last = CORE_LAST_ROOT;
 	node->lower_below = 0;
 	node->has_lower = 0;
 	node->hidden = 0;
@@ -527,25 +615,39 @@ static void node_clear(struct core_node *node)
 	node->entry = 0;
 }
 
-/* Resolve the absolute `path` (of the view's real root, not an emulated one). */
-static long resolve_absolute(struct core_task *task, const char *base, const char *path, int flags,
-			     struct core_node *node)
+/* `how` of a look-up on our own behalf: whoever got here was allowed to. */
+#define FOR_US (1ull << 63)
+
+/*
+ * Resolve `path` from `base`, an absolute path of the view's real root that is a
+ * directory, or "".
+ */
+static long resolve_from(struct core_task *task, const char *root, const char *base,
+			 const char *path, int flags, uint64_t how, struct core_node *node)
 {
 	struct walk w;
-	long length;
+	long length, start;
 
 	node_clear(node);
 	w.task = task;
 	w.node = node;
+	w.root = root;
+	w.emulated = task->view->illusion && task->credentials.fsuid && how != FOR_US;
+	if (how == FOR_US)
+		how = 0;
+	w.how = how;
 	w.links = 0;
-	length = path_join(w.rest, CORE_PATH_MAX, base, *path && path[0] != '/' ? "/" : "");
+	start = path_join(w.rest, CORE_PATH_MAX, base, *path && path[0] != '/' ? "/" : "");
+	if (start < 0)
+		return start;
+	length = path_join(w.rest + start, CORE_PATH_MAX - (size_t)start, "", path);
 	if (length < 0)
 		return length;
-	length = path_join(w.rest + length, CORE_PATH_MAX - (size_t)length, "", path);
-	if (length < 0)
-		return length;
-	length = (long)text_length(w.rest);
-	if (resolve_known(task, w.rest, (uint32_t)length, !(flags & CORE_NOFOLLOW), node))
+	w.checked = w.rest + start;
+	length += start;
+	if (!w.emulated && !how &&
+	    resolve_known(task, w.rest, (uint32_t)length, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
+			  node))
 		return 0;
 	node_clear(node);
 	walk_to_root(&w);
@@ -554,7 +656,7 @@ static long resolve_absolute(struct core_task *task, const char *base, const cha
 
 NOINLINE long path_node(struct core_task *task, const char *path, struct core_node *node)
 {
-	return resolve_absolute(task, path, "", CORE_NOFOLLOW | CORE_MAY_BE_ABSENT, node);
+	return resolve_from(task, "", path, "", CORE_NOFOLLOW | CORE_MAY_BE_ABSENT, FOR_US, node);
 }
 
 /* ---- descriptors ---------------------------------------------------------------- */
@@ -574,25 +676,6 @@ long host_of_fd(int fd, char *host, size_t size)
 	return n;
 }
 
-long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
-{
-	char host[CORE_HOST_MAX];
-	long n;
-
-	if (fd == AT_FDCWD) {
-		n = sys_call2(__NR_getcwd, host, sizeof(host));
-		if (n < 0)
-			return n;
-	} else {
-		n = host_of_fd(fd, host, sizeof(host));
-		if (n < 0)
-			return n;
-		if (host[0] != '/')
-			return -ENOTDIR;
-	}
-	return core_from_host(task->view, host, path, size);
-}
-
 /* The part of `host` below `prefix`: a pointer to its "/" or its end, or NULL. */
 static const char *below(const char *host, const struct core_string *prefix)
 {
@@ -602,6 +685,44 @@ static const char *below(const char *host, const struct core_string *prefix)
 		return 0;
 	host += prefix->length;
 	return *host == '/' || !*host ? host : 0;
+}
+
+long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
+{
+	const struct core_view *view = task->view;
+	const struct lpmx_index_entry *entry;
+	char host[CORE_HOST_MAX];
+	struct stat st;
+	long n;
+
+	if (fd == AT_FDCWD) {
+		n = sys_call2(__NR_getcwd, host, sizeof(host));
+		if (n < 0)
+			return n;
+		return core_from_host(view, host, path, size);
+	}
+	if (view->index) {
+		/* /proc is slow to ask; a directory of the layers may be known */
+		n = sys_call2(__NR_fstat, fd, &st);
+		if (n < 0)
+			return n;
+		entry = IS(st.st_mode, S_IFDIR) ? object_known(view, &st) : 0;
+		if (entry)
+			return path_join(path, size, index_text(view->index, entry->path), "");
+	}
+	n = host_of_fd(fd, host, sizeof(host));
+	if (n < 0)
+		return n;
+	if (host[0] != '/')
+		return -ENOTDIR;
+	n = core_from_host(view, host, path, size);
+	if (n >= 0 && view->index && IS(st.st_mode, S_IFDIR) && !in_upper(view, host) &&
+	    in_layer(view, host) && !in_bind(view, host)) {
+		entry = index_find(view->index, fnv(path, (size_t)n), path, (uint32_t)n);
+		if (entry && IS(entry->mode, S_IFDIR))
+			object_learn(view, &st, entry);
+	}
+	return n;
 }
 
 long core_from_host(const struct core_view *view, const char *host, char *path, size_t size)
@@ -642,20 +763,73 @@ long core_from_host(const struct core_view *view, const char *host, char *path, 
 	return path_join(path, size, at->text, rest);
 }
 
+const char *in_upper(const struct core_view *view, const char *host)
+{
+	return view->upper.length ? below(host, &view->upper) : 0;
+}
+
+int in_bind(const struct core_view *view, const char *host)
+{
+	for (uint32_t i = 0; i < view->bind_count; i++)
+		if (below(host, &view->binds[i].host))
+			return 1;
+	return 0;
+}
+
+int in_layer(const struct core_view *view, const char *host)
+{
+	for (uint32_t i = 0; i < view->layer_count; i++)
+		if (below(host, &view->layers[i]))
+			return 1;
+	return 0;
+}
+
 /* ---- the entry for everybody else ------------------------------------------------- */
 
-long core_resolve(struct core_task *task, int dirfd, const char *path, int flags,
+long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
 		  struct core_node *node)
 {
+	const char *root = task->root;
 	char base[CORE_PATH_MAX];
 	long r;
 
 	if (!*path)
 		return -ENOENT;
-	if (path[0] == '/')
-		return resolve_absolute(task, task->root, path, flags, node);
+	if (how & RESOLVE_BENEATH && path[0] == '/')
+		return -EXDEV;
+	if (path[0] == '/' && !(how & RESOLVE_IN_ROOT))
+		return resolve_from(task, root, root, path, flags, how, node);
 	r = path_of_fd(task, dirfd, base, sizeof(base));
 	if (r < 0)
 		return r;
-	return resolve_absolute(task, base, path, flags, node);
+	if (how & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))
+		root = base;
+	return resolve_from(task, root, base, path, flags, how, node);
+}
+
+long core_resolve(struct core_task *task, int dirfd, const char *path, int flags,
+		  struct core_node *node)
+{
+	return path_resolve(task, dirfd, path, flags, 0, node);
+}
+
+long path_may_change(struct core_task *task, const struct core_node *node, int victim)
+{
+	const struct core_credentials *c = &task->credentials;
+	char path[CORE_PATH_MAX];
+	uint32_t length = path_parent(node->path, node->path_length);
+	struct meta meta, own;
+
+	if (!task->view->illusion || !c->fsuid || node->bind)
+		return 0;
+	bytes_copy(path, node->path, length);
+	path[length] = 0;
+	if (meta_of_path(task, path, &meta) < 0)
+		return 0;
+	if (!meta_allows(task, &meta, c->fsuid, c->fsgid, 3))
+		return -EACCES;
+	if (victim && (meta.mode & S_ISVTX) && meta.uid != c->fsuid &&
+	    meta_of_path(task, node->path, &own) >= 0 && own.uid != c->fsuid)
+		return -EPERM;
+	return 0;
 }

@@ -59,36 +59,6 @@ static int own(long pid)
 	return !pid || pid == sys_call0(__NR_getpid);
 }
 
-int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
-{
-	char target[CORE_HOST_MAX];
-	long pid, n;
-	const char *what = split(host, &pid);
-
-	if (!what || !own(pid))
-		return 0;
-	if (text_equal(what, "exe")) {
-		if (!task->program[0])
-			return 0;
-		text_put(to, task->program);
-		return 1;
-	}
-	if (text_equal(what, "root")) {
-		text_put(to, task->root);
-		return 1;
-	}
-	if (!text_equal(what, "cwd") && !text_begins(what, "fd/"))
-		return 0;
-	n = sys_call4(__NR_readlinkat, AT_FDCWD, host, target, sizeof(target) - 1);
-	if (n <= 0 || target[0] != '/')
-		return 0;
-	target[n] = 0;
-	/* a file without a name any more: the descriptor is all there is */
-	if (n > 10 && text_equal(target + n - 10, " (deleted)"))
-		return 0;
-	return core_from_host(task->view, target, to, CORE_PATH_MAX) >= 0;
-}
-
 /* The program of another process of a container, from the loader's own variable. */
 static long other_program(const char *host, char to[CORE_PATH_MAX])
 {
@@ -121,6 +91,67 @@ static long other_program(const char *host, char to[CORE_PATH_MAX])
 	return length;
 }
 
+/*
+ * Does `path` of the view still show the file that the link leads to, or the copy
+ * that was made of it?  A name can have got another file since.
+ */
+static NOINLINE int still_shown(struct core_task *task, const char *link, const char *path)
+{
+	struct stat linked, shown;
+	struct core_node node;
+	struct meta meta;
+
+	if (path_node(task, path, &node) < 0 || node.place == CORE_ABSENT ||
+	    sys_call4(__NR_newfstatat, AT_FDCWD, link, &linked, 0) ||
+	    sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &shown, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	/* a directory is what its path says, merged from wherever it was opened */
+	if (IS(linked.st_mode, S_IFDIR) && IS(node.mode, S_IFDIR))
+		return 1;
+	if (linked.st_dev == shown.st_dev && linked.st_ino == shown.st_ino)
+		return 1;
+	if (node.place != CORE_UPPER)
+		return 0;
+	meta_of_upper(task->view, node.host, -1, &shown, &meta);
+	return meta.inode && meta.inode == (node.entry ? object_number(task->view, node.entry)
+						       : identity_inode(task->view, linked.st_dev,
+									linked.st_ino));
+}
+
+int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
+{
+	char target[CORE_HOST_MAX];
+	long pid, n;
+	const char *what = split(host, &pid);
+
+	if (!what)
+		return 0;
+	if (text_equal(what, "exe")) {
+		if (!own(pid))
+			return other_program(host, to) > 0;
+		if (!task->program[0])
+			return 0;
+		text_put(to, task->program);
+		return 1;
+	}
+	if (text_equal(what, "root")) {
+		text_put(to, own(pid) ? task->root : "");
+		return 1;
+	}
+	if (!text_equal(what, "cwd") && !text_begins(what, "fd/"))
+		return 0;
+	n = sys_call4(__NR_readlinkat, AT_FDCWD, host, target, sizeof(target) - 1);
+	if (n <= 0 || target[0] != '/')
+		return 0;
+	target[n] = 0;
+	/* a file without a name any more: the descriptor is all there is */
+	if (n > 10 && text_equal(target + n - 10, " (deleted)"))
+		return 0;
+	if (core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
+		return 0;
+	return text_equal(what, "cwd") || still_shown(task, host, to);
+}
+
 long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 {
 	char target[CORE_HOST_MAX];
@@ -129,10 +160,6 @@ long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 
 	if (!what || !proc_magic(host))
 		return 0;
-	if (!own(pid) && text_equal(what, "exe")) {
-		n = other_program(host, to);
-		return n > 0 ? n : 0;
-	}
 	if (proc_link(task, host, to)) {
 		n = (long)text_length(task->root);
 		if (n && text_begins(to, task->root))

@@ -55,7 +55,7 @@ static int same_file(const struct core_node *a, const struct core_node *b)
 {
 	struct stat x, y;
 
-	return a->place == CORE_UPPER && b->place == CORE_UPPER && !IS(a->mode, S_IFDIR) &&
+	return a->place == b->place && a->place != CORE_ABSENT && !IS(a->mode, S_IFDIR) &&
 	       !sys_call4(__NR_newfstatat, AT_FDCWD, a->host, &x, AT_SYMLINK_NOFOLLOW) &&
 	       !sys_call4(__NR_newfstatat, AT_FDCWD, b->host, &y, AT_SYMLINK_NOFOLLOW) &&
 	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
@@ -68,6 +68,8 @@ static long lift(struct core_task *task, struct core_node *node, int onto_lower)
 			 ? copy_up_tree(task, node)
 			 : copy_up(task, node);
 
+	if (r >= 0 && node->place != CORE_UPPER)
+		return -ENOENT;
 	if (r >= 0 && IS(node->mode, S_IFDIR) && onto_lower) {
 		upper_touch(task->view, node->hash, 1);
 		r = opaque_set(node->host);
@@ -75,11 +77,27 @@ static long lift(struct core_task *task, struct core_node *node, int onto_lower)
 	return r;
 }
 
-/* Say that `to` is what `from` was, with all below it. */
-static long retouch(struct core_task *task, const struct core_node *from, const struct core_node *to)
+/* Say that `to` is what `from` is, with all below it, before it becomes true. */
+static long announce(struct core_task *task, const struct core_node *from,
+		     const struct core_node *to)
 {
 	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
-	return 0;
+	return IS(from->mode, S_IFDIR) ? upper_touch_tree(task->view, from->host, to->path) : 0;
+}
+
+static long rename_host(const char *from, const char *to, unsigned flags)
+{
+	return sys_call5(__NR_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+/* The directory that `host` is in now lists an object with a record, if it has one. */
+static void mark(const char *host)
+{
+	struct stat st;
+
+	if (!sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW) &&
+	    (st.st_mode & S_ISVTX))
+		meta_mark_parent(host);
 }
 
 static long exchange(struct core_task *task, struct core_node *from, struct core_node *to)
@@ -87,55 +105,93 @@ static long exchange(struct core_task *task, struct core_node *from, struct core
 	long r;
 
 	r = lift(task, to, from->has_lower);
-	if (r < 0)
-		return r;
-	retouch(task, from, to);
-	retouch(task, to, from);
-	r = sys_call5(__NR_renameat2, AT_FDCWD, from->host, AT_FDCWD, to->host, RENAME_EXCHANGE_);
-	if (r >= 0 && IS(from->mode, S_IFDIR))
-		upper_touch_tree(task, to->path);
-	if (r >= 0 && IS(to->mode, S_IFDIR))
-		upper_touch_tree(task, from->path);
+	if (r >= 0)
+		r = announce(task, from, to);
+	if (r >= 0)
+		r = announce(task, to, from);
+	if (r >= 0)
+		r = rename_host(from->host, to->host, RENAME_EXCHANGE_);
+	if (r >= 0) {
+		mark(from->host);
+		mark(to->host);
+	}
 	return r;
 }
 
-/* The move itself; `host` is where it goes in the upper. */
-static long move(struct core_task *task, struct core_node *from, struct core_node *to,
-		 const char *host)
+/* The old name is free, or to be hidden: what is there, `host`, is a work object. */
+static long leave(struct core_task *task, const struct core_node *from)
 {
-	int directory = IS(from->mode, S_IFDIR);
+	if (from->has_lower)
+		return upper_remove_directory(task->view, from->host, 1);
+	return upper_discard(from->host);
+}
+
+/* Move a directory: `host` is where it goes in the upper. */
+static long move_directory(struct core_task *task, const struct core_node *from,
+			   const struct core_node *to, const char *host, unsigned flags)
+{
+	struct upper_lock lock;
 	long r;
 
-	if (directory && to->place == CORE_UPPER) {
-		/* an empty directory there, perhaps with whiteouts in it */
-		char work[CORE_HOST_MAX];
-
-		r = upper_work_name(task->view, work);
-		if (r >= 0)
-			r = sys_call5(__NR_renameat2, AT_FDCWD, host, AT_FDCWD, work, 0);
-		if (r < 0)
-			return r;
-		r = sys_call5(__NR_renameat2, AT_FDCWD, from->host, AT_FDCWD, host,
-			      from->has_lower ? RENAME_WHITEOUT_ : 0);
-		if (r < 0)
-			sys_call5(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, host, RENAME_NOREPLACE_);
-		else
-			upper_discard(work);
-	} else if (directory && to->hidden) {
-		/* a whiteout there: swap, and the old name has its whiteout already */
-		r = sys_call5(__NR_renameat2, AT_FDCWD, from->host, AT_FDCWD, host,
-			      RENAME_EXCHANGE_);
+	if (to->place == CORE_UPPER) {
+		/*
+		 * An empty directory is there, perhaps with whiteouts in it.  They change
+		 * places, so that at no moment there is nothing; opaque, it stays empty.
+		 */
+		upper_touch(task->view, to->hash, 1);
+		upper_touch(task->view, from->hash, 1);
+		if (to->lower_below) {
+			r = opaque_set(host);
+			if (r < 0)
+				return r;
+		}
+		r = rename_host(from->host, host, RENAME_EXCHANGE_);
+		return r < 0 ? r : leave(task, from);
+	}
+	if (to->hidden) {
+		/* a whiteout is there: then the old name has one already */
+		upper_lock(task->view, &lock);
+		r = rename_host(from->host, host, RENAME_EXCHANGE_);
 		if (r >= 0 && !from->has_lower)
 			sys_call3(__NR_unlinkat, AT_FDCWD, from->host, 0);
+		upper_unlock(&lock);
 		return r;
-	} else {
-		r = sys_call5(__NR_renameat2, AT_FDCWD, from->host, AT_FDCWD, host,
-			      from->has_lower ? RENAME_WHITEOUT_ : 0);
 	}
+	r = rename_host(from->host, host, from->has_lower ? flags | RENAME_WHITEOUT_ : flags);
 	if ((r == -EINVAL || r == -EPERM) && from->has_lower) {
-		r = sys_call5(__NR_renameat2, AT_FDCWD, from->host, AT_FDCWD, host, 0);
+		/* not here: an empty opaque directory takes the old name, then a whiteout that */
+		r = rename_host(from->host, host, flags);
 		if (r >= 0)
-			r = whiteout_make(from->host);
+			r = whiteout_make(from->host, from->host);
+	}
+	return r;
+}
+
+static long move_file(struct core_task *task, const struct core_node *from,
+		      const struct core_node *to, const char *host, unsigned flags)
+{
+	struct upper_lock lock;
+	long r;
+
+	/* "only if nothing is there", where a whiteout is */
+	if (flags && to->hidden) {
+		struct stat st;
+
+		upper_lock(task->view, &lock);
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+		if (!r && !whiteout_is(host, &st))
+			r = -EEXIST;
+		else
+			r = move_file(task, from, to, host, 0);
+		upper_unlock(&lock);
+		return r;
+	}
+	r = rename_host(from->host, host, from->has_lower ? flags | RENAME_WHITEOUT_ : flags);
+	if ((r == -EINVAL || r == -EPERM) && from->has_lower) {
+		/* killed between the two, the file has both names, not none */
+		r = rename_host(from->host, host, flags);
+		if (r >= 0)
+			r = whiteout_make(from->host, from->host);
 	}
 	return r;
 }
@@ -143,6 +199,7 @@ static long move(struct core_task *task, struct core_node *from, struct core_nod
 static long rename_union(struct core_task *task, struct core_node *from, struct core_node *to,
 			 unsigned flags)
 {
+	int directory = IS(from->mode, S_IFDIR);
 	char host[CORE_HOST_MAX];
 	long r;
 
@@ -152,11 +209,15 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 		return -EBUSY;
 	if (from->path_length == to->path_length && above(from, to))
 		return flags & RENAME_NOREPLACE_ ? -EEXIST : 0;
-	if (IS(from->mode, S_IFDIR) && above(from, to))
+	if (directory && above(from, to))
 		return -EINVAL;
 	if (to->place != CORE_ABSENT && IS(to->mode, S_IFDIR) && above(to, from))
 		return flags & RENAME_EXCHANGE_ ? -EINVAL : -ENOTEMPTY;
-	r = rename_allowed(task, from, to, flags);
+	r = path_may_change(task, from, 1);
+	if (r >= 0)
+		r = path_may_change(task, to, to->place != CORE_ABSENT);
+	if (r >= 0)
+		r = rename_allowed(task, from, to, flags);
 	if (r < 0)
 		return r;
 	if (same_file(from, to))
@@ -170,11 +231,20 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 		return r;
 	if (flags & RENAME_EXCHANGE_)
 		return exchange(task, from, to);
-	retouch(task, from, to);
+	/* an empty lower directory that is replaced: as a directory of the upper */
+	if (directory && to->place == CORE_LOWER) {
+		r = copy_up(task, to);
+		if (r < 0)
+			return r;
+	}
+	r = announce(task, from, to);
+	if (r < 0)
+		return r;
 	upper_touch(task->view, from->hash, 1);
-	r = move(task, from, to, host);
-	if (r >= 0 && IS(from->mode, S_IFDIR))
-		r = upper_touch_tree(task, to->path);
+	r = directory ? move_directory(task, from, to, host, flags)
+		      : move_file(task, from, to, host, flags);
+	if (r >= 0)
+		mark(host);
 	return r;
 }
 
@@ -191,17 +261,32 @@ long call_rename(struct core_task *task, long nr, const long a[6])
 		return -EINVAL;
 	r = user_path(task, (const char *)a[at], path);
 	if (r >= 0)
-		r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path, CORE_NOFOLLOW, &from);
+		r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
+				 CORE_ENTRY | CORE_MAY_BE_ABSENT, &from);
 	if (r < 0)
 		return r;
-	if (from.trailing_slash && !IS(from.mode, S_IFDIR))
-		return -ENOTDIR;
 	r = user_path(task, (const char *)a[at ? 3 : 1], path);
-	if (r >= 0)
-		r = core_resolve(task, at ? (int)a[2] : AT_FDCWD, path,
-				 CORE_NOFOLLOW | CORE_MAY_BE_ABSENT, &to);
 	if (r < 0)
 		return r;
+	r = core_resolve(task, at ? (int)a[2] : AT_FDCWD, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, &to);
+	if (r == -ENAMETOOLONG && from.place == CORE_ABSENT)
+		return -ENOENT;
+	if (r < 0)
+		return r;
+	/* in the order of the kernel's do_renameat2 */
+	if (from.last != CORE_LAST_NAME)
+		return -EBUSY;
+	if (to.last != CORE_LAST_NAME)
+		return flags & RENAME_NOREPLACE_ ? -EEXIST : -EBUSY;
+	if (from.place == CORE_ABSENT)
+		return -ENOENT;
+	if (to.place == CORE_ABSENT ? flags & RENAME_EXCHANGE_ : flags & RENAME_NOREPLACE_)
+		return flags & RENAME_EXCHANGE_ ? -ENOENT : -EEXIST;
+	if (flags & RENAME_EXCHANGE_ && to.trailing_slash && !IS(to.mode, S_IFDIR))
+		return -ENOTDIR;
+	if (!IS(from.mode, S_IFDIR) &&
+	    (from.trailing_slash || (to.trailing_slash && !(flags & RENAME_EXCHANGE_))))
+		return -ENOTDIR;
 	if (from.bind || to.bind)
 		return rename_bound(&from, &to, flags);
 	return rename_union(task, &from, &to, flags);
@@ -216,7 +301,9 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 
 	if (!task->view->upper.length)
 		return -EROFS;
-	r = copy_up(task, from);
+	r = path_may_change(task, to, 0);
+	if (r >= 0)
+		r = copy_up(task, from);
 	if (r >= 0)
 		r = upper_parents(task, to);
 	if (r >= 0)
@@ -224,12 +311,18 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 	if (r < 0)
 		return r;
 	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
-	if (!to->hidden)
-		return sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, host, 0);
-	r = upper_work_name(task->view, work);
+	if (!to->hidden) {
+		r = sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, host, 0);
+	} else {
+		r = upper_work_name(task->view, work);
+		if (r >= 0)
+			r = sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, work, 0);
+		if (r >= 0)
+			r = upper_place_over(task->view, work, host);
+	}
 	if (r >= 0)
-		r = sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, work, 0);
-	return r < 0 ? r : upper_place(work, host, 1, 0);
+		mark(host);
+	return r;
 }
 
 /* A file without a name (O_TMPFILE, or unlinked) gets one: by its descriptor. */
@@ -243,7 +336,17 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 				 AT_SYMLINK_FOLLOW);
 	if (!task->view->upper.length)
 		return -EROFS;
-	r = upper_parents(task, to);
+	/* never a second name for a layer's file: one that the view does not show any
+	 * more has no name at all, and such a file cannot get one */
+	r = sys_call4(__NR_readlinkat, AT_FDCWD, magic, host, sizeof(host) - 1);
+	if (r < 0)
+		return r == -ENOENT ? -EBADF : r;
+	host[r] = 0;
+	if (in_layer(task->view, host) && !in_upper(task->view, host))
+		return -ENOENT;
+	r = path_may_change(task, to, 0);
+	if (r >= 0)
+		r = upper_parents(task, to);
 	if (r >= 0)
 		r = upper_host(task->view, to->path, host);
 	if (r >= 0)
@@ -252,7 +355,11 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 		return r;
 	upper_touch(task->view, to->hash, 0);
 	r = sys_call5(__NR_linkat, AT_FDCWD, magic, AT_FDCWD, work, AT_SYMLINK_FOLLOW);
-	return r < 0 ? r : upper_place(work, host, to->hidden, 0);
+	if (r >= 0)
+		r = to->hidden ? upper_place_over(task->view, work, host) : upper_place(work, host);
+	if (r >= 0)
+		mark(host);
+	return r;
 }
 
 long call_link(struct core_task *task, long nr, const long a[6])
@@ -268,30 +375,41 @@ long call_link(struct core_task *task, long nr, const long a[6])
 	r = user_path(task, (const char *)a[at ? 3 : 1], path);
 	if (r >= 0)
 		r = core_resolve(task, at ? (int)a[2] : AT_FDCWD, path,
-				 CORE_NOFOLLOW | CORE_MAY_BE_ABSENT, &to);
+				 CORE_ENTRY | CORE_MAY_BE_ABSENT, &to);
 	if (r < 0)
 		return r;
+	if (to.last != CORE_LAST_NAME)
+		to.place = CORE_UPPER; /* it exists */
 	r = user_path(task, (const char *)a[at], path);
 	if (r < 0)
 		return r;
 	if (!path[0] && (flags & AT_EMPTY_PATH)) {
+		/* as the link of /proc says, which may well be a name of the view */
+		if ((int)a[0] < 0)
+			return (int)a[0] == AT_FDCWD ? -EPERM : -EBADF;
 		text_put_number(text_put(magic, "/proc/self/fd/"), (unsigned)a[0], 10);
-		return to.place != CORE_ABSENT ? -EEXIST : link_nameless(task, magic, &to);
+		r = proc_link(task, magic, path);
+		if (!r)
+			return to.place != CORE_ABSENT ? -EEXIST
+			       : to.trailing_slash     ? -ENOENT
+						       : link_nameless(task, magic, &to);
+		r = path_node(task, path, &from);
+	} else {
+		r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
+				 flags & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, &from);
 	}
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
-			 flags & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, &from);
 	if (r < 0)
 		return r;
 	if (to.place != CORE_ABSENT)
 		return -EEXIST;
-	if (IS(from.mode, S_IFDIR))
-		return -EPERM;
 	if (to.trailing_slash)
 		return -ENOENT;
+	if (IS(from.mode, S_IFDIR))
+		return -EPERM;
 	if (from.place == CORE_BIND && proc_magic(from.host))
 		return link_nameless(task, from.host, &to);
 	if (from.bind || to.bind) {
-		if (from.bind != to.bind)
+		if (from.bind != to.bind || !from.bind)
 			return -EXDEV;
 		if (from.bind->read_only)
 			return -EROFS;

@@ -9,7 +9,6 @@
 
 #define UNIX 1
 #define NAME_MAX_ 108
-#define O_PATH_ 010000000
 
 struct unix_address {
 	uint16_t family;
@@ -66,7 +65,7 @@ static long translate(struct core_task *task, const void *user, long size, int c
 	}
 	cut = path_parent(node.host, (uint32_t)n);
 	node.host[cut] = 0;
-	r = sys_call4(__NR_openat, AT_FDCWD, node.host, O_PATH_ | O_DIRECTORY | O_CLOEXEC, 0);
+	r = sys_call4(__NR_openat, AT_FDCWD, node.host, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	if (r < 0)
 		return r;
 	*held = (int)r;

@@ -1,11 +1,16 @@
 /* The calls that tell about a file: stat and its kin, access, readlink, statfs. */
 #include "internal.h"
 
-static void show(struct stat *st, const struct meta *meta)
+/* Put what the view shows into what the kernel said. */
+static void show(const struct core_view *view, struct stat *st, const struct meta *meta)
 {
+	st->st_ino = meta->inode ? meta->inode : identity_inode(view, st->st_dev, st->st_ino);
+	st->st_dev = meta->inode ? view->device : identity_device(view, st->st_dev);
 	st->st_mode = meta->mode;
 	st->st_uid = meta->uid;
 	st->st_gid = meta->gid;
+	if (meta->links)
+		st->st_nlink = meta->links;
 	if (IS(meta->mode, S_IFCHR) || IS(meta->mode, S_IFBLK)) {
 		uint64_t major = meta->rdev_major, minor = meta->rdev_minor;
 
@@ -15,11 +20,25 @@ static void show(struct stat *st, const struct meta *meta)
 	}
 }
 
-static void showx(struct statx *st, const struct meta *meta)
+static uint64_t device_of(uint32_t major, uint32_t minor)
 {
+	return (minor & 0xffu) | (uint64_t)(major & 0xfff) << 8 | (uint64_t)(minor & ~0xffu) << 12 |
+	       (uint64_t)(major & ~0xfffu) << 32;
+}
+
+static void showx(const struct core_view *view, struct statx *st, const struct meta *meta)
+{
+	uint64_t device = device_of(st->stx_dev_major, st->stx_dev_minor), shown;
+
+	shown = meta->inode ? view->device : identity_device(view, device);
+	st->stx_ino = meta->inode ? meta->inode : identity_inode(view, device, st->stx_ino);
+	st->stx_dev_major = (uint32_t)(shown >> 8 & 0xfff) | (uint32_t)(shown >> 32 & ~0xfffull);
+	st->stx_dev_minor = (uint32_t)(shown & 0xff) | (uint32_t)(shown >> 12 & ~0xffull);
 	st->stx_mode = (uint16_t)meta->mode;
 	st->stx_uid = meta->uid;
 	st->stx_gid = meta->gid;
+	if (meta->links)
+		st->stx_nlink = meta->links;
 	if (IS(meta->mode, S_IFCHR) || IS(meta->mode, S_IFBLK)) {
 		st->stx_rdev_major = meta->rdev_major;
 		st->stx_rdev_minor = meta->rdev_minor;
@@ -34,87 +53,132 @@ static void from_statx(const struct statx *x, struct stat *st)
 	st->st_mode = x->stx_mode;
 	st->st_uid = x->stx_uid;
 	st->st_gid = x->stx_gid;
-	st->st_rdev = (x->stx_rdev_minor & 0xff) | (uint64_t)x->stx_rdev_major << 8;
+	st->st_dev = device_of(x->stx_dev_major, x->stx_dev_minor);
+	st->st_ino = x->stx_ino;
+	st->st_nlink = x->stx_nlink;
+	st->st_size = (long)x->stx_size;
+	st->st_rdev = device_of(x->stx_rdev_major, x->stx_rdev_minor);
 }
 
 /*
  * What an open file is shown as.  Most files say it themselves: an ordinary one
  * of ours without the mark is 0:0 with its own mode, whichever layer it is in.
  */
-static void meta_of_fd(struct core_task *task, int fd, const struct stat *st, struct meta *meta)
+/*
+ * What an open file is.  Most say it themselves: files of the layers carry the mark,
+ * so a regular one without it is new or foreign, and 0:0 if it is ours.  Of the
+ * others the process has learned many when it opened them.
+ */
+struct opened {
+	const struct lpmx_index_entry *entry; /* of the layers: this is all there is to say */
+	int by_path;      /* `node`: a directory stands for its path, copied up or not */
+	struct core_node node;
+	struct meta meta; /* else what it is shown as */
+};
+
+/* Can what the kernel says of a descriptor be shown as it is, but for the owner? */
+static int plain_fd(const struct core_view *view, const struct stat *st)
+{
+	if (!view->illusion && !view->index)
+		return !IS(st->st_mode, S_IFDIR);
+	if (!IS(st->st_mode, S_IFREG) && !IS(st->st_mode, S_IFDIR) && !IS(st->st_mode, S_IFLNK))
+		return 1;
+	if ((st->st_mode & S_ISVTX) || !view->illusion || view->uid || view->gid)
+		return 0;
+	if (IS(st->st_mode, S_IFREG))
+		return view->index != 0;
+	/* lower directories are not writable on disk */
+	return IS(st->st_mode, S_IFDIR) && (st->st_mode & 0200) && view->index &&
+	       st->st_uid == view->host_uid;
+}
+
+static void opened_file(struct core_task *task, int fd, const struct stat *st, struct opened *file)
 {
 	const struct core_view *view = task->view;
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
-	struct core_node *node;
-	long memory;
+	struct core_node *node = &file->node;
 
+	file->by_path = 0;
+	file->entry = object_known(view, st);
+	/* a directory may have been copied up or removed since it was learned */
+	if (file->entry && (!IS(st->st_mode, S_IFDIR) || !upper_touched(view, file->entry->hash)))
+		return;
+	file->entry = 0;
 	meta_of_upper(view, "", -1, &(struct stat){ .st_mode = st->st_mode & ~S_ISVTX,
 						     .st_uid = st->st_uid,
 						     .st_gid = st->st_gid,
 						     .st_rdev = st->st_rdev },
-		      meta);
-	meta->mode = st->st_mode;
-	if (!view->illusion && !view->index)
+		      &file->meta);
+	file->meta.mode = st->st_mode;
+	if (plain_fd(view, st) || host_of_fd(fd, host, sizeof(host)) < 0)
 		return;
-	if (IS(st->st_mode, S_IFREG) && !(st->st_mode & S_ISVTX) && !view->uid && !view->gid)
-		return;
-	if (!IS(st->st_mode, S_IFREG) && !IS(st->st_mode, S_IFDIR) && !IS(st->st_mode, S_IFLNK))
-		return;
-	if (IS(st->st_mode, S_IFDIR) && (st->st_mode & (S_ISVTX | 0200)) == 0200 && !view->uid &&
-	    !view->gid && st->st_uid == view->host_uid)
-		return; /* lower directories are not writable on disk */
-	if (host_of_fd(fd, host, sizeof(host)) < 0)
-		return;
-	if (view->upper.length && text_begins(host, view->upper.text)) {
-		meta_of_upper(view, host, fd, st, meta);
+	if (in_upper(view, host)) {
+		meta_of_upper(view, host, fd, st, &file->meta);
 		return;
 	}
-	if (core_from_host(view, host, path, sizeof(path)) < 0)
+	if (core_from_host(view, host, path, sizeof(path)) < 0 || path_node(task, path, node) < 0)
 		return;
-	memory = sys_call6(__NR_mmap, 0, sizeof(*node), 3, 0x22, -1, 0);
-	if (SYS_FAILED(memory))
+	if (node->bind) {
+		meta_of_node(task, node, st, &file->meta);
 		return;
-	node = (void *)memory;
-	if (path_node(task, path, node) >= 0) {
-		if (node->bind) {
-			meta_of_node(task, node, st, meta);
-		} else if (view->index) {
-			/* the object behind the descriptor is the lower one, whatever is
-			 * in the upper by now */
-			node->entry = index_find(view->index, node->hash, node->path,
-						 node->path_length);
-			if (node->entry) {
-				node->place = CORE_LOWER;
-				meta_of_node(task, node, st, meta);
-			}
-		}
 	}
-	sys_call2(__NR_munmap, memory, sizeof(*node));
+	if (IS(st->st_mode, S_IFDIR) && node->place == CORE_UPPER && IS(node->mode, S_IFDIR)) {
+		file->by_path = 1;
+		return;
+	}
+	/* the object behind the descriptor is the lower one, whatever is in the upper */
+	if (view->index && in_layer(view, host)) {
+		file->entry = index_find(view->index, node->hash, node->path, node->path_length);
+		if (file->entry)
+			object_learn(view, st, file->entry);
+	}
 }
 
 static long stat_fd(struct core_task *task, int fd, struct stat *out)
 {
-	struct meta meta;
+	struct opened file;
 	long r = sys_call2(__NR_fstat, fd, out);
 
 	if (r < 0 || task->view->kind == CORE_VIEW_HOST)
 		return r;
-	meta_of_fd(task, fd, out, &meta);
-	show(out, &meta);
+	opened_file(task, fd, out, &file);
+	if (file.entry) {
+		object_stat(task->view, file.entry, out);
+		return 0;
+	}
+	if (file.by_path) {
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, file.node.host, out, AT_SYMLINK_NOFOLLOW);
+		if (r < 0)
+			return r;
+		meta_of_node(task, &file.node, out, &file.meta);
+	}
+	show(task->view, out, &file.meta);
 	return 0;
 }
 
 static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, struct statx *out)
 {
-	struct meta meta;
+	struct opened file;
 	struct stat st;
-	long r = sys_call5(__NR_statx, fd, "", flags | AT_EMPTY_PATH, mask, out);
+	long r = sys_call5(__NR_statx, fd, "", flags | AT_EMPTY_PATH, mask | STATX_BASIC_STATS, out);
 
 	if (r < 0)
 		return r;
 	from_statx(out, &st);
-	meta_of_fd(task, fd, &st, &meta);
-	showx(out, &meta);
+	opened_file(task, fd, &st, &file);
+	if (file.entry) {
+		object_statx(task->view, file.entry, out);
+		return 0;
+	}
+	if (file.by_path) {
+		r = sys_call5(__NR_statx, AT_FDCWD, file.node.host, flags | AT_SYMLINK_NOFOLLOW, mask,
+			      out);
+		if (r < 0)
+			return r;
+		from_statx(out, &st);
+		meta_of_node(task, &file.node, &st, &file.meta);
+	}
+	showx(task->view, out, &file.meta);
 	return 0;
 }
 
@@ -142,6 +206,18 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
 	if (r < 0)
 		return r;
+	if (node.place == CORE_LOWER && node.entry) {
+		/* the index has all that there is to say */
+		r = user_writable(task, (void *)out,
+				  extended ? sizeof(struct statx) : sizeof(struct stat));
+		if (r < 0)
+			return r;
+		if (extended)
+			object_statx(task->view, node.entry, (struct statx *)out);
+		else
+			object_stat(task->view, node.entry, (struct stat *)out);
+		return 0;
+	}
 	/* what only the kernel can follow, it follows */
 	last = node.bind && proc_magic(node.host) && !(flags & AT_SYMLINK_NOFOLLOW)
 		       ? 0
@@ -153,14 +229,14 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 			return r;
 		from_statx((struct statx *)out, &st);
 		meta_of_node(task, &node, &st, &meta);
-		showx((struct statx *)out, &meta);
+		showx(task->view, (struct statx *)out, &meta);
 		return 0;
 	}
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, out, last);
 	if (r < 0)
 		return r;
 	meta_of_node(task, &node, (struct stat *)out, &meta);
-	show((struct stat *)out, &meta);
+	show(task->view, (struct stat *)out, &meta);
 	return 0;
 }
 
@@ -203,10 +279,17 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	r = user_path(task, (const char *)a[at], path);
 	if (r < 0)
 		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH))
-		return sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
-			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	if (!path[0] && (flags & AT_EMPTY_PATH)) {
+		/* of a descriptor, by its path if it still has one */
+		if (path_of_fd(task, (int)a[0], path, sizeof(path)) < 0)
+			return sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
+		r = path_node(task, path, &node);
+		if (r >= 0 && node.place == CORE_ABSENT)
+			return sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
+	} else {
+		r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
+				 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	}
 	if (r < 0)
 		return r;
 	if ((want & 2) && (node.bind ? node.bind->read_only : !task->view->upper.length) &&
@@ -216,9 +299,11 @@ long call_access(struct core_task *task, long nr, const long a[6])
 		return sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0);
 	if (!want)
 		return 0;
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW);
-	if (r < 0)
-		return r;
+	if (node.place != CORE_LOWER || !node.entry) {
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW);
+		if (r < 0)
+			return r;
+	}
 	meta_of_node(task, &node, &st, &meta);
 	if (!task->view->illusion)
 		return node.place == CORE_UPPER
@@ -311,7 +396,7 @@ long call_watch(struct core_task *task, long nr, const long a[6])
 			return r;
 		/* what is watched for changes changes in the upper */
 		if (node.place == CORE_LOWER && task->view->upper.length &&
-		    IS(node.mode, S_IFDIR)) {
+		    !IS(node.mode, S_IFLNK)) {
 			r = copy_up(task, &node);
 			if (r < 0)
 				return r;
@@ -353,6 +438,15 @@ long call_chdir(struct core_task *task, long nr, const long a[6])
 	return sys_call1(nr, node.host);
 }
 
+/* Is there still a directory at `path`, which the kernel knows only in a layer? */
+static NOINLINE int is_there(struct core_task *task, const char *path)
+{
+	struct core_node node;
+
+	return path_node(task, path, &node) >= 0 && IS(node.mode, S_IFDIR) &&
+	       node.place != CORE_ABSENT;
+}
+
 long call_getcwd(struct core_task *task, long nr, const long a[6])
 {
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
@@ -364,6 +458,9 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 		return r;
 	if (core_from_host(task->view, host, path, sizeof(path)) < 0)
 		text = "(unreachable)/";
+	else if (!in_upper(task->view, host) && in_layer(task->view, host) &&
+		 upper_touched(task->view, fnv(path, text_length(path))) && !is_there(task, path))
+		return -ENOENT;
 	else if (root && text_begins(path, task->root))
 		text += root;
 	if (!*text)
@@ -419,8 +516,9 @@ long call_truncate(struct core_task *task, long nr, const long a[6])
 /* utime, utimes, futimesat and utimensat, all by the last of them. */
 static long set_times(struct core_task *task, int dirfd, long user, const long *times, int flags)
 {
-	char path[CORE_PATH_MAX];
+	char path[CORE_HOST_MAX];
 	struct core_node node;
+	int was_lower, last = AT_SYMLINK_NOFOLLOW;
 	long r;
 
 	if (!user) /* a descriptor: futimens */
@@ -433,7 +531,7 @@ descriptor:
 		r = host_of_fd(dirfd, path, sizeof(path));
 		if (r < 0)
 			return r;
-		if ((task->view->upper.length && text_begins(path, task->view->upper.text)) ||
+		if (in_upper(task->view, path) ||
 		    core_from_host(task->view, path, node.path, sizeof(node.path)) < 0)
 			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
 		text_put(path, node.path[0] ? node.path : "/");
@@ -443,14 +541,20 @@ descriptor:
 	} else {
 		r = core_resolve(task, dirfd, path,
 				 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+		if (r >= 0 && !(flags & AT_SYMLINK_NOFOLLOW) && node.bind && proc_magic(node.host))
+			last = 0;
 	}
 	if (r < 0)
 		return r;
 	r = upper_writable(task, &node);
+	was_lower = node.place == CORE_LOWER;
 	if (r >= 0)
 		r = copy_up(task, &node);
-	return r < 0 ? r
-		     : sys_call4(__NR_utimensat, AT_FDCWD, node.host, times, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	if (!user && was_lower)
+		copy_up_descriptor(dirfd, node.host);
+	return sys_call4(__NR_utimensat, AT_FDCWD, node.host, times, last);
 }
 
 long call_times(struct core_task *task, long nr, const long a[6])
@@ -507,7 +611,8 @@ long call_times(struct core_task *task, long nr, const long a[6])
 /* Names that are ours to keep and not the program's to see. */
 static int private_name(const char *name)
 {
-	return text_begins(name, "user.overlay.") || text_equal(name, LPMX_XATTR_STAT);
+	return text_begins(name, "user.overlay.") || text_equal(name, LPMX_XATTR_STAT) ||
+	       text_equal(name, LPMX_XATTR_INODE);
 }
 
 /* Take our names out of a list the kernel wrote. */
@@ -535,13 +640,40 @@ static long list_names(long r, const long a[6])
 	return r > 0 && a[2] ? filter_names((char *)a[1], r) : r;
 }
 
+/*
+ * By descriptor: a file of a layer that is only open for reading would let itself be
+ * changed.  The change goes to the upper's copy, as with any other call by name.
+ */
+static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
+{
+	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
+	struct core_node node;
+	long r = host_of_fd((int)a[0], host, sizeof(host));
+
+	if (r < 0 || in_upper(task->view, host) || !in_layer(task->view, host) ||
+	    core_from_host(task->view, host, path, sizeof(path)) < 0)
+		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
+	r = path_node(task, path, &node);
+	if (r >= 0 && node.bind)
+		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
+	if (r >= 0)
+		r = node.place == CORE_ABSENT ? -ENOENT : upper_writable(task, &node);
+	if (r >= 0)
+		r = copy_up(task, &node);
+	if (r < 0)
+		return r;
+	copy_up_descriptor((int)a[0], node.host);
+	return nr == __NR_fsetxattr ? sys_call5(__NR_lsetxattr, node.host, a[1], a[2], a[3], a[4])
+				    : sys_call2(__NR_lremovexattr, node.host, a[1]);
+}
+
 long call_xattr(struct core_task *task, long nr, const long a[6])
 {
 	int nofollow = nr == __NR_lsetxattr || nr == __NR_lgetxattr || nr == __NR_llistxattr ||
 		       nr == __NR_lremovexattr;
 	int list = nr == __NR_listxattr || nr == __NR_llistxattr;
 	int write = nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_removexattr ||
-		    nr == __NR_lremovexattr;
+		    nr == __NR_lremovexattr || nr == __NR_fsetxattr || nr == __NR_fremovexattr;
 	char name[256 + 8];
 	struct core_node node;
 	long r;
@@ -562,6 +694,8 @@ long call_xattr(struct core_task *task, long nr, const long a[6])
 	}
 	if (nr == __NR_fgetxattr)
 		return sys_call4(nr, a[0], a[1], a[2], a[3]);
+	if (nr == __NR_fsetxattr || nr == __NR_fremovexattr)
+		return change_xattr_fd(task, nr, a);
 	r = resolve_user(task, AT_FDCWD, a[0], nofollow ? CORE_NOFOLLOW : 0, &node);
 	if (r < 0)
 		return r;

@@ -33,8 +33,24 @@ void upper_touch(const struct core_view *view, uint64_t hash, int special)
 
 long upper_writable(const struct core_task *task, const struct core_node *node)
 {
-	if (node->bind)
-		return node->bind->read_only ? -EROFS : 0;
+	if (node->bind) {
+		char target[CORE_HOST_MAX];
+		long n;
+
+		if (node->bind->read_only)
+			return -EROFS;
+		/* a descriptor of a layer's file that the view has another file for by now */
+		if (!proc_magic(node->host))
+			return 0;
+		n = sys_call4(__NR_readlinkat, AT_FDCWD, node->host, target, sizeof(target) - 1);
+		if (n <= 0)
+			return 0;
+		target[n] = 0;
+		return in_layer(task->view, target) && !in_upper(task->view, target) &&
+				       !in_bind(task->view, target)
+			       ? -EROFS
+			       : 0;
+	}
 	return task->view->upper.length ? 0 : -EROFS;
 }
 
@@ -108,137 +124,249 @@ static long remove_host(const char *host)
 	return r == -EISDIR || r == -EPERM ? upper_discard(host) : r;
 }
 
-long upper_place(const char *from, const char *to, int replaces, int directory)
+#define LOCK_EX_ 2
+#define LOCK_UN_ 8
+#define SIG_SETMASK_ 2
+
+void upper_lock(const struct core_view *view, struct upper_lock *lock)
 {
+	const struct core_string *file = view->control ? &view->control_path : &view->work;
+	uint64_t all = ~0ull;
 	long r;
 
-	if (!replaces) {
-		r = rename_host(from, to, RENAME_NOREPLACE_);
-		if (r == -EINVAL) {
-			/* A file system without the flag: link() refuses to replace. */
-			struct stat st;
+	/* a handler that wanted the lock, too, would wait for ever */
+	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, &lock->signals, 8);
+	lock->fd = sys_call4(__NR_openat, AT_FDCWD, file->text, O_RDONLY | O_CLOEXEC, 0);
+	if (lock->fd < 0)
+		return;
+	do
+		r = sys_call2(__NR_flock, lock->fd, LOCK_EX_);
+	while (r == -EINTR);
+}
 
-			if (!sys_call4(__NR_newfstatat, AT_FDCWD, to, &st, AT_SYMLINK_NOFOLLOW))
-				r = -EEXIST;
-			else
-				r = rename_host(from, to, 0);
-		}
-	} else if (directory) {
-		/* rename() will not put a directory over a whiteout: swap them. */
-		r = rename_host(from, to, RENAME_EXCHANGE_);
-		if (r == -EINVAL) {
-			sys_call3(__NR_unlinkat, AT_FDCWD, to, 0);
-			return rename_host(from, to, 0);
-		}
-		if (!r)
-			return remove_host(from);
-	} else {
-		r = rename_host(from, to, 0);
+void upper_unlock(struct upper_lock *lock)
+{
+	if (lock->fd >= 0) {
+		/* a child made meanwhile has the descriptor, too: closing is not enough */
+		sys_call2(__NR_flock, lock->fd, LOCK_UN_);
+		sys_call1(__NR_close, lock->fd);
 	}
+	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &lock->signals, 0, 8);
+}
+
+long upper_place(const char *from, const char *to)
+{
+	struct stat st;
+	long r = rename_host(from, to, RENAME_NOREPLACE_);
+
+	if (r == -EINVAL) /* a file system without the flag */
+		r = !sys_call4(__NR_newfstatat, AT_FDCWD, to, &st, AT_SYMLINK_NOFOLLOW)
+			    ? -EEXIST
+			    : rename_host(from, to, 0);
 	if (r < 0)
 		remove_host(from);
 	return r;
 }
 
+static int is_whiteout(const char *host)
+{
+	struct stat st;
+
+	return !sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW) &&
+	       whiteout_is(host, &st);
+}
+
+long upper_place_over(const struct core_view *view, const char *from, const char *to)
+{
+	struct upper_lock lock;
+	struct stat st;
+	long r;
+
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, from, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	upper_lock(view, &lock);
+	if (!is_whiteout(to)) {
+		r = -EEXIST;
+	} else if (!IS(st.st_mode, S_IFDIR)) {
+		r = rename_host(from, to, 0);
+	} else {
+		/* rename() will not put a directory over a whiteout: swap them */
+		r = rename_host(from, to, RENAME_EXCHANGE_);
+		if (!r) {
+			sys_call3(__NR_unlinkat, AT_FDCWD, from, 0);
+		} else if (r == -EINVAL) {
+			sys_call3(__NR_unlinkat, AT_FDCWD, to, 0);
+			r = rename_host(from, to, 0);
+		}
+	}
+	upper_unlock(&lock);
+	if (r < 0)
+		remove_host(from);
+	return r;
+}
+
+static long whiteout_only(void *context, const char *name, uint32_t type)
+{
+	char host[CORE_HOST_MAX];
+	long n = path_join(host, sizeof(host), context, "/");
+
+	if (type && type != S_IFCHR >> 12 && type != S_IFREG >> 12)
+		return 1;
+	if (n >= 0)
+		n = path_join(host + n, sizeof(host) - (size_t)n, "", name);
+	return n < 0 || !is_whiteout(host);
+}
+
+long upper_remove_directory(const struct core_view *view, const char *host, int whiteout)
+{
+	char work[CORE_HOST_MAX];
+	long r;
+
+	/* without whiteouts in it, the kernel says best whether it is empty */
+	if (!whiteout) {
+		r = sys_call3(__NR_unlinkat, AT_FDCWD, host, AT_REMOVEDIR);
+		if (r != -ENOTEMPTY && r != -EEXIST)
+			return r;
+	}
+	r = upper_work_name(view, work);
+	if (r < 0)
+		return r;
+	if (whiteout)
+		r = whiteout_make(work, host);
+	if (r >= 0)
+		r = rename_host(host, work, whiteout ? RENAME_EXCHANGE_ : RENAME_NOREPLACE_);
+	if (r < 0) {
+		if (whiteout)
+			sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+		return r;
+	}
+	/* nobody reaches it any more; has somebody made a name in it before? */
+	r = host_each(work, whiteout_only, work);
+	if (!r)
+		return upper_discard(work);
+	if (!rename_host(work, host, whiteout ? RENAME_EXCHANGE_ : RENAME_NOREPLACE_) && whiteout)
+		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+	return r < 0 ? r : -ENOTEMPTY;
+}
+
 /* ---- whole trees ------------------------------------------------------------------ */
 
-/* One path for a whole walk: names are put on and taken off, so that depth costs
- * no stack to speak of. */
 struct tree {
-	struct core_task *task;
-	char path[CORE_HOST_MAX];
+	const struct core_view *view;
+	struct pile directories;
+	char path[CORE_HOST_MAX]; /* the directory that is read, and for a while a name in it */
+	size_t length;            /* of the directory's */
+	uint64_t hash;            /* of the directory's path in the view */
 };
 
-static struct tree *tree_begin(struct core_task *task, const char *path)
+/* Room for a walk, which is too large for the stack. */
+static struct tree *tree_begin(const struct core_view *view, const char *host)
 {
 	long r = sys_call6(__NR_mmap, 0, sizeof(struct tree), 3, 0x22, -1, 0);
 	struct tree *tree = (void *)r;
 
 	if (SYS_FAILED(r))
 		return 0;
-	tree->task = task;
-	if (path_join(tree->path, sizeof(tree->path), path, "") >= 0)
+	tree->view = view;
+	if (pile_add(&tree->directories, host) >= 0)
 		return tree;
 	sys_call2(__NR_munmap, tree, sizeof(*tree));
 	return 0;
 }
 
-static long tree_down(struct tree *tree, const char *name)
+static void tree_end(struct tree *tree)
 {
-	size_t n = text_length(tree->path);
+	pile_free(&tree->directories);
+	sys_call2(__NR_munmap, tree, sizeof(*tree));
+}
+
+static long tree_name(struct tree *tree, const char *name)
+{
+	size_t n = tree->length;
 
 	if (n + 1 + text_length(name) >= sizeof(tree->path))
 		return -ENAMETOOLONG;
 	tree->path[n] = '/';
 	text_put(tree->path + n + 1, name);
-	return (long)n;
+	return 0;
 }
 
 static long touch_one(void *context, const char *name, uint32_t type)
 {
 	struct tree *tree = context;
-	const struct core_view *view = tree->task->view;
-	const char *path = tree->path + view->upper.length;
 	struct stat st;
-	long n = tree_down(tree, name);
+	long r = tree_name(tree, name);
+	uint64_t hash;
 
 	(void)type;
-	if (n < 0)
-		return n;
+	if (r < 0)
+		return r;
+	hash = fnv_more(tree->hash, tree->path + tree->length, 1 + text_length(name));
 	if (!sys_call4(__NR_newfstatat, AT_FDCWD, tree->path, &st, AT_SYMLINK_NOFOLLOW)) {
 		int directory = IS(st.st_mode, S_IFDIR);
 
-		upper_touch(view, fnv(path, text_length(path)),
+		upper_touch(tree->view, hash,
 			    directory ? opaque_is(tree->path)
 				      : !IS(st.st_mode, S_IFREG) || whiteout_is(tree->path, &st));
 		if (directory)
-			host_each(tree->path, touch_one, tree);
+			r = pile_add(&tree->directories, tree->path);
 	}
-	tree->path[n] = 0;
-	return 0;
+	tree->path[tree->length] = 0;
+	return r;
 }
 
-long upper_touch_tree(struct core_task *task, const char *path)
+long upper_touch_tree(const struct core_view *view, const char *host, const char *path)
 {
-	struct tree *tree = tree_begin(task, task->view->upper.text);
-	long r;
+	struct tree *tree = tree_begin(view, host);
+	uint64_t start = fnv(path, text_length(path));
+	size_t root = text_length(host);
+	long r = 0;
 
 	if (!tree)
 		return -ENOMEM;
-	r = path_join(tree->path + task->view->upper.length,
-		      sizeof(tree->path) - task->view->upper.length, path, "");
-	if (r >= 0)
+	while (r >= 0 && pile_next(&tree->directories, tree->path)) {
+		tree->length = text_length(tree->path);
+		tree->hash = fnv_more(start, tree->path + root, tree->length - root);
 		r = host_each(tree->path, touch_one, tree);
-	sys_call2(__NR_munmap, tree, sizeof(*tree));
+	}
+	tree_end(tree);
 	return r;
 }
 
 static long discard_one(void *context, const char *name, uint32_t type)
 {
 	struct tree *tree = context;
-	long r, n = tree_down(tree, name);
+	long r = tree_name(tree, name);
 
 	(void)type;
-	if (n < 0)
-		return n;
+	if (r < 0)
+		return r;
 	r = sys_call3(__NR_unlinkat, AT_FDCWD, tree->path, 0);
 	if (r == -EISDIR || r == -EPERM) {
 		sys_call3(__NR_fchmodat, AT_FDCWD, tree->path, 0700);
-		host_each(tree->path, discard_one, tree);
-		sys_call3(__NR_unlinkat, AT_FDCWD, tree->path, AT_REMOVEDIR);
+		r = pile_add(&tree->directories, tree->path);
+	} else {
+		r = 0;
 	}
-	tree->path[n] = 0;
-	return 0;
+	tree->path[tree->length] = 0;
+	return r;
 }
 
 long upper_discard(const char *host)
 {
 	struct tree *tree = tree_begin(0, host);
+	long r = 0;
 
 	if (!tree)
 		return -ENOMEM;
 	sys_call3(__NR_fchmodat, AT_FDCWD, host, 0700);
-	host_each(host, discard_one, tree);
-	sys_call2(__NR_munmap, tree, sizeof(*tree));
-	return sys_call3(__NR_unlinkat, AT_FDCWD, host, AT_REMOVEDIR);
+	while (r >= 0 && pile_next(&tree->directories, tree->path)) {
+		tree->length = text_length(tree->path);
+		r = host_each(tree->path, discard_one, tree);
+	}
+	while (pile_back(&tree->directories, tree->path))
+		r = sys_call3(__NR_unlinkat, AT_FDCWD, tree->path, AT_REMOVEDIR);
+	tree_end(tree);
+	return r;
 }

@@ -162,7 +162,54 @@ static long map_control(struct core_view *view)
 	return 0;
 }
 
+/* Where the last two names of a path begin: layers side by side in a store have the
+ * same path up to there, and so are in the same file system. */
+static uint32_t common_part(const struct core_string *path)
+{
+	uint32_t n = path->length;
+
+	for (int names = 0; n && names < 2; names++)
+		while (n && path->text[--n] != '/')
+			;
+	return n;
+}
+
+/* The device that the union shows, and the others that hide behind it. */
+static void find_devices(struct core_view *view)
+{
+	const struct core_string *last = 0;
+	struct stat st;
+
+	if (view->kind == CORE_VIEW_HOST)
+		return;
+	if (view->upper.length && !sys_call4(__NR_newfstatat, AT_FDCWD, view->upper.text, &st, 0))
+		view->device = st.st_dev;
+	for (uint32_t i = 0; i < view->layer_count; i++) {
+		const struct core_string *layer = &view->layers[i];
+		uint32_t n = common_part(layer);
+		int known = 0;
+
+		if (last && n && n == common_part(last) && text_same(layer->text, last->text, n))
+			continue;
+		last = layer;
+		if (sys_call4(__NR_newfstatat, AT_FDCWD, layer->length ? layer->text : "/", &st, 0))
+			continue;
+		if (!view->device)
+			view->device = st.st_dev;
+		known = st.st_dev == view->device;
+		for (uint32_t k = 0; k < view->device_count; k++)
+			known |= view->devices[k] == st.st_dev;
+		if (!known && view->device_count < 8)
+			view->devices[view->device_count++] = st.st_dev;
+	}
+}
+
 long core_view_open(struct core_view *view, const char *path)
+{
+	return view_open(view, path, 0);
+}
+
+long view_open(struct core_view *view, const char *path, int mend)
 {
 	static const struct core_string none = { "", 0 };
 	struct core_string *strings = &view->name;
@@ -185,9 +232,18 @@ long core_view_open(struct core_view *view, const char *path)
 		if (!r && view->index->layer_count > view->layer_count)
 			r = -EIO;
 	}
-	if (!r && view->control_path.length)
+	if (!r && view->control_path.length) {
 		r = map_control(view);
+		/* what is no control page, or none any more, is made anew by who may */
+		if (mend && (r == -EIO || r == -ENOENT || r == -EINVAL)) {
+			r = core_control_create(view->control_path.text);
+			if (r >= 0)
+				r = map_control(view);
+		}
+	}
 	plain_directory(&view->upper);
+	if (!r)
+		find_devices(view);
 	if (r < 0)
 		core_view_close(view);
 	return r;

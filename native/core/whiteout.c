@@ -33,7 +33,7 @@ static long mark_parent(const char *host)
 	return sys_call5(__NR_lsetxattr, parent, LPMX_XATTR_OPAQUE, "x", 1, 0);
 }
 
-long whiteout_make(const char *host)
+long whiteout_make(const char *host, const char *final)
 {
 	long r, fd;
 
@@ -46,7 +46,7 @@ long whiteout_make(const char *host)
 	r = sys_call5(__NR_fsetxattr, fd, LPMX_XATTR_WHITEOUT, "", 0, 0);
 	sys_call1(__NR_close, fd);
 	if (!r)
-		r = mark_parent(host);
+		r = mark_parent(final);
 	if (r < 0)
 		sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
 	return r;
@@ -61,22 +61,23 @@ long whiteout_put(struct core_task *task, const struct core_node *node)
 	if (r < 0)
 		return r;
 	upper_touch(task->view, node->hash, 1);
-	if (node->place == CORE_LOWER)
-		return whiteout_make(host);
+	if (node->place == CORE_LOWER) {
+		r = whiteout_make(host, host);
+		/* copied up by somebody else meanwhile, or removed: replaced just so */
+		if (r != -EEXIST)
+			return r;
+	}
+	if (IS(node->mode, S_IFDIR))
+		return upper_remove_directory(task->view, host, 1);
 	r = upper_work_name(task->view, work);
 	if (r >= 0)
-		r = whiteout_make(work);
+		r = whiteout_make(work, host);
 	if (r < 0)
 		return r;
-	if (!IS(node->mode, S_IFDIR))
-		return upper_place(work, host, 1, 0);
-	/* whiteout and directory change places; the directory goes */
-	r = sys_call5(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, host, RENAME_EXCHANGE_);
-	if (r < 0) {
+	r = sys_call5(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, host, 0);
+	if (r < 0)
 		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
-		return r;
-	}
-	return upper_discard(work);
+	return r;
 }
 
 int opaque_is(const char *host)
@@ -90,7 +91,8 @@ int whiteouts_marked(const char *host)
 {
 	char value[4];
 
-	return get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'x';
+	/* marked so, or made opaque since */
+	return get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value)) == 1;
 }
 
 long opaque_set(const char *host)

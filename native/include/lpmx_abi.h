@@ -178,7 +178,7 @@ struct lpmx_index_entry {
 	uint32_t target_length;
 	uint64_t size;
 	int64_t mtime_ns;
-	uint32_t rdev_major;
+	uint32_t rdev_major;    /* of a device; for others the number of names, 0: one */
 	uint32_t rdev_minor;
 	uint32_t parent;        /* entry number */
 	uint32_t first_child;   /* position in children */
@@ -222,6 +222,12 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
  */
 #define LPMX_XATTR_STAT "user.containers.override_stat"
 #define LPMX_XATTR_OPAQUE "user.overlay.opaque"
+/* On a directory: something in it has an inode number or a type other than the
+ * real one, as overlayfs's attribute of that name says. */
+#define LPMX_XATTR_IMPURE "user.overlay.impure"
+/* Decimal: the inode number that what was copied up had in its layer and keeps.
+ * Such an object has S_ISVTX in its real mode, too. */
+#define LPMX_XATTR_INODE "user.lpmx.inode"
 #define LPMX_XATTR_WHITEOUT "user.overlay.whiteout"
 
 /* ---- the control page -------------------------------------------------------- */
@@ -264,7 +270,8 @@ struct lpmx_control {
 	uint32_t clean;                /* 1: the blooms describe the upper */
 	uint64_t size;                 /* of the file */
 	volatile uint64_t heap_used;   /* offset of the next free byte in heap */
-	uint64_t reserved[60];
+	char boot[40];                 /* the boot in which the sets were last filled */
+	uint64_t reserved[55];
 	/* exists or is hidden in the upper; see core/upper.c */
 	volatile uint64_t touched[LPMX_CONTROL_BLOOM_BITS / 64];
 	/* of those: whiteouts, symlinks, opaque directories, anything but a

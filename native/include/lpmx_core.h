@@ -47,6 +47,9 @@ struct core_view {
 	int illusion;                          /* show the caller as uid:gid below */
 	uint32_t uid, gid;
 	uint32_t host_uid, host_gid;           /* who we really are */
+	uint64_t device;                       /* st_dev of all that is in the union */
+	uint32_t device_count;
+	uint64_t devices[8];                   /* real ones of layers, if others */
 };
 
 /* Emulated credentials of a process (root illusion). */
@@ -116,6 +119,7 @@ struct core_node {
 	uint32_t mode;        /* st_mode type bits at least; full for CORE_LOWER with index */
 	int read_only;        /* bind "ro" or no upper */
 	int trailing_slash;
+	enum { CORE_LAST_NAME, CORE_LAST_ROOT, CORE_LAST_DOT, CORE_LAST_DOT_DOT } last;
 	int lower_below;      /* for directories: lower layers show through */
 	int has_lower;        /* a lower object of this name exists and would show if
 	                         the upper one were not there */
@@ -131,6 +135,10 @@ struct core_node {
 
 #define CORE_NOFOLLOW 1     /* do not follow a symlink in the last place */
 #define CORE_MAY_BE_ABSENT 2 /* -ENOENT for the last component is not an error */
+/* The name itself is meant, to be made, removed or moved: a symlink in the last
+ * place is not followed even with a slash behind it, and the caller looks at
+ * node->trailing_slash and node->last. */
+#define CORE_ENTRY 4
 
 /* Resolve `path` relative to `dirfd` (AT_FDCWD: the working directory). */
 long core_resolve(struct core_task *task, int dirfd, const char *path, int flags,
@@ -188,6 +196,14 @@ const char *core_exec_map_get(const struct core_view *view, const char *path);
  * control page of a view.  Called by the runtime, never by contained code. */
 long core_control_create(const char *path);
 long core_control_rebuild(struct core_view *view);
+/*
+ * Before the first process of a container starts: have a control page that can be
+ * believed.  Missing, damaged or last filled before the machine was booted (the
+ * upper may have come through a power loss better than the page), it is made and
+ * filled again; `alone` says that no process of the container lives, so what
+ * killed ones left in the work directory goes.  1 if the page was filled, else 0.
+ */
+long core_control_ensure(const char *view_file, int alone);
 
 /* ---- index.c ---- */
 

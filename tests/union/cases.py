@@ -1,0 +1,276 @@
+"""Sequences of operations that once went wrong somewhere, or easily would."""
+from __future__ import annotations
+
+import os
+from typing import Dict, List
+
+from operations import (EMPTY_PATH, EXCHANGE, FOLLOW, HERE, NOFOLLOW, NOREPLACE, PATH, REMOVEDIR,
+                        TMPFILE, Operation)
+
+R, W, RW = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
+CREATE, EXCL, TRUNC, APPEND, DIR = (os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPEND,
+                                    os.O_DIRECTORY)
+NO_XDEV, NO_MAGIC, NO_LINKS, BENEATH, IN_ROOT = 1, 2, 4, 8, 16
+FIFO, SOCK, CHR, BLK, REG = 0o010000, 0o140000, 0o020000, 0o060000, 0o100000
+
+
+def _open_each(path: str) -> List[Operation]:
+    """Every sensible and senseless way to open one name."""
+    flags = [R, W, RW, R | CREATE, W | CREATE, W | CREATE | EXCL, W | TRUNC, R | DIR,
+             W | DIR, PATH, PATH | os.O_NOFOLLOW, R | os.O_NOFOLLOW, W | CREATE | os.O_NOFOLLOW,
+             R | CREATE | DIR, W | APPEND, R | TRUNC, PATH | W | CREATE, RW | CREATE | TRUNC]
+    return [("open", 1, HERE, path, flag | os.O_NONBLOCK, 0o640) for flag in flags]
+
+
+def _ask_each(path: str) -> List[Operation]:
+    """Everything that can be asked about one name."""
+    return [("stat", HERE, path, 0), ("stat", HERE, path, NOFOLLOW), ("statx", HERE, path, 0),
+            ("statx", HERE, path, NOFOLLOW), ("oldstat", path, 0), ("oldstat", path, 1),
+            ("access", HERE, path, 0), ("access", HERE, path, 4), ("access", HERE, path, 2),
+            ("access", HERE, path, 1), ("faccessat2", HERE, path, 7, 0x200),
+            ("faccessat2", HERE, path, 4, NOFOLLOW), ("readlink", HERE, path, 4096),
+            ("readlink", HERE, path, 3), ("listxattr", path), ("llistxattr", path),
+            ("getxattr", path, "user.note"), ("lgetxattr", path, "user.note"), ("statfs", path)]
+
+
+def _change_each(path: str) -> List[Operation]:
+    """Everything that can be changed about one name, name kept."""
+    return [("chmod", HERE, path, 0o751), ("fchmodat2", HERE, path, 0o640, NOFOLLOW),
+            ("chown", HERE, path, 5, 6, 0), ("chown", HERE, path, 7, -1, NOFOLLOW),
+            ("truncate", path, 3), ("utimens", HERE, path, 1_100_000_000, 0),
+            ("utimens", HERE, path, 1_200_000_000, NOFOLLOW),
+            ("setxattr", path, "user.a", b"1", 0), ("lsetxattr", path, "user.b", b"2", 0),
+            ("setxattr", path, "user.a", b"3", 1), ("setxattr", path, "user.c", b"4", 2),
+            ("removexattr", path, "user.note"), ("lremovexattr", path, "user.b"),
+            ("removexattr", path, "user.absent")]
+
+
+NAMES = ["/etc/hosts", "/etc/absent", "/etc", "/etc/", "/etc/hosts/", "/etc/hosts/x", "/absent/x",
+         "/links/absolute", "/links/relative", "/links/directory", "/links/directory/",
+         "/links/directory/a", "/links/dangling", "/links/dangling/", "/links/loop1",
+         "/links/loop1/x", "/links/chain", "/links/up/etc/hosts", "/links/up/links/up/data/one",
+         "/bin/tool", "/lib/x.so", "/lib/../etc/hosts", "/etc/../etc/./hosts", "//etc///hosts",
+         "/etc/..", "/..", "/.", "/etc/.", "", "/special/pipe", "/swap1", "/swap1/inside",
+         "/swap2", "/swap2/inside", "/gone", "/gone/file", "/over/old1", "/over/new", "/back/old",
+         "/back/new", "/etc/conf.d/b", "/etc/conf.d/c", "/usr/bin/su", "/etc/nothing",
+         "/etc/readonly", "/data/two", "/" + "n" * 255, "/" + "n" * 256, "/etc/" + "x/" * 2500]
+
+CASES: Dict[str, List[Operation]] = {}
+
+for _name in NAMES:
+    _label = (_name if len(_name) < 40 else _name[:10] + "...") or "empty"
+    CASES["ask " + _label] = _ask_each(_name)
+    CASES["change " + _label] = _change_each(_name)
+    CASES["open " + _label] = _open_each(_name)
+    CASES["make " + _label] = [
+        ("mkdir", HERE, _name, 0o755), ("mknod", HERE, _name, REG | 0o600, 0),
+        ("symlink", "target", HERE, _name), ("link", HERE, "/etc/hosts", HERE, _name, 0),
+        ("mknod", HERE, _name, FIFO | 0o622, 0), ("stat", HERE, _name, NOFOLLOW)]
+    CASES["remove " + _label] = [
+        ("unlink", HERE, _name, REMOVEDIR), ("unlink", HERE, _name, 0),
+        ("stat", HERE, _name, NOFOLLOW), ("mkdir", HERE, _name, 0o755),
+        ("unlink", HERE, _name, REMOVEDIR), ("open", 1, HERE, _name, W | CREATE | EXCL, 0o644),
+        ("unlink", HERE, _name, 0)]
+    CASES["rename " + _label] = [
+        ("rename", HERE, _name, HERE, "/tmp/moved", 0),
+        ("rename", HERE, "/etc/hosts", HERE, _name, NOREPLACE),
+        ("rename", HERE, "/etc/hosts", HERE, _name, EXCHANGE),
+        ("rename", HERE, "/etc/hosts", HERE, _name, 0),
+        ("rename", HERE, "/data/empty", HERE, _name, 0),
+        ("rename", HERE, "/tmp/moved", HERE, _name, 0),
+        ("rename", HERE, _name, HERE, _name, 0)]
+    CASES["link " + _label] = [
+        ("link", HERE, _name, HERE, "/tmp/other", 0),
+        ("link", HERE, _name, HERE, "/tmp/followed", FOLLOW),
+        ("chmod", HERE, "/tmp/other", 0o611), ("stat", HERE, _name, NOFOLLOW)]
+
+CASES.update({
+    "written through a link": [
+        ("open", 1, HERE, "/links/relative", W | APPEND, 0), ("write", 1, b" more"),
+        ("close", 1), ("open", 1, HERE, "/links/newfile", W | CREATE, 0o600), ("write", 1, b"x"),
+        ("stat", HERE, "/tmp/made", 0), ("open", 2, HERE, "/links/newfile", W | CREATE | EXCL, 0o600)],
+    "content survives copy-up": [
+        ("open", 1, HERE, "/data/sparse", RW, 0), ("pwrite", 1, b"middle", 100_000),
+        ("pread", 1, 5, 0), ("pread", 1, 6, 100_000), ("pread", 1, 3, 200_005),
+        ("fstat", 1), ("fsync", 1)],
+    "hard links stay links": [
+        ("open", 1, HERE, "/data/h1", W | APPEND, 0), ("write", 1, b"!"), ("close", 1),
+        ("open", 1, HERE, "/data/h2", R, 0), ("read", 1, 100), ("stat", HERE, "/data/h2", 0)],
+    "hard links by chmod": [("chmod", HERE, "/data/h2", 0o600), ("stat", HERE, "/data/h1", 0)],
+    "hard links renamed": [
+        ("rename", HERE, "/data/h1", HERE, "/data/h2", 0), ("rename", HERE, "/data/h1", HERE, "/tmp/h", 0),
+        ("chmod", HERE, "/tmp/h", 0o640), ("stat", HERE, "/data/h2", 0)],
+    "hard link over a whiteout": [
+        ("unlink", HERE, "/etc/hosts", 0), ("link", HERE, "/data/h1", HERE, "/etc/hosts", 0),
+        ("stat", HERE, "/etc/hosts", 0), ("stat", HERE, "/data/h1", 0)],
+    "one hard link removed": [
+        ("open", 1, HERE, "/data/h1", RW, 0), ("unlink", HERE, "/data/h1", 0), ("fstat", 1),
+        ("write", 1, b"X"), ("open", 2, HERE, "/data/h2", R, 0), ("read", 2, 20)],
+    "a new directory over a removed one is empty": [
+        ("unlink", HERE, "/back/new", 0), ("unlink", HERE, "/back", REMOVEDIR),
+        ("mkdir", HERE, "/back", 0o700), ("open", 1, HERE, "/back", R, 0), ("list", 1),
+        ("unlink", HERE, "/back", REMOVEDIR), ("mkdir", HERE, "/back", 0o755)],
+    "directory with whiteouts is empty": [
+        ("unlink", HERE, "/swap2/inside", 0), ("unlink", HERE, "/swap2", 0),
+        ("unlink", HERE, "/swap2", REMOVEDIR), ("open", 1, HERE, "/swap2", W | CREATE, 0o600)],
+    "directory that is not empty": [
+        ("unlink", HERE, "/etc/conf.d", REMOVEDIR), ("unlink", HERE, "/etc/conf.d/a", 0),
+        ("unlink", HERE, "/etc/conf.d/b", 0), ("unlink", HERE, "/etc/conf.d", REMOVEDIR),
+        ("unlink", HERE, "/etc/conf.d/d", 0), ("unlink", HERE, "/etc/conf.d", REMOVEDIR)],
+    "lower directory renamed": [
+        ("rename", HERE, "/etc/conf.d", HERE, "/tmp/conf", 0), ("stat", HERE, "/etc/conf.d/a", 0),
+        ("open", 1, HERE, "/tmp/conf/a", RW, 0), ("read", 1, 9), ("mkdir", HERE, "/etc/conf.d", 0o755),
+        ("open", 2, HERE, "/etc/conf.d", R, 0), ("list", 2),
+        ("rename", HERE, "/tmp/conf", HERE, "/etc/conf.d", 0), ("list", 2)],
+    "deep lower directory renamed": [
+        ("rename", HERE, "/deep/a", HERE, "/deep/z", 0), ("stat", HERE, "/deep/z/b/c/leaf", 0),
+        ("rename", HERE, "/deep/z", HERE, "/deep/a", 0), ("stat", HERE, "/deep/a/b/third", 0),
+        ("rename", HERE, "/deep", HERE, "/deep/a/in", 0), ("rename", HERE, "/deep/a/b", HERE, "/deep", 0),
+        ("rename", HERE, "/deep/a/b", HERE, "/deep", EXCHANGE)],
+    "renamed onto an empty directory": [
+        ("rename", HERE, "/over", HERE, "/data/empty", 0), ("stat", HERE, "/data/empty/new", 0),
+        ("stat", HERE, "/data/empty", 0), ("mkdir", HERE, "/over", 0o711),
+        ("open", 1, HERE, "/over", R, 0), ("list", 1)],
+    "renamed onto a directory of whiteouts": [
+        ("unlink", HERE, "/swap2/inside", 0), ("rename", HERE, "/over", HERE, "/swap2", 0),
+        ("open", 1, HERE, "/swap2", R, 0), ("list", 1), ("stat", HERE, "/over", 0)],
+    "renamed onto what is full": [
+        ("rename", HERE, "/over", HERE, "/swap2", 0), ("rename", HERE, "/over", HERE, "/swap1", 0),
+        ("rename", HERE, "/swap1", HERE, "/over", 0), ("rename", HERE, "/over", HERE, "/absent/x", 0)],
+    "exchanged": [
+        ("rename", HERE, "/etc/hosts", HERE, "/data/one", EXCHANGE),
+        ("rename", HERE, "/etc", HERE, "/data", EXCHANGE), ("stat", HERE, "/data/conf.d/a", 0),
+        ("rename", HERE, "/etc", HERE, "/swap1", EXCHANGE), ("stat", HERE, "/swap1/empty", 0),
+        ("rename", HERE, "/swap1", HERE, "/absent", EXCHANGE),
+        ("rename", HERE, "/links/up", HERE, "/etc", EXCHANGE)],
+    "rename of links": [
+        ("rename", HERE, "/links/absolute", HERE, "/tmp/a", 0), ("open", 1, HERE, "/tmp/a", R, 0),
+        ("rename", HERE, "/tmp/a/", HERE, "/tmp/b", 0), ("rename", HERE, "/links/directory/", HERE, "/tmp/c", 0),
+        ("rename", HERE, "/etc/hosts", HERE, "/links/directory/", 0), ("rename", HERE, "/data", HERE, "/tmp/d/", 0),
+        ("stat", HERE, "/tmp/d/one", 0)],
+    "file without a name": [
+        ("open", 1, HERE, "/tmp", RW | TMPFILE, 0o640), ("write", 1, b"hidden"), ("fstat", 1),
+        ("linkfd", 1, HERE, "/tmp/named"), ("stat", HERE, "/tmp/named", 0),
+        ("linkfd", 1, HERE, "/tmp/named"), ("unlink", HERE, "/etc/hosts", 0),
+        ("linkfd", 1, HERE, "/etc/hosts"), ("fchmod", 1, 0o600), ("stat", HERE, "/etc/hosts", 0),
+        ("open", 2, HERE, "/etc/conf.d", RW | TMPFILE | EXCL, 0o600), ("linkfd", 2, HERE, "/tmp/never"),
+        ("open", 3, HERE, "/etc/hosts", RW | TMPFILE, 0o600), ("open", 3, HERE, "/tmp", R | TMPFILE, 0o600)],
+    "descriptors of what is gone": [
+        ("open", 1, HERE, "/tmp/f", RW | CREATE, 0o644), ("write", 1, b"data"), ("unlink", HERE, "/tmp/f", 0),
+        ("fstat", 1), ("fchmod", 1, 0o600), ("fchown", 1, 3, 4), ("fstat", 1), ("futimens", 1, 1_000_000),
+        ("fsetxattr", 1, "user.x", b"1", 0), ("fgetxattr", 1, "user.x"), ("ftruncate", 1, 2), ("fstat", 1)],
+    "changes through a descriptor": [
+        ("open", 1, HERE, "/data/one", R, 0), ("fchmod", 1, 0o604), ("fchown", 1, 9, 9),
+        ("fsetxattr", 1, "user.y", b"2", 0), ("futimens", 1, 1_150_000_000), ("flistxattr", 1),
+        ("fremovexattr", 1, "user.note"), ("stat", HERE, "/data/one", 0), ("ftruncate", 1, 0),
+        ("write", 1, b"no")],
+    "changes through a directory's descriptor": [
+        ("open", 1, HERE, "/etc/conf.d", R | DIR, 0), ("fchmod", 1, 0o701), ("fchown", 1, 2, 2),
+        ("stat", HERE, "/etc/conf.d", 0), ("fstat", 1), ("futimens", 1, 1_160_000_000), ("stat", HERE, "/etc/conf.d", 0)],
+    "descriptor of O_PATH": [
+        ("open", 1, HERE, "/data/one", PATH, 0), ("read", 1, 3), ("fchmod", 1, 0o600), ("fstat", 1),
+        ("fchown", 1, 1, 1), ("stat", 1, "", EMPTY_PATH), ("chown", 1, "", 8, 8, EMPTY_PATH),
+        ("openfd", 2, 1, R), ("read", 2, 10), ("openfd", 3, 1, RW), ("write", 3, b"W"),
+        ("link", 1, "", HERE, "/tmp/byfd", EMPTY_PATH), ("open", 4, HERE, "/links/loop1", PATH | os.O_NOFOLLOW, 0),
+        ("readlink", 4, "", 100), ("stat", 4, "", EMPTY_PATH)],
+    "opened again through /proc": [
+        ("open", 1, HERE, "/etc/hosts", R, 0), ("openfd", 2, 1, W | APPEND), ("write", 2, b"::1\n"),
+        ("readfd", 1), ("readfd", 2), ("open", 3, HERE, "/etc/hosts", R, 0), ("read", 3, 100),
+        ("open", 4, HERE, "/proc/self/root/etc/hosts", R, 0), ("read", 4, 4),
+        ("chdir", "/etc"), ("open", 5, HERE, "/proc/self/cwd/hosts", R, 0), ("read", 5, 4)],
+    "relative to descriptors": [
+        ("open", 1, HERE, "/etc", R | DIR, 0), ("stat", 1, "hosts", 0), ("open", 2, 1, "conf.d", R | DIR, 0),
+        ("open", 3, 2, "new", W | CREATE, 0o644), ("mkdir", 2, "sub", 0o755), ("rename", 2, "a", 1, "moved", 0),
+        ("unlink", 2, "b", 0), ("symlink", "../hosts", 2, "ln"), ("readlink", 2, "ln", 100),
+        ("link", 1, "hosts", 2, "hl", 0), ("list", 2), ("list", 1), ("stat", 2, "..", 0), ("stat", 2, "../..", 0),
+        ("open", 4, 3, "x", R, 0), ("stat", 99, "hosts", 0), ("stat", 99, "/etc/hosts", 0), ("unlink", 2, "sub", REMOVEDIR)],
+    "working directory": [
+        ("chdir", "/etc/conf.d"), ("getcwd",), ("stat", HERE, "a", 0), ("chdir", ".."), ("getcwd",),
+        ("chdir", "/links/directory"), ("getcwd",), ("chdir", "../../lib/sub"), ("getcwd",),
+        ("open", 1, HERE, ".", R | DIR, 0), ("chdir", "/"), ("fchdir", 1), ("getcwd",),
+        ("open", 2, HERE, "made-here", W | CREATE, 0o600), ("chdir", "/etc/hosts"), ("chdir", "/absent"), ("getcwd",)],
+    "working directory renamed": [
+        ("mkdir", HERE, "/tmp/d", 0o755), ("chdir", "/tmp/d"), ("rename", HERE, "/tmp/d", HERE, "/tmp/e", 0),
+        ("getcwd",), ("open", 1, HERE, "f", W | CREATE, 0o644), ("stat", HERE, "/tmp/e/f", 0),
+        ("unlink", HERE, "f", 0), ("unlink", HERE, "/tmp/e", REMOVEDIR), ("getcwd",), ("stat", HERE, "f", 0),
+        ("open", 2, HERE, "g", W | CREATE, 0o644)],
+    "lower working directory removed": [
+        ("chdir", "/back"), ("unlink", HERE, "new", 0), ("unlink", HERE, "../back", REMOVEDIR), ("getcwd",),
+        ("open", 1, HERE, "g", W | CREATE, 0o644), ("stat", HERE, "new", 0)],
+    "listing while names go": [
+        ("open", 1, HERE, "/etc/conf.d", R | DIR, 0), ("list", 1, 100), ("unlink", HERE, "/etc/conf.d/a", 0),
+        ("list", 1, 100), ("open", 2, HERE, "/etc/conf.d/z", W | CREATE, 0o600), ("list", 1), ("list", 1, 10)],
+    "listing of a removed directory": [
+        ("open", 1, HERE, "/back", R | DIR, 0), ("unlink", HERE, "/back/new", 0),
+        ("unlink", HERE, "/back", REMOVEDIR), ("list", 1), ("stat", 1, "new", 0)],
+    "modes": [
+        ("umask", 0o027), ("open", 1, HERE, "/tmp/a", W | CREATE, 0o6777), ("mkdir", HERE, "/tmp/d", 0o7777),
+        ("mknod", HERE, "/tmp/n", REG | 0o4755, 0), ("mknod", HERE, "/tmp/p", FIFO | 0o666, 0),
+        ("umask", 0), ("open", 2, HERE, "/tmp/ro", RW | CREATE, 0o444), ("write", 2, b"x"),
+        ("open", 3, HERE, "/tmp/none", RW | CREATE, 0), ("open", 4, HERE, "/tmp/none", R, 0),
+        ("chmod", HERE, "/tmp/a", 0o6755), ("chmod", HERE, "/tmp/d", 0o2775), ("chown", HERE, "/tmp/a", 5, 5, 0),
+        ("stat", HERE, "/tmp/a", 0), ("mkdir", HERE, "/tmp/d/sub", 0o755), ("chown", HERE, "/tmp/d", 0, 50, 0),
+        ("open", 5, HERE, "/tmp/d/f", W | CREATE, 0o644), ("mkdir", HERE, "/tmp/d/sub2", 0o700),
+        ("chmod", HERE, "/tmp/d", 0), ("stat", HERE, "/tmp/d/f", 0), ("mknod", HERE, "/tmp/d/x", REG | 0o600, 0)],
+    "devices": [
+        ("mknod", HERE, "/tmp/null", CHR | 0o666, os.makedev(1, 3)), ("mknod", HERE, "/tmp/disk", BLK | 0o660, os.makedev(8, 17)),
+        ("stat", HERE, "/tmp/null", 0), ("chown", HERE, "/tmp/disk", 0, 6, 0), ("rename", HERE, "/tmp/disk", HERE, "/etc/disk", 0),
+        ("link", HERE, "/etc/disk", HERE, "/data/disk", 0), ("open", 1, HERE, "/etc", R | DIR, 0), ("list", 1),
+        ("mknod", HERE, "/tmp/bad", 0o030000 | 0o600, 0), ("mknod", HERE, "/tmp/dir", 0o040000 | 0o700, 0)],
+    "names like whiteouts": [
+        ("open", 1, HERE, "/etc/.wh.hosts", W | CREATE, 0o644), ("mkdir", HERE, "/etc/.wh..wh..opq", 0o755),
+        ("stat", HERE, "/etc/hosts", 0), ("open", 2, HERE, "/etc", R | DIR, 0), ("list", 2),
+        ("rename", HERE, "/etc/.wh.hosts", HERE, "/data/.wh.one", 0), ("unlink", HERE, "/etc/.wh..wh..opq", REMOVEDIR),
+        ("mknod", HERE, "/tmp/zero", CHR | 0o600, 0), ("stat", HERE, "/tmp/zero", 0), ("list", 2)],
+    "attributes": [
+        ("setxattr", "/data/one", "user.note", b"changed", 2), ("setxattr", "/data/one", "user.note", b"", 1),
+        ("getxattr", "/data/one", "user.note"), ("setxattr", "/data", "user.dir", b"d", 0), ("listxattr", "/data"),
+        ("setxattr", "/links/relative", "user.through", b"t", 0), ("lsetxattr", "/links/relative", "user.x", b"t", 0),
+        ("getxattr", "/data/one", "user.through"), ("setxattr", "/data/one", "bad", b"t", 0),
+        ("setxattr", "/special/pipe", "user.x", b"t", 0), ("getxattr", "/data/one", "user.absent"),
+        ("setxattr", "/etc/readonly", "user.r", b"1", 0), ("getxattr", "/etc/nothing", "user.r")],
+    "times": [
+        ("utimens", HERE, "/etc", 1_200_000_001, 0), ("open", 1, HERE, "/etc/hosts", RW, 0), ("stat", HERE, "/etc", 0),
+        ("chmod", HERE, "/etc/readonly", 0o400), ("stat", HERE, "/etc", 0), ("stat", HERE, "/etc/hosts", 0),
+        ("write", 1, b"1"), ("stat", HERE, "/etc/hosts", 0), ("unlink", HERE, "/etc/shadow", 0), ("stat", HERE, "/etc", 0),
+        ("utimens", HERE, "/links/absolute", 1_234_567_890, NOFOLLOW), ("stat", HERE, "/links/absolute", NOFOLLOW)],
+    "resolved under rules": [
+        ("open", 1, HERE, "/etc", R | DIR, 0), ("openat2", 2, 1, "hosts", R, 0, BENEATH), ("openat2", 2, 1, "/etc/hosts", R, 0, BENEATH),
+        ("openat2", 2, 1, "../data/one", R, 0, BENEATH), ("openat2", 2, 1, "conf.d/../hosts", R, 0, BENEATH),
+        ("openat2", 2, 1, "../../etc/hosts", R, 0, IN_ROOT), ("openat2", 2, 1, "/hosts", R, 0, IN_ROOT),
+        ("openat2", 2, 1, "/etc/hosts", R, 0, IN_ROOT), ("open", 3, HERE, "/links", R | DIR, 0),
+        ("openat2", 2, 3, "absolute", R, 0, NO_LINKS), ("openat2", 2, 3, "absolute", R, 0, IN_ROOT),
+        ("openat2", 2, 3, "absolute", R, 0, BENEATH), ("openat2", 2, 3, "up/etc/hosts", R, 0, BENEATH),
+        ("openat2", 2, 3, "up/links/up", PATH, 0, IN_ROOT), ("openat2", 2, 3, "directory/a", R, 0, NO_LINKS),
+        ("openat2", 2, HERE, "/lib/x.so", R, 0, NO_LINKS), ("openat2", 2, HERE, "/usr/lib/x.so", R, 0, NO_LINKS),
+        ("openat2", 2, HERE, "/proc/self/cwd", PATH, 0, NO_MAGIC), ("openat2", 2, HERE, "/proc/version", R, 0, NO_XDEV),
+        ("openat2", 2, 1, "made", W | CREATE, 0o644, BENEATH), ("openat2", 2, 1, "x", R, 0o644, 0),
+        ("openat2", 2, 1, "x", R, 0, 1 << 20), ("openat2", 2, 1, "x", 1 << 40, 0, 0), ("openat2", 2, 3, "loop1", R, 0, 0),
+        ("openat2", 2, 3, "dangling", W | CREATE, 0o644, BENEATH), ("openat2", 2, 1, "hosts", PATH | W, 0, 0)],
+    "appended and copied": [
+        ("open", 1, HERE, "/data/one", R, 0), ("open", 2, HERE, "/etc/hosts", RW | APPEND, 0), ("copy", 1, 2, 3),
+        ("sendfile", 2, 1, 3), ("lseek", 1, 0, 0), ("sendfile", 2, 1, 3), ("fallocate", 2, 0, 0, 100), ("fstat", 2),
+        ("open", 3, HERE, "/tmp/c", RW | CREATE, 0o644), ("lseek", 1, 0, 0), ("copy", 1, 3, 100), ("fstat", 3), ("flock", 3, 2)],
+    "emulated chroot": [
+        ("chroot", "/deep"), ("stat", HERE, "/a/b/third", 0), ("chdir", "/a/.."), ("getcwd",), ("stat", HERE, "/../../a", 0),
+        ("stat", HERE, "/etc", 0), ("symlink", "/a/b", HERE, "/short"), ("stat", HERE, "/short/second", 0),
+        ("open", 1, HERE, "/short/made", W | CREATE, 0o600), ("getcwd",), ("chroot", "/absent"), ("chroot", "/a/b/third")],
+    "replaced while open": [
+        ("open", 1, HERE, "/etc/hosts", R, 0), ("open", 2, HERE, "/tmp/new", W | CREATE, 0o600), ("write", 2, b"new"),
+        ("rename", HERE, "/tmp/new", HERE, "/etc/hosts", 0), ("read", 1, 100), ("openfd", 3, 1, R), ("read", 3, 100),
+        ("stat", HERE, "/etc/hosts", 0), ("fstat", 2)],
+    "file where a directory was": [
+        ("unlink", HERE, "/back/new", 0), ("unlink", HERE, "/back", REMOVEDIR), ("open", 1, HERE, "/back", W | CREATE, 0o644),
+        ("stat", HERE, "/back/new", 0), ("stat", HERE, "/back/old", 0), ("unlink", HERE, "/back", 0),
+        ("symlink", "/etc", HERE, "/back"), ("stat", HERE, "/back/hosts", 0), ("unlink", HERE, "/back", 0), ("mkdir", HERE, "/back", 0o755),
+        ("open", 2, HERE, "/back", R, 0), ("list", 2)],
+    "merged directories moved twice": [
+        ("rename", HERE, "/usr/lib", HERE, "/tmp/lib", 0), ("stat", HERE, "/lib/x.so", 0), ("mkdir", HERE, "/usr/lib", 0o755),
+        ("rename", HERE, "/tmp/lib/sub", HERE, "/usr/lib/sub", 0), ("stat", HERE, "/lib/sub/y", 0),
+        ("rename", HERE, "/usr", HERE, "/usr2", 0), ("stat", HERE, "/usr2/lib/sub/y", 0), ("symlink", "usr2", HERE, "/usr"),
+        ("stat", HERE, "/bin/tool", 0), ("stat", HERE, "/lib/sub/y", 0)],
+    "long names": [
+        ("mkdir", HERE, "/tmp/" + "d" * 255, 0o755), ("open", 1, HERE, "/tmp/" + "d" * 255 + "/" + "e" * 255, W | CREATE, 0o600),
+        ("mkdir", HERE, "/tmp/" + "d" * 256, 0o755), ("symlink", "t" * 4095, HERE, "/tmp/l"), ("stat", HERE, "/tmp/l", 0),
+        ("readlink", HERE, "/tmp/l", 4096), ("symlink", "t" * 4096, HERE, "/tmp/l2"), ("rename", HERE, "/tmp/l", HERE, "/tmp/" + "x" * 256, 0)],
+})
