@@ -36,3 +36,26 @@ long user_path(const struct core_task *task, const char *from, char to[CORE_PATH
 		}
 	}
 }
+
+/*
+ * With no set to install, rt_sigprocmask only writes the present mask: 8 bytes
+ * here and there in a buffer that is about to be filled anyway.
+ */
+long user_writable(const struct core_task *task, void *p, size_t size)
+{
+	uintptr_t at = (uintptr_t)p, last = at + size - 8;
+
+	if (!task->check_pointers)
+		return p ? 0 : -EFAULT;
+	if (at < PAGE || last < at)
+		return -EFAULT;
+	for (;;) {
+		uintptr_t next = (at & ~(PAGE - 1)) + PAGE;
+
+		if (sys_call4(__NR_rt_sigprocmask, 0, 0, at, 8) < 0)
+			return -EFAULT;
+		if (at == last || next >= last + 8)
+			return 0;
+		at = next < last ? next : last;
+	}
+}
