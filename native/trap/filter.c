@@ -23,6 +23,8 @@
  * back when it does not exist.  x32 numbers are above it, too.
  */
 #define HIGHEST_KNOWN 462
+#define AF_NETLINK 16
+#define NETLINK_AUDIT 9
 #define CLONE3 435
 #define IO_URING_SETUP 425
 #define EPOLL_PWAIT2 441
@@ -137,6 +139,22 @@ static void refuse(struct program *p, unsigned nr, unsigned error)
 	answer(p, SECCOMP_RET_ERRNO | error);
 }
 
+/*
+ * Nobody without privilege may write audit messages.  Programs that take
+ * themselves for root complain about that, or end; all of them know kernels
+ * without auditing, which have no such socket.
+ */
+static void refuse_audit(struct program *p)
+{
+	equal(p, __NR_socket, 0, 6);
+	load(p, ARGUMENT_LOW(0));
+	equal(p, AF_NETLINK, 0, 3);
+	load(p, ARGUMENT_LOW(2));
+	equal(p, NETLINK_AUDIT, 0, 1);
+	answer(p, SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+	answer(p, SECCOMP_RET_ALLOW);
+}
+
 static void write_program(struct program *p)
 {
 	/* calls of another architecture: `int $0x80` in a 64-bit program */
@@ -163,6 +181,7 @@ static void write_program(struct program *p)
 	/* it opens files where no filter sees them */
 	refuse(p, IO_URING_SETUP, ENOSYS);
 	refuse(p, LPMX_PROBE_SYSCALL, LPMX_PROBE_ERRNO);
+	refuse_audit(p);
 	equal(p, __NR_arch_prctl, 0, 4);
 	load(p, ARGUMENT_LOW(0));
 	equal(p, ARCH_SHSTK_ENABLE, 0, 1);

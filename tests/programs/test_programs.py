@@ -369,6 +369,23 @@ def test_directory_that_is_not_there_is_named(bench: Bench) -> None:
     assert 'cannot enter the directory "/nowhere": no such file or directory' in contained.stdout
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_there_is_no_auditing(bench: Bench, view: str) -> None:
+    """What sudo and its like would log for root, nobody may; other sockets are as ever."""
+    code = """
+import os, socket
+for kind, protocol in ((socket.AF_NETLINK, 9), (socket.AF_NETLINK, 0), (socket.AF_UNIX, 0)):
+    try:
+        socket.socket(kind, socket.SOCK_DGRAM, protocol).close()
+        print("made")
+    except OSError as error:
+        print(os.strerror(error.errno))
+"""
+    contained = bench.run(["/usr/bin/python3", "-c", code], view)
+
+    assert "Protocol not supported\nmade\nmade\n" == contained.stdout
+
+
 def test_trap_can_be_left_out_to_find_faults(bench: Bench) -> None:
     """With LPMX_NO_TRAP the loader says once what that means and goes on."""
     contained = bench.run(["/bin/sh", "-c", "echo fine"], "host", LPMX_NO_TRAP="1")
