@@ -138,7 +138,8 @@ class _Unpacker:
             self._count += 1
             if self._count > MEMBER_LIMIT:
                 raise LayerDamaged(f"cannot unpack {self._label}: it has more than "
-                                   f"{MEMBER_LIMIT} members")
+                                   f"{MEMBER_LIMIT} members",
+                                   hint="build the image again with fewer files")
             self._take(member, reader)
         self._finish_directories()
 
@@ -370,7 +371,9 @@ class _Unpacker:
                 todo += child.target.split(b"/")[::-1]
             else:
                 raise LayerDamaged(f"cannot unpack {self._label}: {_show(member.name)} lies in "
-                                   f"{_show(_join(stack[-1].path, part))}, which is no directory")
+                                   f"{_show(_join(stack[-1].path, part))}, which is no directory",
+                                   hint="the image was made by a tool that is broken; build it "
+                                        "again")
         return stack[-1], missing
 
     def _open(self, path: bytes) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import stat
 import subprocess
 from pathlib import Path
@@ -466,3 +467,63 @@ def test_a_real_tree_is_unpacked_as_gnu_tar_does(unpacked: Unpacked, tmp_path: P
     unpacked.unpack(data, end=b"")
 
     assert expected == tree_of(unpacked.tree)
+
+
+# -- damage of every kind
+
+
+def damaged(chance: random.Random, seeds: list[bytes]) -> bytes:
+    """A tar of `seeds` with a few things overwritten, cut out, or put in from another one;
+    most headers have a right checksum, so that what they say is looked at."""
+    words = [b"../", b"/", b"\0", b".wh.", b".wh..wh..opq", b"\xff\xff\xff\xff", b"\x80\0\0\0",
+             b"99999999999", b"77777777777", b"-1", b"a", b"l", b"\n", b"=", b" "]
+    fields = [0, 1, 100, 108, 116, 124, 136, 156, 157, 257, 329, 345, 386, 482, 483]
+    data = bytearray(chance.choice(seeds))
+    for _ in range(chance.randint(1, 6)):
+        block = chance.randrange(len(data) // 512 or 1) * 512
+        at = block + chance.choice([*fields, chance.randrange(512)])
+        how = chance.random()
+        if how < .7:
+            word = chance.choice([*words, bytes([chance.randrange(256)])])
+            data[at:at + len(word)] = word
+        elif how < .8:
+            del data[block:block + 512]
+        elif how < .95:
+            other = chance.choice(seeds)
+            start = chance.randrange(len(other) // 512) * 512
+            data[block:block] = other[start:start + 512 * chance.randint(1, 4)]
+        else:
+            del data[at:]
+    for block in range(0, len(data) - 511, 512):
+        if data[block + 257:block + 262] == b"ustar" and chance.random() < .9:
+            data[block:block + 512] = layers.sign(bytes(data[block:block + 512]))
+    return bytes(data)
+
+
+def test_damage_of_any_kind_is_said_and_stays_inside(tmp_path: Path) -> None:
+    """Two errors at most come out of it, in bounded time and memory, and nothing is outside."""
+    (tmp_path / "sparse").write_bytes(b"x")
+    os.truncate(tmp_path / "sparse", 1 << 20)
+    seeds = [subprocess.run(["tar", "cS", "--format=posix", f"--sparse-version={version}", "-C",
+                             str(tmp_path), "sparse"], check=True, stdout=subprocess.PIPE).stdout
+             for version in ("0.0", "0.1", "1.0")]
+    seeds += [subprocess.run(["tar", "cS", "--format=gnu", "-C", str(tmp_path), "sparse"],
+                             check=True, stdout=subprocess.PIPE).stdout]
+    seeds += [layers.tar(
+        directory(b"a"), file(b"a/b", b"x" * 700, xattrs={b"user.x": b"y"}), symlink(b"l", b"a"),
+        file(b"l/c"), layers.whiteout(b"a/q"), layers.opaque(b"a"), link(b"h", b"a/b"),
+        layers.device(b"d", b"3", 1, 3), layers.gnu_long(b"z" * 300), file(b"q"))] * 4
+    said = {"nothing": 0, "LayerDamaged": 0, "UnsafeMember": 0}
+    for seed in range(400):
+        one = Unpacked(tmp_path / str(seed))
+        one.outside.mkdir()
+        try:
+            one.unpack(damaged(random.Random(seed), seeds), end=b"")
+            said["nothing"] += 1
+        except (LayerDamaged, UnsafeMember) as error:
+            assert error.hint is not None
+            said[type(error).__name__] += 1
+        assert only_inside(one)
+        remove_tree(one.outside)
+
+    assert min(said.values()) > 20
