@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
-from lpmx_runtime.store import Store
 from support.faulty_proxy import FaultyProxy
 from support.pulls import snapshot
 from support.registry import Registry
 from support.small_registry import SmallRegistry
+
+from lpmx_runtime.store import Store
+
 
 @pytest.fixture
 def opened(store: Path) -> Store:

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from lpmx_runtime.image.debian.release import unsigned_text
-from lpmx_runtime.store import Store
 from support import debs, images, layers, leftovers, nopriv
 from support.gpg import Signer, make_signer
 from support.images import CannotBuild
 from support.mirror import Mirror, relist
 from support.views import Layered
+
+from lpmx_runtime.image.debian.release import unsigned_text
+from lpmx_runtime.store import Store
 
 SUITES = os.environ.get("LPMX_TEST_SUITES", "bookworm").split()
 

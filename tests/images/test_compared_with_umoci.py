@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Dict, Iterator
 
 import pytest
+from support import images as images_module
+from support import trees, views
+
 from lpmx_runtime.image.archive import load
 from lpmx_runtime.image.pull import pull
 from lpmx_runtime.store import Store
-from support import images as images_module
-from support import trees, views
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,16 @@ from typing import Any, Callable, List
 
 import pytest
 import zstandard
-from lpmx_runtime.errors import UnsupportedImage
-from lpmx_runtime.image.pull import pull
-from lpmx_runtime.progress import Event, TaskAdvanced, TaskFinished, TaskStarted
-from lpmx_runtime.store import Store
 from support import layers, trees
 from support.faulty_proxy import FaultyProxy
 from support.loopback import Answer
 from support.registry import Registry
 from support.small_registry import OCI_MANIFEST, SmallRegistry, digest
+
+from lpmx_runtime.errors import UnsupportedImage
+from lpmx_runtime.image.pull import pull
+from lpmx_runtime.progress import Event, TaskAdvanced, TaskFinished, TaskStarted
+from lpmx_runtime.store import Store
 
 TARS = [layers.tar(layers.directory(b"etc"), layers.file(b"etc/name", b"%d" % number))
         for number in range(3)]

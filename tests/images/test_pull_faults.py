@@ -13,20 +13,40 @@ from pathlib import Path
 from typing import Any, Callable, List, Optional, Type
 
 import pytest
-from lpmx_runtime.errors import (DigestMismatch, ImageDamaged, InvalidReference, LayerDamaged,
-                                 LpmxError, NotFoundInRegistry, RegistryError, RegistryUnreachable,
-                                 UnsafeMember, UnsupportedImage)
-from lpmx_runtime.image.pull import pull
-from lpmx_runtime.progress import Event, Note
-from lpmx_runtime.registry.patience import Patience
-from lpmx_runtime.store import Store
 from support import layers
-from support.faulty_proxy import (Corrupt, Cut, Fault, FaultyProxy, IgnoreRange, Redirect, Reset,
-                                  Rewrite, Stall, Status)
+from support.faulty_proxy import (
+    Corrupt,
+    Cut,
+    Fault,
+    FaultyProxy,
+    IgnoreRange,
+    Redirect,
+    Reset,
+    Rewrite,
+    Stall,
+    Status,
+)
 from support.loopback import Answer
 from support.pulls import HASTY, snapshot
 from support.registry import Registry, free_port
 from support.small_registry import OCI_MANIFEST, SmallRegistry, digest
+
+from lpmx_runtime.errors import (
+    DigestMismatch,
+    ImageDamaged,
+    InvalidReference,
+    LayerDamaged,
+    LpmxError,
+    NotFoundInRegistry,
+    RegistryError,
+    RegistryUnreachable,
+    UnsafeMember,
+    UnsupportedImage,
+)
+from lpmx_runtime.image.pull import pull
+from lpmx_runtime.progress import Event, Note
+from lpmx_runtime.registry.patience import Patience
+from lpmx_runtime.store import Store
 
 TARS = [layers.tar(layers.file(b"f", random.Random(seed).randbytes(200_000))) for seed in range(3)]
 PACKED = [gzip.compress(tar, mtime=0) for tar in TARS]

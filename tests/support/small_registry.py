@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import re
+import threading
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import parse_qs, urlsplit
@@ -36,14 +37,16 @@ def digest(data: bytes, algorithm: str = "sha256") -> str:
 class Access:
     """How the registry asks for a login. `logins` empty means that anybody gets a token.
 
-    A token is good for `uses` requests. `challenge` replaces what the registry says,
+    All tokens expire with the requests that have a number of `expiring`; with `useless`
+    none is any good. `challenge` replaces what the registry says,
     "{realm}" being the token service.
     """
 
     scheme: str = "bearer"
     logins: Mapping[str, str] = ()  # type: ignore[assignment]
     refresh_token: Optional[str] = None
-    uses: int = 1_000_000
+    expiring: Sequence[int] = ()
+    useless: bool = False
     challenge: Optional[str] = None
 
 
@@ -57,7 +60,10 @@ class SmallRegistry(Server):
         self._ranges = ranges
         self._blobs: Dict[str, bytes] = {}
         self._manifests: Dict[Tuple[str, str], Tuple[str, bytes]] = {}
-        self._tokens: Dict[str, int] = {}
+        self._tokens: List[str] = []
+        self._granted = 0
+        self._admitted = 0
+        self._lock = threading.Lock()
 
     # -- content
 
@@ -159,10 +165,13 @@ class SmallRegistry(Server):
         kind, _, value = request.headers.get("authorization", "").partition(" ")
         if self.access.scheme == "basic":
             return kind == "Basic" and self._is_login(value)
-        if kind != "Bearer" or self._tokens.get(value, 0) <= 0:
-            return False
-        self._tokens[value] -= 1
-        return True
+        with self._lock:
+            if kind != "Bearer" or value not in self._tokens or self.access.useless:
+                return False
+            self._admitted += 1
+            if self._admitted in self.access.expiring:
+                self._tokens.clear()
+            return bool(self._tokens)
 
     def _is_login(self, encoded: str) -> bool:
         assert self.access is not None
@@ -192,8 +201,10 @@ class SmallRegistry(Server):
             granted = not self.access.logins or (kind == "Basic" and self._is_login(value))
         if not granted:
             return _error(401, "UNAUTHORIZED", "incorrect username or password")
-        token = f"token-{len(self._tokens)}"
-        self._tokens[token] = self.access.uses
+        with self._lock:
+            token = f"token-{self._granted}"
+            self._granted += 1
+            self._tokens.append(token)
         return Answer(200, {}, json.dumps({"token": token, "expires_in": 300}).encode())
 
 
