@@ -1,0 +1,84 @@
+"""Three Debian releases, glibc 2.31, 2.36 and 2.41: real programs, a package manager, live variables."""
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+SUITES = {"bullseye": ("11", "2.31"), "bookworm": ("12", "2.36"), "trixie": ("13", "2.41")}
+
+
+@pytest.fixture(params=sorted(SUITES))
+def debian(request, loaded, lpmx):
+    """A container of a Debian release: `debian(command...)` runs in it."""
+    image = loaded(request.param)
+    name = f"debian-{request.param}"
+    lpmx("create", "--name", name, "--contain", image, store=loaded.path, check=True)
+
+    def run(*command, check=True, **options):
+        return lpmx("exec", name, *command, store=loaded.path, check=check, **options).stdout
+
+    run.name, run.store = name, loaded.path
+    run.version, run.glibc = SUITES[request.param]
+    yield run
+    lpmx("rm", "-f", name, store=loaded.path, check=True)
+
+
+def test_shell_perl_and_python_run_with_the_images_own_libc(debian):
+    """Its loader, its C library, its modules; the answers are those of the release."""
+    assert debian.version == debian("sh", "-c", '. /etc/os-release; echo "$VERSION_ID"').strip()
+    assert debian("sh", "-c", "ldd --version | head -1").endswith(f" {debian.glibc}\n")
+    assert "6 perl" == debian("perl", "-MList::Util=sum", "-e", 'print sum(1, 2, 3), " perl"')
+    assert debian.glibc == debian(
+        "python3", "-c", "import os, ssl, sqlite3, ctypes; print(os.confstr('CS_GNU_LIBC_VERSION'))"
+    ).split()[1]
+
+
+def test_loader_of_the_image_gets_no_options(debian):
+    """The program that runs is the program, for itself and for ps."""
+    assert "/usr/bin/python3\n" == debian(
+        "python3", "-c", "import sys; print(sys.executable)")
+    assert "python3" == debian("python3", "-c", "print(open('/proc/self/cmdline').read())"
+                               ).split("\0")[0]
+    assert debian("readlink", "/proc/self/exe").strip() in ("/usr/bin/readlink", "/bin/readlink")
+
+
+def test_apt_installs_a_package(debian):
+    """Update, download, verify, unpack, configure, and afterwards nothing differs from its
+    package: as an ordinary user who is root of the container."""
+    debian("sh", "-ec", "apt-get -q update; "
+           "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install hello")
+
+    assert "Hello, world!\n" == debian("hello")
+    assert "" == debian("dpkg", "-V", "hello", "base-files", "coreutils", "libc6")
+    assert "0:0\n" == debian("stat", "-c", "%u:%g", "/usr/bin/hello")
+    debian("apt-get", "-q", "-y", "purge", "hello")
+    assert "gone\n" == debian("sh", "-c", "command -v hello || echo gone")
+
+
+def test_running_program_sees_a_live_variable_through_libc(debian, lpmx):
+    """getenv in a program that was started before the variable was set, and of one unset."""
+    from lpmx_runtime.container import Container, process
+    from lpmx_runtime.store import Store
+    container = Container.open(Store.open(debian.store), debian.name)
+    code = ("import ctypes, os, sys\n"
+            "get = ctypes.CDLL(None).getenv; get.restype = ctypes.c_char_p\n"
+            "for line in sys.stdin:\n"
+            "    print(get(b'LIVE'), get(b'HOME'), flush=True)\n")
+    child = process.popen(container.launch(["python3", "-c", code]), text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask():
+        child.stdin.write("\n")
+        child.stdin.flush()
+        return child.stdout.readline().strip()
+
+    try:
+        assert "None b'/root'" == ask()
+        lpmx("env", "set", debian.name, "LIVE=1", store=debian.store, check=True)
+        assert "b'1' b'/root'" == ask()
+        lpmx("env", "set", debian.name, "LIVE=2", store=debian.store, check=True)
+        lpmx("env", "unset", debian.name, "HOME", store=debian.store, check=True)
+        assert "b'2' None" == ask()
+    finally:
+        child.communicate()
