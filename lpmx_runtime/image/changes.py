@@ -20,7 +20,7 @@ from . import tarwriter
 _WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
 _RECORD, _OVERLAY_OPAQUE, _OVERLAY_WHITEOUT = (
     "user.containers.override_stat", "user.overlay.opaque", "user.overlay.whiteout")
-_RESERVED = ("user.overlay.", "user.containers.")
+_RESERVED = ("user.overlay.", "user.containers.", "user.lpmx.")
 _CHUNK = 1 << 20
 
 _STAT = re.compile(rb"(\d+):(\d+):([0-7]+)(?::(block|char)[-:](\d+)[-:](\d+))?\Z")

@@ -46,6 +46,15 @@ static inline void alarm_in(long microseconds)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+/* Again and again, 0 to stop: one that comes before the call it is meant for is
+ * followed by another. */
+static inline void alarm_every(long microseconds)
+{
+	struct itimerval timer = { { 0, microseconds }, { 0, microseconds } };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 /* The exit code of a child, or 1000 + the signal that ended it. */
 static inline int outcome(pid_t pid)
 {
