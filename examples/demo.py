@@ -154,7 +154,7 @@ def execute(kernel_name: str, place: Path) -> Path:
     try:
         client.execute()
     except CellExecutionError as error:
-        raise LpmxError(f"cannot run the notebook: a cell failed\n{error}",
+        raise LpmxError(f"cannot run the notebook: a cell failed ({error.ename}: {error.evalue})",
                         hint=f"what ran is in {executed}") from None
     except DeadKernelError:
         raise LpmxError("cannot run the notebook: the kernel died",
