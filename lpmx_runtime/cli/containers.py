@@ -109,6 +109,7 @@ def _ps_all(arguments: argparse.Namespace) -> None:
     from ..store import Store
     from . import output
     store = Store.open()
+    Container.sweep(store)
     running = processes.of_store(store.containers)
     found = [{"name": container.name, "image": container.familiar, "created": container.created,
               "temporary": container.temporary,

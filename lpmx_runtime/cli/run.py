@@ -132,6 +132,7 @@ def _clear_away(container: "Container") -> None:
     """End what the program left running, and remove the container."""
     container.stop(timeout=1)
     container.remove(force=True)
+    container.sweep(container.store)
 
 
 def _create(arguments: argparse.Namespace) -> None:

@@ -57,7 +57,8 @@ class Container:
 
         It is made aside and renamed into place, so that a name either leads to a
         whole container or to none; of two that want one name the second gets
-        `ContainerExists`. `temporary` is noted for whoever looks later.
+        `ContainerExists`. A `temporary` one is to be removed by whoever makes it; if
+        that process is killed first, `sweep` removes it.
         """
         if name is not None:
             record.check_name(name)
@@ -71,6 +72,7 @@ class Container:
             _refuse_in_a_copy(aside)
             values = _furnish(store, image, chosen, options, aside, final)
             values["temporary"] = temporary
+            values["maker"] = processes.myself() if temporary else None
             _write_record(aside, values)
             try:
                 os.rename(aside, final)
@@ -129,6 +131,23 @@ class Container:
                 if record.is_name(name):
                     found.append(name)
         return found
+
+    @classmethod
+    def sweep(cls, store: Store) -> "list[str]":
+        """Remove temporary containers whose maker was killed and in which nothing runs;
+        their names. Those made on other nodes are left to them."""
+        abandoned = [container for container in cls.list(store)
+                     if container.temporary and processes.is_gone(container.record.get("maker"))]
+        running = processes.of_store(store.containers) if abandoned else {}
+        gone = []
+        for container in abandoned:
+            if container.name not in running:
+                try:
+                    container.remove()
+                except (ContainerRunning, FileNotFoundError):
+                    continue  # somebody came first
+                gone.append(container.name)
+        return gone
 
     # -- what it is -----------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import os
 import select
 import signal
 import time
-from typing import Callable, Iterable, NamedTuple, Optional
+from typing import Any, Callable, Iterable, NamedTuple, Optional
 
 from .record import CONTROL, HOST_VIEW
 
@@ -125,6 +125,30 @@ def _describe(pid: int, host_call: bool) -> Optional[Process]:
     started = _boot() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
     argv = tuple(os.fsdecode(word) for word in words[:-1]) or ("?",)
     return Process(pid, argv, started, host_call)
+
+
+def myself() -> "list[Any]":
+    """This process, so that it can be told from another that gets its number later."""
+    return [os.uname().nodename, os.getpid(), _birth(os.getpid())]
+
+
+def is_gone(process: "Optional[list[Any]]") -> bool:
+    """Whether a process that `myself` described has ended, as far as this node can tell."""
+    if not process or process[0] != os.uname().nodename:
+        return False
+    return _birth(process[1]) != process[2]
+
+
+def _birth(pid: int) -> "Optional[list[str]]":
+    """When it was started, in ticks since this boot; None if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b") ")[2].split()
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else [boot, fields[19].decode()]
 
 
 def _boot() -> float:

@@ -257,6 +257,32 @@ def test_what_run_leaves_running_is_ended(tiny, tmp_path):
     assert not runs(int((tmp_path / "pid").read_text()))
 
 
+def test_container_of_a_killed_run_is_swept(tiny, installed):
+    """When lpmx itself is killed its program runs on; once that has ended, the next look
+    at the containers removes what is left."""
+    running = subprocess.Popen([installed.lpmx, "run", tiny.image, "sh", "-c",
+                                "echo $LPMX_CONTAINER; exec cat"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "LPMX_STORE": str(tiny.store)})
+    name = running.stdout.readline().strip()
+
+    running.kill()
+    running.wait()
+
+    assert name in names(tiny)
+    running.communicate()
+    assert wait_until(lambda: name not in names(tiny))
+    assert not (tiny.store / "containers" / name).exists()
+
+
+def wait_until(condition):
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if condition():
+            return True
+    return False
+
+
 def test_signals_sent_to_run_reach_the_program(tiny, installed):
     """Who stops lpmx stops the program, which may do what it likes about it."""
     script = 'trap "echo got it; exit 3" TERM; echo ready; while :; do sleep 0.05; done'
