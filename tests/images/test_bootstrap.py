@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import tarfile
@@ -376,6 +377,28 @@ def test_package_whose_script_fails(lpmx: Callable, store: Path, mirror: Mirror,
     assert 1 == done.returncode
     assert "configuring its packages ended with exit code 1" in done.stderr
     assert "out of cheese" in done.stderr and "lpmx-broken" in done.stderr
+    assert [] == names_in(store)
+
+
+@pytest.mark.parametrize("stage", ["Downloading", "Configuring"])
+def test_interrupted_bootstrap_leaves_nothing(installed: Any, store: Path, mirror: Mirror,
+                                              stage: str) -> None:
+    """No process, no half of an image, nothing in the staging directory."""
+    running = subprocess.Popen(
+        [installed.lpmx, "bootstrap", "debian:bookworm", "--variant", "minbase", "--mirror",
+         mirror.url], env={**os.environ, "LPMX_STORE": str(store)}, preexec_fn=nopriv.confine,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith(stage):
+            break
+
+    running.send_signal(signal.SIGINT)
+    rest = running.communicate(timeout=60)[1]
+
+    assert 130 == running.returncode
+    assert "Traceback" not in rest
+    assert [] == leftovers.wait_for_none([store])
     assert [] == names_in(store)
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
@@ -102,20 +104,25 @@ def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter
         ["sh", _JOB + "/script"], executable=os.fspath(_native.loader_path()),
         env={**_ENVIRONMENT, "LPMX_VIEW": str(view), "LPMX_PROGRAM": "/bin/sh", "LPMX_CWD": "/"},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace")
+        text=True, errors="replace", start_new_session=True)
+    assert child.stdout is not None
     done = 0
     try:
-        assert child.stdout is not None
         for line in child.stdout:
             lines.append(line.rstrip("\n"))
             if _SETTING_UP.match(line):
                 done += 1
                 progress(TaskAdvanced("configure", min(done, len(packages))))
         code = child.wait()
+    except BaseException:
+        # all of them: what goes on would write to an upper that is being removed
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.stdout.read()
+        raise
     finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
+        child.stdout.close()
+        child.wait()
     if code:
         raise BootstrapFailed(f"cannot {what}: configuring its packages ended with "
                               f"{_ending(code)}:\n"
