@@ -18,7 +18,7 @@ CONFINED := $(PYTHON) tests/support/nopriv.py --kill
 
 # directories are among them, so that a removed file is noticed
 SOURCES := pyproject.toml setup.py MANIFEST.in README.md \
-	$(shell find lpmx_runtime lpmx_jupyter native -name build -prune -o -name __pycache__ -prune \
+	$(shell find lpmx_runtime lpmx_jupyter $(wildcard native/*) -name build -prune -o -name __pycache__ -prune \
 		-o ! -name '*.so' ! -name '*.o' ! -name _core.c -print)
 
 # the loader is built by gcc, the extension needs Python's headers
