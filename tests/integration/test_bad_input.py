@@ -256,3 +256,16 @@ def test_store_that_is_none_is_refused(tiny, tmp_path):
     (tmp_path / "other").write_text("x")
     assert_refused(tiny("images", env={"LPMX_STORE": str(tmp_path)}), 1,
                    f'cannot use "{tmp_path}" as the store', "LPMX_STORE")
+
+
+def test_disk_that_is_full_leaves_no_container(tiny):
+    """A limit on the size of files stands for it; the store stays as it was."""
+    import resource
+    before = sorted(os.listdir(tiny.store / "containers"))
+
+    done = tiny("create", "--name", "full", tiny.image,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)))
+
+    assert_refused(done, 1, 'cannot store container "full": file too large', "")
+    assert before == sorted(os.listdir(tiny.store / "containers"))
+    assert [] == os.listdir(tiny.store / "tmp")
