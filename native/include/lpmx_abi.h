@@ -204,8 +204,7 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
  * markers, which are only in the layer's entry list and so in the index.
  * What an ordinary user cannot store (owner, device nodes, modes that would
  * lock us out) is in the index; the tree holds an approximation:
- *   regular file  (mode & 0755) | 0600, and S_ISVTX when the entry's owner is not 0:0
- *                 or its mode differs from what is on disk
+ *   regular file  (mode & 0755) | 0600 | S_ISVTX: the mark says that it is a layer's
  *   directory     (mode | 0500) & 0777 & ~0222, always answered from the index
  *   device, fifo, socket: an empty regular file, mode 01600
  * In a store that a group shares the group may read and pass what the owner may.

@@ -228,6 +228,17 @@ def test_group_of_which_one_name_is_left_is_none(chain: Callable[..., Chain]) ->
     assert 0 != merged.group(b"/c") == merged.group(b"/d")
 
 
+def test_number_of_a_files_names(chain: Callable[..., Chain]) -> None:
+    """Those that are left, over all layers; none is said for a file of one name."""
+    merged = chain(tar(file(b"a", b"x"), link(b"b", b"a"), link(b"c", b"a"), file(b"d"),
+                       layers.device(b"e", b"3", 1, 3), link(b"f", b"e")),
+                   tar(whiteout(b"b"), link(b"g", b"c")))
+
+    found = {entry.path: entry.row.rdev_major for entry in merged.index}
+
+    assert {b"": 0, b"/a": 3, b"/c": 3, b"/g": 3, b"/d": 0, b"/e": 1, b"/f": 1} == found
+
+
 def test_hard_link_to_nothing_is_damage(chain: Callable[..., Chain]) -> None:
     """The message names the layer, the link and its target."""
     with pytest.raises(LayerDamaged, match='at "l": it is a hard link to "gone", which is no file'):
@@ -291,13 +302,14 @@ def test_grafts_are_read_only_and_take_no_space(chain: Callable[..., Chain]) -> 
                for place in (grafts, grafts / "usr", grafts / "usr/lib"))
 
 
-def test_more_layers_than_we_handle(chain: Callable[..., Chain]) -> None:
+def test_more_layers_than_we_handle(store: Path) -> None:
     """Says how many would do."""
-    one = tar(file(b"f"))
-    assert chain(*[one] * LAYER_LIMIT).names() == {b"", b"/f"}
+    opened = Store.open(store)
+    one = opened.layers.add(io.BytesIO(tar(file(b"f"))))
+    assert _native.index_check(opened.indexes.ensure([one] * LAYER_LIMIT)) is None
 
     with pytest.raises(UnsupportedImage, match="cannot index an image of 256 layers: 255 are"):
-        chain(*[one] * (LAYER_LIMIT + 1))
+        opened.indexes.ensure([one] * (LAYER_LIMIT + 1))
 
 
 # -- the file

@@ -300,8 +300,8 @@ def test_process_killed_while_it_stores_a_layer(store: Path) -> None:
 # -- whose it is
 
 
-@pytest.mark.parametrize("umask,outer,tool", [(0o022, 0o755, 0o755), (0o077, 0o700, 0o755),
-                                              (0o002, 0o775, 0o755)])
+@pytest.mark.parametrize("umask,outer,tool", [(0o022, 0o755, 0o1755), (0o077, 0o700, 0o1755),
+                                              (0o002, 0o775, 0o1755)])
 def test_umask_decides_who_gets_in(store: Path, umask: int, outer: int, tool: int) -> None:
     """The directories of the store follow it; what is below keeps the layer's own modes."""
     before = os.umask(umask)
