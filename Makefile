@@ -18,8 +18,8 @@ CONFINED := $(PYTHON) tests/support/nopriv.py --kill
 
 # directories are among them, so that a removed file is noticed
 SOURCES := pyproject.toml setup.py MANIFEST.in README.md \
-	$(shell find lpmx_runtime lpmx_jupyter $(wildcard native/*) -name build -prune -o -name __pycache__ -prune \
-		-o ! -name '*.so' ! -name '*.o' ! -name _core.c -print)
+	$(shell find lpmx_runtime lpmx_jupyter $(wildcard native/*) \
+		-name build -prune -o -name __pycache__ -prune -o ! -name '*.so' ! -name '*.o' ! -name _core.c -print)
 
 # the loader is built by gcc, the extension needs Python's headers
 BUILD_PACKAGES := gcc libc6-dev make python3-dev python3-venv
