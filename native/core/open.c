@@ -100,11 +100,18 @@ static int is_device(const struct core_task *task, const struct core_node *node)
 	return !IS(meta.mode, S_IFREG);
 }
 
-static long open_existing(struct core_task *task, struct core_node *node, int flags, int mode)
+/* In `how` of open_at, beside openat2's: do not wait for anybody. */
+#define HOW_READY (1ull << 32)
+
+static long open_existing(struct core_task *task, struct core_node *node, int flags, int mode,
+			  uint64_t how)
 {
 	struct stat st;
 	long fd, r;
 
+	if ((how & HOW_READY) && !(flags & O_PATH) && !IS(node->mode, S_IFREG) &&
+	    !IS(node->mode, S_IFDIR))
+		return -LPMX_NOT_READY;
 	if ((flags & O_CREAT) && (flags & O_EXCL))
 		return -EEXIST;
 	if ((flags & O_CREAT) && IS(node->mode, S_IFDIR))
@@ -195,7 +202,7 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 			if (r != -EAGAIN || tries == 100)
 				return r;
 		} else {
-			r = open_existing(task, &node, flags, mode);
+			r = open_existing(task, &node, flags, mode, how);
 			/* replaced by a link, or removed, since it was looked at? */
 			if (node.bind || tries == 100 ||
 			    !((r == -ELOOP && !nofollow) || (r == -ENOENT && flags & O_CREAT)))
@@ -265,4 +272,11 @@ long call_open(struct core_task *task, long nr, const long a[6])
 	default:
 		return open_how(task, a);
 	}
+}
+
+long core_open_ready(struct core_task *task, int dirfd, const char *path, int flags, int mode)
+{
+	return task->view->kind == CORE_VIEW_HOST
+		       ? -LPMX_NOT_READY
+		       : open_at(task, dirfd, path, flags, mode, HOW_READY);
 }

@@ -55,7 +55,13 @@ enum lpmx_op {
 	LPMX_OP_ENV_GET = 7,
 	/* (buffer, size) -> length: host path of the container's directory */
 	LPMX_OP_DIRECTORY = 8,
+	/* (dirfd, path, flags, mode) -> descriptor, as openat; -LPMX_NOT_READY, and
+	 * nothing done, where the open could wait */
+	LPMX_OP_OPEN = 9,
 };
+
+/* Beyond the kernel's error numbers. */
+#define LPMX_NOT_READY 2749
 
 /*
  * What the preload library finds through LPMX_OP_ENTRY.  `call` runs a system

@@ -102,6 +102,12 @@ void core_task_load(struct core_task *task, const char *text);
  */
 long core_call(struct core_task *task, long nr, const long args[6]);
 
+/*
+ * openat for a caller that must not be made to wait: -LPMX_NOT_READY, with
+ * nothing done, for a fifo, a device and whatever else an open may block on.
+ */
+long core_open_ready(struct core_task *task, int dirfd, const char *path, int flags, int mode);
+
 /* The numbers that the trap must send here: positions 0, 1, ... until -1. */
 long core_call_number(unsigned position);
 

@@ -1,6 +1,6 @@
 /*
  * Rules of this library, which lives in every dynamic program of a container: no
- * libc but the two symbols below, errno untouched unless a call fails, nothing
+ * libc but a few weak symbols, errno untouched unless a call fails, nothing
  * printed, no lock, no allocation, ready to be called before its own start.
  */
 #ifndef LPMX_PRELOAD_CALL_H
@@ -21,21 +21,25 @@ extern const struct lpmx_entry *preload_entry __attribute__((visibility("hidden"
 extern int *__errno_location(void) __attribute__((weak));
 extern char **environ __attribute__((weak));
 
-/*
- * Run a call through the core; before our start, or outside a container, the
- * plain system call, which the trap sees.
- */
-static inline long preload_call(long nr, long a, long b, long c, long d, long e)
+/* From the kernel's way to tell of an error to libc's. */
+static inline long preload_result(long r)
 {
-	long r = preload_entry ? preload_entry->call(nr, a, b, c, d, e, 0)
-			       : sys_call6(nr, a, b, c, d, e, 0);
-
 	if (SYS_FAILED(r)) {
 		if (__errno_location)
 			*__errno_location() = (int)-r;
 		return -1;
 	}
 	return r;
+}
+
+/*
+ * Run a call through the core; before our start, or outside a container, the
+ * plain system call, which the trap sees.
+ */
+static inline long preload_call(long nr, long a, long b, long c, long d, long e)
+{
+	return preload_result(preload_entry ? preload_entry->call(nr, a, b, c, d, e, 0)
+					    : sys_call6(nr, a, b, c, d, e, 0));
 }
 
 #define CALL(nr, a, b, c, d, e) \

@@ -1,7 +1,5 @@
 /*
- * The metadata calls that programs make by the thousand.  open is not here: it is
- * a cancellation point, and one that blocks on a fifo; libc's own, with the trap
- * behind it, keeps that right (docs/decisions).
+ * The metadata calls that programs make by the thousand.  Opening is in open.c.
  */
 #include "call.h"
 
@@ -47,6 +45,26 @@ EXPORTED int fstat(int fd, struct stat *st)
 EXPORTED int statx(int fd, const char *path, int flags, unsigned mask, struct statx *st)
 {
 	return (int)CALL(__NR_statx, fd, path, flags, mask, st);
+}
+
+EXPORTED long getxattr(const char *path, const char *name, void *value, unsigned long size)
+{
+	return CALL(__NR_getxattr, path, name, value, size, 0);
+}
+
+EXPORTED long lgetxattr(const char *path, const char *name, void *value, unsigned long size)
+{
+	return CALL(__NR_lgetxattr, path, name, value, size, 0);
+}
+
+EXPORTED long listxattr(const char *path, char *list, unsigned long size)
+{
+	return CALL(__NR_listxattr, path, list, size, 0, 0);
+}
+
+EXPORTED long llistxattr(const char *path, char *list, unsigned long size)
+{
+	return CALL(__NR_llistxattr, path, list, size, 0, 0);
 }
 
 #define ALIAS(of) __attribute__((alias(#of), visibility("default")))

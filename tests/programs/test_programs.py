@@ -42,6 +42,7 @@ PROGRAMS = [
     ("identity", list(LINKINGS)),
     ("memfd", ["dynamic", "musl-static"]),
     ("tracing", ["dynamic"]),
+    ("cancel", ["dynamic", "static"]),
 ]
 
 VIEWS = ["host", "container", "preload"]
