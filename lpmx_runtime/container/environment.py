@@ -92,6 +92,11 @@ def of_program(record: Mapping[str, Any], environ: Mapping[str, str],
             put(name, value, "image")
     for name, value in record["options"]["env"].items():
         put(name, value, "container")
+    libraries = (record.get("gpu") or {}).get("library_path")
+    if libraries:
+        before = variables.get("LD_LIBRARY_PATH")
+        put("LD_LIBRARY_PATH", f"{libraries}:{before.value}" if before and before.value
+            else libraries, before.origin if before else "gpu")
     path = variables["PATH"]
     if OWN_PROGRAMS not in (path.value or "").split(":"):
         put("PATH", f"{path.value}:{OWN_PROGRAMS}" if path.value else OWN_PROGRAMS, path.origin)

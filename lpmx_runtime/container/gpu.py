@@ -20,6 +20,7 @@ from . import elf, loader_cache
 from .record import LOADER
 
 if TYPE_CHECKING:
+    from .._native import View
     from ..store import Image, Store
 
 _DEVICES = ("/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools",
@@ -156,7 +157,11 @@ def _icd_library(kind: str, path: str) -> str:
 
 def judge(store: "Store", image: "Image", found: Found) -> Found:
     """`found` with every library refused that needs a newer C library than the image's."""
-    theirs = image_glibc(store, image)
+    return judged(found, image_glibc(store, image))
+
+
+def judged(found: Found, theirs: Optional[tuple[int, ...]]) -> Found:
+    """The same for a C library whose newest symbols are known; None: there is none."""
     return found._replace(libraries=tuple(_judged(library, theirs)
                                           for library in found.libraries))
 
@@ -173,8 +178,7 @@ def _judged(library: DriverLibrary, theirs: Optional[tuple[int, ...]]) -> Driver
 
 
 def image_glibc(store: "Store", image: "Image") -> Optional[tuple[int, ...]]:
-    """The newest symbols that the image's glibc defines (it may itself be a little newer, as
-    2.31 is, which added none); None if it has no glibc."""
+    """As `glibc_of`, of an image."""
     from .. import _native
     from .spec import ViewSpec
     spec = ViewSpec(kind="container", name="gpu", loader=LOADER,
@@ -184,13 +188,19 @@ def image_glibc(store: "Store", image: "Image") -> Optional[tuple[int, ...]]:
         file.write(spec.encode())
         file.flush()
         with _native.View(file.name) as view:
-            for pattern in _LIBC:
-                path = pattern.format(triple=f"{platform.machine()}-linux-gnu")
-                try:
-                    library = elf.read(io.BytesIO(view.read(path, 16 << 20)))
-                except (OSError, elf.NotElf):
-                    continue
-                return elf.glibc(library.offered)
+            return glibc_of(view)
+
+
+def glibc_of(view: "View") -> Optional[tuple[int, ...]]:
+    """The newest symbols that a view's glibc defines (it may itself be a little newer, as
+    2.31 is, which added none); None if it has no glibc."""
+    for pattern in _LIBC:
+        path = pattern.format(triple=f"{platform.machine()}-linux-gnu")
+        try:
+            library = elf.read(io.BytesIO(view.read(path, 16 << 20)))
+        except (OSError, elf.NotElf):
+            continue
+        return elf.glibc(library.offered)
     return None
 
 

@@ -16,7 +16,7 @@ from ..errors import (ContainerExists, ContainerRunning, ContainerUnknown, Inval
 from ..oci.config import ImageConfig
 from ..store import Image, Store
 from ..store.files import storing
-from . import binds, environment, host_calls, identity, launch, processes, record
+from . import binds, drivers, environment, host_calls, identity, launch, processes, record
 from .spec import Bind, ViewSpec
 
 _BINDS_LIMIT = 64  # CORE_BINDS_MAX
@@ -287,10 +287,15 @@ class Container:
             host_calls.write_view(directory, self.name, final=directory)
             for old in self.directory.glob(f"{record.VIEW}.*"):
                 old.unlink(missing_ok=True)
-            self._record["made"] = _made(directory)
+            self._record["made"] = record.made(directory)
+            self._record["gpu"] = {}
             record.replace(str(self.view_file), self.spec().encode())
-            if fresh:
-                with self.view() as view:
+            with self.view() as view:
+                self._record["gpu"] = _drivers(view, self._record, directory, directory)
+            record.replace(str(self.view_file), self.spec().encode())
+            with self.view() as view:
+                view.make_bind_points()
+                if fresh:
                     view.rebuild_control()
             _write_record(directory, self._record)
 
@@ -344,6 +349,7 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
         chosen = [Bind(bind.host, _canonical(view, bind.at), bind.read_only)
                   for bind in binds.default(live=image.live, contain=options.contain)
                   + list(options.binds)]
+        values["gpu"] = _drivers(view, values, aside, final)
     values["identity"] = vars(who)
     values["binds"] = [_listed(bind) for bind in binds.merge(chosen)]
     record.replace(path, _spec(store, values, aside, who).encode())
@@ -375,12 +381,16 @@ def _record_of(image: Image, config: ImageConfig, name: str, options: Options,
         },
         "options": {**vars(options), "binds": [_listed(bind) for bind in options.binds],
                     "env": dict(options.env)},
-        "made": _made(final),
+        "made": record.made(final),
     }
 
 
-def _made(directory: str) -> dict[str, str]:
-    return {"directory": directory, "loader": record.LOADER}
+def _drivers(view: _native.View, values: Mapping[str, Any], directory: str,
+             final: str) -> dict[str, Any]:
+    """The driver libraries for a container; a copy of this machine has them anyway."""
+    if values["live"] or not values["options"]["gpu"]:
+        return {}
+    return drivers.inject(view, directory, final)
 
 
 def _listed(bind: Bind) -> list[Any]:
@@ -396,7 +406,9 @@ def _user(image: Image, config: ImageConfig, options: Options) -> str:
 
 def _spec(store: Store, values: Mapping[str, Any], directory: str,
           who: identity.Identity) -> ViewSpec:
-    all_binds = binds.merge([Bind(*one) for one in values["binds"]], binds.own())
+    all_binds = binds.merge([Bind(*one) for one in values["binds"]],
+                            [Bind(*one) for one in values.get("gpu", {}).get("binds", ())],
+                            binds.own())
     if len(all_binds) > _BINDS_LIMIT:
         raise InvalidSetting(f'cannot bind {len(all_binds)} places in container '
                              f'"{values["name"]}": {_BINDS_LIMIT} are the most we handle',

@@ -7,6 +7,7 @@
         control             the control page: live variables, exec map
         upper/  work/       what was changed
         host.view host.env  what host calls see, and their variables
+        gpu/                links to the host's driver libraries, where there are any
 
 Everything here is light to import: `lpmx exec` needs no more than this and launch.py.
 """
@@ -22,6 +23,7 @@ from ..errors import ContainerUnknown, InvalidSetting, StoreDamaged
 
 VERSION = 1
 FILE, VIEW, CONTROL, UPPER, WORK = "container.json", "view", "control", "upper", "work"
+GPU = "gpu"
 HOST_VIEW, HOST_ENVIRONMENT = "host.view", "host.env"
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
@@ -77,11 +79,20 @@ def read(containers: "os.PathLike[str]", name: str) -> "tuple[str, dict[str, Any
     return directory, record
 
 
+def made(directory: str) -> "dict[str, str]":
+    """What a view file depends on: where the container and the installation are, and the
+    driver of this node's GPUs."""
+    try:
+        with open("/proc/driver/nvidia/version", encoding="utf-8") as file:
+            driver = file.readline().strip()
+    except OSError:
+        driver = ""
+    return {"directory": directory, "loader": LOADER, "driver": driver}
+
+
 def is_current(directory: str, record: "dict[str, Any]") -> bool:
-    """Whether the view file fits: neither the store nor the installation has moved
-    since it was written, and the control page is one."""
-    made = record.get("made", {})
-    if made.get("directory") != directory or made.get("loader") != LOADER:
+    """Whether the view file fits what it depends on, and the control page is one."""
+    if record.get("made") != made(directory):
         return False
     return (control_is_sound(os.path.join(directory, CONTROL))
             and os.path.exists(os.path.join(directory, VIEW)))

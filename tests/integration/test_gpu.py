@@ -135,3 +135,64 @@ def test_symbol_versions_are_those_of_readelf():
         for version in versions:
             assert f"Name: {version} " in printed
     assert printed.count("Name: GLIBC") == sum(map(len, needs.values()))
+
+
+# -- in containers
+
+
+@pytest.fixture
+def with_gpu(drivers, monkeypatch):
+    """A machine with an NVIDIA GPU and the driver in `drivers`; its device is not real."""
+    (drivers / "nvidia.icd").write_text("libcuda.so.1\n")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(drivers))
+    monkeypatch.setattr(gpu, "devices", lambda: ["/dev/nvidia0"])
+    monkeypatch.setattr(gpu, "_ICD_FILES", (("opencl", (str(drivers / "*.icd"),)),))
+
+
+def contained(loaded, name, code, **options):
+    """What python3 prints in a new container of the image."""
+    from lpmx_runtime.container import Container, Options
+    from lpmx_runtime.store import Store
+    store = Store.open(loaded.path)
+    container = Container.create(store, store.images.find(loaded(name)), options=Options(**options))
+    try:
+        launch = container.launch(["python3", "-c", code])
+        return container, subprocess.run(launch.argv, executable=launch.executable, env=launch.env,
+                                         stdout=subprocess.PIPE, text=True, check=True).stdout
+    finally:
+        container.remove(force=True)
+
+
+ASK = ("import ctypes, os\n"
+       "print(ctypes.CDLL('libcuda.so.1').cuInit(0), os.environ.get('LD_LIBRARY_PATH'))\n"
+       "try: ctypes.CDLL('libnvidia-ml.so.1'); print('newer, too')\n"
+       "except OSError: print('not the newer one')")
+
+
+def test_driver_is_loaded_in_a_container(with_gpu, drivers, loaded):
+    """A program of the image finds the host's driver by its name."""
+    container, printed = contained(loaded, "bullseye", ASK)
+
+    assert "100 /.lpmx/gpu\nnot the newer one\n" == printed
+    assert ["libcuda.so.1"] == container.record["gpu"]["libraries"]
+    assert [str(drivers / "nvidia.icd")] * 2 == next(
+        bind[:2] for bind in container.record["gpu"]["binds"] if bind[0].endswith(".icd"))
+
+
+def test_newer_image_gets_the_newer_library_too(with_gpu, loaded):
+    """Each library for itself."""
+    assert contained(loaded, "bookworm", ASK)[1].endswith("newer, too\n")
+
+
+def test_library_path_of_the_image_is_kept_behind(with_gpu, loaded):
+    """What was asked for comes after the driver."""
+    printed = contained(loaded, "bookworm", ASK, env={"LD_LIBRARY_PATH": "/opt/lib"})[1]
+
+    assert printed.startswith("100 /.lpmx/gpu:/opt/lib\n")
+
+
+def test_without_gpu_option_no_driver_is_shown(with_gpu, loaded):
+    """Options(gpu=False), --no-gpu."""
+    code = "import os; print(os.path.exists('/.lpmx/gpu'), os.environ.get('LD_LIBRARY_PATH'))"
+
+    assert "False None\n" == contained(loaded, "bookworm", code, gpu=False)[1]

@@ -1,0 +1,108 @@
+"""The host's driver libraries, shown in a container.
+
+    /.lpmx/gpu          a link for each library, by the name that programs ask for; it
+                        comes first in LD_LIBRARY_PATH
+    /.lpmx/gpu0 gpu1    the directories that they are in, whole: a driver looks for its
+                        other parts beside itself
+
+Only what the image can load is shown. NVIDIA's libraries must be as new as the kernel's
+module, so they always come from the host; those of others do not depend on it so closely,
+and an image that has its own keeps them.
+"""
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import gpu, loader_cache
+from .record import GPU
+from .spec import Bind
+
+if TYPE_CHECKING:
+    from .._native import View
+
+PLACE = "/.lpmx/gpu"
+_PROGRAMS = ("nvidia-smi", "nvidia-debugdump", "nvidia-cuda-mps-control",
+             "nvidia-cuda-mps-server")
+#: PCI vendors, as /sys says them.
+_VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
+
+
+def inject(view: "View", directory: str, final: str) -> "dict[str, Any]":
+    """Put the links into `directory`, of a container that will be at `final`.
+
+    Returns what its record needs: the binds, the names of the libraries, and what comes
+    first in LD_LIBRARY_PATH. Nothing is done on a machine without a GPU.
+    """
+    vendors = _vendors_here(gpu.devices())
+    found = gpu.judged(gpu.find(), gpu.glibc_of(view)) if vendors else None
+    if found is None:
+        return {}
+    theirs = _libraries_of(view)
+    chosen = [library for library in found.libraries if not library.refused
+              and (library.vendor == "nvidia" or library.name not in theirs)
+              and library.vendor in vendors]
+    places: dict[str, str] = {}
+    links = {}
+    for library in chosen:
+        host = os.path.dirname(library.path)
+        place = places.setdefault(host, f"{PLACE}{len(places)}")
+        links[library.name] = f"{place}/{os.path.basename(library.path)}"
+    binds = [Bind(host, place, True) for host, place in places.items()]
+    if links:
+        _link(os.path.join(directory, GPU), links)
+        binds.append(Bind(os.path.join(final, GPU), PLACE, True))
+    names = set(links)
+    binds += [Bind(icd.path, icd.path, True) for icd in found.icds
+              if os.path.basename(icd.library) in names and not view.exists(icd.path)]
+    if "nvidia" in vendors:
+        binds += _programs(view)
+    return {"binds": [[bind.host, bind.at, bind.read_only] for bind in binds],
+            "libraries": sorted(names),
+            "library_path": PLACE if links else ""}
+
+
+def _vendors_here(devices: "list[str]") -> "set[str]":
+    """Who made the GPUs of this machine."""
+    vendors = set()
+    for path in devices:
+        if path.startswith(("/dev/nvidia", "/dev/dxg")):
+            vendors.add("nvidia")
+        elif path == "/dev/kfd":
+            vendors.add("amd")
+        else:
+            try:
+                with open(f"/sys/class/drm/{os.path.basename(path)}/device/vendor",
+                          encoding="ascii") as file:
+                    vendors.add(_VENDORS.get(file.read().strip(), ""))
+            except OSError:
+                pass
+    return vendors - {""}
+
+
+def _libraries_of(view: "View") -> "dict[str, str]":
+    """What the image's own loader knows."""
+    try:
+        return loader_cache.libraries(view.read("/etc/ld.so.cache", 16 << 20))
+    except OSError:
+        return {}
+
+
+def _link(directory: str, links: "dict[str, str]") -> None:
+    os.makedirs(directory, exist_ok=True)
+    for name in os.listdir(directory):
+        if links.get(name) != os.readlink(os.path.join(directory, name)):
+            os.unlink(os.path.join(directory, name))
+    for name, target in links.items():
+        if not os.path.lexists(os.path.join(directory, name)):
+            os.symlink(target, os.path.join(directory, name))
+
+
+def _programs(view: "View") -> "list[Bind]":
+    """The driver's own programs, where the image has none of the name."""
+    found = []
+    for name in _PROGRAMS:
+        path = f"/usr/bin/{name}"
+        if os.path.exists(path) and not view.exists(path):
+            found.append(Bind(os.path.realpath(path), path, True))
+    return found
