@@ -316,6 +316,14 @@ static long copy_up_one(struct core_task *task, struct core_node *node, int cont
 	meta_of_node(task, node, &st, &meta);
 	if (!meta.inode)
 		meta.inode = identity_inode(task->view, st.st_dev, st.st_ino);
+	if (node->entry) {
+		/* the times that showed, which are the index's */
+		struct stat shown;
+
+		object_stat(task->view, node->entry, &shown);
+		st.st_atime = st.st_mtime = shown.st_mtime;
+		st.st_atime_nsec = st.st_mtime_nsec = shown.st_mtime_nsec;
+	}
 	r = upper_host(task->view, node->path, host);
 	if (r < 0)
 		return r;
@@ -371,6 +379,25 @@ long copy_up(struct core_task *task, struct core_node *node)
 long copy_up_empty(struct core_task *task, struct core_node *node)
 {
 	return copy_up_now(task, node, 0);
+}
+
+void copy_up_root(struct core_task *task)
+{
+	const struct core_view *view = task->view;
+	struct core_node node = { .hash = LPMX_FNV_BASIS };
+	struct meta meta;
+	struct stat st;
+
+	if (!lower_find(view, "", 0, LPMX_FNV_BASIS, &node) || !IS(node.mode, S_IFDIR) ||
+	    sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW))
+		return;
+	meta_of_node(task, &node, &st, &meta);
+	if (!meta.inode)
+		meta.inode = identity_inode(view, st.st_dev, st.st_ino);
+	if (node.entry)
+		object_stat(view, node.entry, &st);
+	meta_store(view, view->upper.text, -1, &meta);
+	copy_times(&st, view->upper.text);
 }
 
 #define F_GETFD_ 1

@@ -201,6 +201,8 @@ long opaque_set(const char *host) HIDDEN;
 /* Have `node` in the upper (parents too); afterwards it is CORE_UPPER.
  * A directory comes without its children. */
 long copy_up(struct core_task *task, struct core_node *node) HIDDEN;
+/* Let the upper's own directory be shown as the root that the layers have. */
+void copy_up_root(struct core_task *task) HIDDEN;
 /* The same for a file that is to be truncated: its content is left out. */
 long copy_up_empty(struct core_task *task, struct core_node *node) HIDDEN;
 /*

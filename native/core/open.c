@@ -85,19 +85,45 @@ static long temporary(struct core_task *task, struct core_node *node, int flags,
 	return fd;
 }
 
-/* A device that is only said to be one: there is nothing to open. */
-static int is_device(const struct core_task *task, const struct core_node *node)
+/* What every program may do with the devices that have no state: the host's own. */
+static const struct {
+	uint32_t major, minor;
+	const char *host;
+} harmless[] = {
+	{ 1, 3, "/dev/null" },	 { 1, 5, "/dev/zero" }, { 1, 7, "/dev/full" }, { 1, 8, "/dev/random" },
+	{ 1, 9, "/dev/urandom" }, { 5, 0, "/dev/tty" },
+};
+
+/*
+ * A device that is only said to be one: 1, and *host what to open instead; -ENXIO if
+ * there is nothing; 0 for everything else.
+ */
+static long stand_in(const struct core_task *task, const struct core_node *node, const char **host)
 {
 	struct meta meta;
 	struct stat st;
 
-	if (node->place == CORE_LOWER)
-		return node->entry && (IS(node->mode, S_IFCHR) || IS(node->mode, S_IFBLK));
-	if (!IS(node->mode, S_IFREG) || !(node->mode & S_ISVTX) ||
-	    sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW) || st.st_size)
+	if (node->place == CORE_LOWER) {
+		if (!node->entry || !(IS(node->mode, S_IFCHR) || IS(node->mode, S_IFBLK)))
+			return 0;
+		meta_of_node(task, node, &st, &meta);
+	} else {
+		if (!IS(node->mode, S_IFREG) || !(node->mode & S_ISVTX) ||
+		    sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW) ||
+		    st.st_size)
+			return 0;
+		meta_of_upper(task->view, node->host, -1, &st, &meta);
+	}
+	if (IS(meta.mode, S_IFREG))
 		return 0;
-	meta_of_upper(task->view, node->host, -1, &st, &meta);
-	return !IS(meta.mode, S_IFREG);
+	if (IS(meta.mode, S_IFCHR))
+		for (unsigned i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)
+			if (harmless[i].major == meta.rdev_major &&
+			    harmless[i].minor == meta.rdev_minor) {
+				*host = harmless[i].host;
+				return 1;
+			}
+	return -ENXIO;
 }
 
 /* In `how` of open_at, beside openat2's: do not wait for anybody. */
@@ -155,8 +181,15 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	}
 	if (IS(node->mode, S_IFSOCK) && !(flags & O_PATH))
 		return -ENXIO;
-	if (!(flags & O_PATH) && is_device(task, node))
-		return -ENXIO;
+	if (!(flags & O_PATH)) {
+		const char *host;
+
+		r = stand_in(task, node, &host);
+		if (r)
+			return r < 0 ? r
+				     : sys_call4(__NR_openat, AT_FDCWD, host,
+						 flags & ~(O_CREAT | O_TRUNC), 0);
+	}
 	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, (flags & ~O_CREAT) | O_NOFOLLOW, mode);
 	/* most programs ask next what they have opened */
 	if (fd >= 0 && node->place == CORE_LOWER && node->entry && !sys_call2(__NR_fstat, fd, &st))

@@ -687,7 +687,7 @@ static const char *below(const char *host, const struct core_string *prefix)
 	return *host == '/' || !*host ? host : 0;
 }
 
-long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
+static long place_of_fd(struct core_task *task, int fd, char *path, size_t size, int only_directory)
 {
 	const struct core_view *view = task->view;
 	const struct lpmx_index_entry *entry;
@@ -701,11 +701,13 @@ long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
 			return n;
 		return core_from_host(view, host, path, size);
 	}
+	n = sys_call2(__NR_fstat, fd, &st);
+	if (n < 0)
+		return n;
+	if (only_directory && !IS(st.st_mode, S_IFDIR))
+		return -ENOTDIR;
 	if (view->index) {
 		/* /proc is slow to ask; a directory of the layers may be known */
-		n = sys_call2(__NR_fstat, fd, &st);
-		if (n < 0)
-			return n;
 		entry = IS(st.st_mode, S_IFDIR) ? object_known(view, &st) : 0;
 		if (entry)
 			return path_join(path, size, index_text(view->index, entry->path), "");
@@ -723,6 +725,11 @@ long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
 			object_learn(view, &st, entry);
 	}
 	return n;
+}
+
+long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
+{
+	return place_of_fd(task, fd, path, size, 0);
 }
 
 long core_from_host(const struct core_view *view, const char *host, char *path, size_t size)
@@ -799,7 +806,7 @@ long path_resolve(struct core_task *task, int dirfd, const char *path, int flags
 		return -EXDEV;
 	if (path[0] == '/' && !(how & RESOLVE_IN_ROOT))
 		return resolve_from(task, root, root, path, flags, how, node);
-	r = path_of_fd(task, dirfd, base, sizeof(base));
+	r = place_of_fd(task, dirfd, base, sizeof(base), 1);
 	if (r < 0)
 		return r;
 	if (how & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))

@@ -362,52 +362,63 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 	return r;
 }
 
+/* What gets another name: 1 and *from, or 0 and `magic`, the link of a nameless file. */
+static long link_source(struct core_task *task, int dirfd, const char *user, int flags,
+			struct core_node *from, char magic[CORE_HOST_MAX])
+{
+	char path[CORE_PATH_MAX];
+	long r = user_path(task, user, path);
+
+	if (r < 0)
+		return r;
+	if (!path[0] && (flags & AT_EMPTY_PATH)) {
+		if (dirfd == AT_FDCWD)
+			return -EPERM;
+		if (dirfd < 0)
+			return -EBADF;
+		/* as the link of /proc says, which may well be a name of the view */
+		text_put_number(text_put(magic, "/proc/self/fd/"), (unsigned)dirfd, 10);
+		if (!proc_link(task, magic, path))
+			return 0;
+		r = path_node(task, path, from);
+		return r < 0 ? r : 1;
+	}
+	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, from);
+	if (r < 0)
+		return r;
+	if (from->place != CORE_BIND || !proc_magic(from->host))
+		return 1;
+	text_put(magic, from->host);
+	return 0;
+}
+
 long call_link(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_linkat;
 	int flags = at ? (int)a[4] : 0;
-	char path[CORE_PATH_MAX], magic[40];
+	char path[CORE_PATH_MAX], magic[CORE_HOST_MAX];
 	struct core_node from, to;
-	long r;
+	long named, r;
 
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
+	named = link_source(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], flags, &from, magic);
+	if (named < 0)
+		return named;
 	r = user_path(task, (const char *)a[at ? 3 : 1], path);
 	if (r >= 0)
 		r = core_resolve(task, at ? (int)a[2] : AT_FDCWD, path,
 				 CORE_ENTRY | CORE_MAY_BE_ABSENT, &to);
 	if (r < 0)
 		return r;
-	if (to.last != CORE_LAST_NAME)
-		to.place = CORE_UPPER; /* it exists */
-	r = user_path(task, (const char *)a[at], path);
-	if (r < 0)
-		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH)) {
-		/* as the link of /proc says, which may well be a name of the view */
-		if ((int)a[0] < 0)
-			return (int)a[0] == AT_FDCWD ? -EPERM : -EBADF;
-		text_put_number(text_put(magic, "/proc/self/fd/"), (unsigned)a[0], 10);
-		r = proc_link(task, magic, path);
-		if (!r)
-			return to.place != CORE_ABSENT ? -EEXIST
-			       : to.trailing_slash     ? -ENOENT
-						       : link_nameless(task, magic, &to);
-		r = path_node(task, path, &from);
-	} else {
-		r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
-				 flags & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, &from);
-	}
-	if (r < 0)
-		return r;
-	if (to.place != CORE_ABSENT)
+	if (to.place != CORE_ABSENT || to.last != CORE_LAST_NAME)
 		return -EEXIST;
 	if (to.trailing_slash)
 		return -ENOENT;
+	if (!named)
+		return link_nameless(task, magic, &to);
 	if (IS(from.mode, S_IFDIR))
 		return -EPERM;
-	if (from.place == CORE_BIND && proc_magic(from.host))
-		return link_nameless(task, from.host, &to);
 	if (from.bind || to.bind) {
 		if (from.bind != to.bind || !from.bind)
 			return -EXDEV;

@@ -648,8 +648,12 @@ static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
 {
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
 	struct core_node node;
-	long r = host_of_fd((int)a[0], host, sizeof(host));
+	long r = sys_call3(__NR_fcntl, a[0], 3 /* F_GETFL */, 0);
 
+	if (r >= 0 && (r & O_PATH))
+		return -EBADF;
+	if (r >= 0)
+		r = host_of_fd((int)a[0], host, sizeof(host));
 	if (r < 0 || in_upper(task->view, host) || !in_layer(task->view, host) ||
 	    core_from_host(task->view, host, path, sizeof(path)) < 0)
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);

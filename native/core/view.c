@@ -313,6 +313,8 @@ long core_bind_points(struct core_view *view)
 	node = (void *)(task + 1);
 	core_task_init(task, view);
 	task->check_pointers = 0;
+	if (view->upper.length)
+		copy_up_root(task);
 	/* Points belong to the upper: look at it as if nothing were bound. */
 	view->bind_count = 0;
 	for (uint32_t i = 0; i < count && !r; i++)

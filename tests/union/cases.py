@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 from typing import Dict, List
 
-from operations import (EMPTY_PATH, EXCHANGE, FOLLOW, HERE, NOFOLLOW, NOREPLACE, PATH, REMOVEDIR,
+from .operations import (EMPTY_PATH, EXCHANGE, FOLLOW, HERE, NOFOLLOW, NOREPLACE, PATH, REMOVEDIR,
                         TMPFILE, Operation)
 
 R, W, RW = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
@@ -36,7 +36,7 @@ def _ask_each(path: str) -> List[Operation]:
 def _change_each(path: str) -> List[Operation]:
     """Everything that can be changed about one name, name kept."""
     return [("chmod", HERE, path, 0o751), ("fchmodat2", HERE, path, 0o640, NOFOLLOW),
-            ("chown", HERE, path, 5, 6, 0), ("chown", HERE, path, 7, -1, NOFOLLOW),
+            ("chownfile", path, 5, 6),
             ("truncate", path, 3), ("utimens", HERE, path, 1_100_000_000, 0),
             ("utimens", HERE, path, 1_200_000_000, NOFOLLOW),
             ("setxattr", path, "user.a", b"1", 0), ("lsetxattr", path, "user.b", b"2", 0),
@@ -57,32 +57,44 @@ NAMES = ["/etc/hosts", "/etc/absent", "/etc", "/etc/", "/etc/hosts/", "/etc/host
 
 CASES: Dict[str, List[Operation]] = {}
 
+
+
+def _make_each(path: str) -> List[Operation]:
+    """Everything that can be put in the place of one name."""
+    return [("mkdir", HERE, path, 0o755), ("mknod", HERE, path, REG | 0o600, 0),
+            ("symlink", "target", HERE, path), ("link", HERE, "/etc/hosts", HERE, path, 0),
+            ("mknod", HERE, path, FIFO | 0o622, 0), ("stat", HERE, path, NOFOLLOW)]
+
+
+def _link_each(path: str) -> List[Operation]:
+    return [("link", HERE, path, HERE, "/tmp/other", 0),
+            ("link", HERE, path, HERE, "/tmp/followed", FOLLOW),
+            ("chmod", HERE, "/tmp/other", 0o611), ("stat", HERE, path, NOFOLLOW)]
+
+
+def _rename_each(path: str) -> List[Operation]:
+    return [("rename", HERE, path, HERE, "/tmp/moved", 0),
+            ("rename", HERE, "/etc/hosts", HERE, path, NOREPLACE),
+            ("rename", HERE, "/etc/hosts", HERE, path, EXCHANGE),
+            ("rename", HERE, "/etc/hosts", HERE, path, 0),
+            ("rename", HERE, "/data/empty", HERE, path, 0),
+            ("rename", HERE, "/tmp/moved", HERE, path, 0),
+            ("rename", HERE, path, HERE, path, 0)]
+
+
+def _remove_each(path: str) -> List[Operation]:
+    return [("unlink", HERE, path, REMOVEDIR), ("unlink", HERE, path, 0),
+            ("stat", HERE, path, NOFOLLOW), ("mkdir", HERE, path, 0o755),
+            ("unlink", HERE, path, REMOVEDIR),
+            ("open", 1, HERE, path, W | CREATE | EXCL, 0o644), ("unlink", HERE, path, 0)]
+
+
+CASES["asked"] = [operation for name in NAMES for operation in _ask_each(name)]
 for _name in NAMES:
-    _label = (_name if len(_name) < 40 else _name[:10] + "...") or "empty"
-    CASES["ask " + _label] = _ask_each(_name)
-    CASES["change " + _label] = _change_each(_name)
-    CASES["open " + _label] = _open_each(_name)
-    CASES["make " + _label] = [
-        ("mkdir", HERE, _name, 0o755), ("mknod", HERE, _name, REG | 0o600, 0),
-        ("symlink", "target", HERE, _name), ("link", HERE, "/etc/hosts", HERE, _name, 0),
-        ("mknod", HERE, _name, FIFO | 0o622, 0), ("stat", HERE, _name, NOFOLLOW)]
-    CASES["remove " + _label] = [
-        ("unlink", HERE, _name, REMOVEDIR), ("unlink", HERE, _name, 0),
-        ("stat", HERE, _name, NOFOLLOW), ("mkdir", HERE, _name, 0o755),
-        ("unlink", HERE, _name, REMOVEDIR), ("open", 1, HERE, _name, W | CREATE | EXCL, 0o644),
-        ("unlink", HERE, _name, 0)]
-    CASES["rename " + _label] = [
-        ("rename", HERE, _name, HERE, "/tmp/moved", 0),
-        ("rename", HERE, "/etc/hosts", HERE, _name, NOREPLACE),
-        ("rename", HERE, "/etc/hosts", HERE, _name, EXCHANGE),
-        ("rename", HERE, "/etc/hosts", HERE, _name, 0),
-        ("rename", HERE, "/data/empty", HERE, _name, 0),
-        ("rename", HERE, "/tmp/moved", HERE, _name, 0),
-        ("rename", HERE, _name, HERE, _name, 0)]
-    CASES["link " + _label] = [
-        ("link", HERE, _name, HERE, "/tmp/other", 0),
-        ("link", HERE, _name, HERE, "/tmp/followed", FOLLOW),
-        ("chmod", HERE, "/tmp/other", 0o611), ("stat", HERE, _name, NOFOLLOW)]
+    _label = (_name if len(_name) < 40 else _name[:10] + "...") or "nothing"
+    CASES[_label] = _open_each(_name) + _change_each(_name) + _rename_each(_name)
+    CASES[_label + ", made and removed"] = (_remove_each(_name) + _make_each(_name)
+                                            + _link_each(_name))
 
 CASES.update({
     "written through a link": [

@@ -12,7 +12,7 @@ import stat
 import struct
 from typing import Dict, List, Tuple
 
-from worlds import Room, World
+from .worlds import Room, World
 
 HERE = -100
 NOFOLLOW = 0x100
@@ -153,6 +153,26 @@ def perform(world: World, operation: Operation) -> Outcome:
         call(nr["lseek"], fd(a[0]), 0, 0)
         result, found = read_directory(world, fd(a[0]), a[1] if len(a) > 1 else 8192)
         return (error(result), sorted((n, k) for n, k, _, _ in found))
+    if name == "openlist":
+        got, _ = call(nr["openat"], HERE, a[0], os.O_RDONLY | os.O_DIRECTORY, 0)
+        if got < 0:
+            return (error(got),)
+        result, found = read_directory(world, got, a[1])
+        call(nr["close"], got)
+        return (error(result), sorted((n, k) for n, k, _, _ in found))
+    if name == "openread":
+        got, _ = call(nr["openat"], HERE, a[0], os.O_RDONLY | os.O_NONBLOCK, 0)
+        if got < 0:
+            return (error(got),)
+        result, rooms = call(nr["pread"], got, Room(10000), 10000, 0)
+        call(nr["close"], got)
+        return (error(result), rooms[0][:result] if result >= 0 else b"")
+    if name == "chownfile":
+        # of what keeps an owner in the upper
+        result, rooms = call(nr["newfstatat"], HERE, a[0], Room(144), 0)
+        if result or not stat.S_IFMT(struct.unpack_from("<I", rooms[0], 24)[0]) in (stat.S_IFREG, stat.S_IFDIR):
+            return (error(result),)
+        return simple(nr["fchownat"], HERE, a[0], a[1], a[2], 0)
     if name == "access":
         at, path, mode = a
         return simple(nr["faccessat"], fd(at), path, mode)

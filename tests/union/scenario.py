@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Dict, List, Sequence
 
-import tree as trees
-from operations import Operation, perform
-from worlds import OURS, Bench, World, hash_trees
+from . import tree as trees
+from .operations import Operation, perform
+from .worlds import OURS, Bench, World, hash_trees
 
 
 def differences(bench: Bench, operations: Sequence[Operation], *,

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import List
 
-from layers import (LONG_AGO, WHITEOUT, Layer, device, directory, fifo, link, opaque, regular,
+from .layers import (LONG_AGO, WHITEOUT, Layer, device, directory, fifo, link, opaque, regular,
                     same_as)
 
 HOLE = b"begin" + bytes(200_000) + b"end"
@@ -112,11 +112,13 @@ def image() -> List[Layer]:
 
 
 def ordinary(layers: List[Layer]) -> List[Layer]:
-    """The same layers with nothing in them that an ordinary user cannot have on disk."""
+    """The same layers with nothing in them that an ordinary user cannot have on disk, nor
+    hard links, which are known only of indexed layers."""
     from dataclasses import replace
 
     plain: List[Layer] = []
     for layer in layers:
         plain.append({path: replace(thing, uid=0, gid=0, mode=(thing.mode & 0o777) | 0o600)
-                      for path, thing in layer.items() if thing.kind != "device"})
+                      for path, thing in layer.items()
+                      if thing.kind not in ("device", "hardlink")})
     return plain

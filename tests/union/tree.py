@@ -5,8 +5,8 @@ import os
 import stat
 from typing import Dict, List, Tuple
 
-from operations import HERE, NOFOLLOW, NR, _user_names, identity_of, read_directory, shown
-from worlds import Room, World
+from .operations import HERE, NOFOLLOW, NR, _user_names, identity_of, read_directory, shown
+from .worlds import Room, World
 
 #: Not the scenario's.
 SKIPPED = {b"/proc", b"/.lpmx"}

@@ -12,7 +12,9 @@ ordinary user; ours run as one.
 """
 from __future__ import annotations
 
+import atexit
 import hashlib
+import io
 import os
 import pwd
 import shutil
@@ -21,20 +23,19 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from lpmx_runtime import _native
 from lpmx_runtime.store import Store
 
-from layers import Layer, as_change, as_lower, as_tar
-
-import io
+from .layers import Layer, as_change, as_lower, as_tar
 
 HERE = Path(__file__).resolve().parent
 
 KERNEL = ("plain", "overlay")
 OURS = ("python", "trap", "preload", "live")
-USER = os.environ.get("LPMX_TEST_USER", "tester")
+#: The first of these that there is: whom our worlds run as when root runs the tests.
+USERS = (os.environ.get("LPMX_TEST_USER", ""), "lpmx-test", "tester", "nobody")
 
 Arg = object  # int, bytes, str (a path) or Room
 
@@ -47,8 +48,13 @@ def identity() -> Tuple[int, int]:
     """Whom our worlds run as."""
     if os.geteuid():
         return os.geteuid(), os.getegid()
-    entry = pwd.getpwnam(USER)
-    return entry.pw_uid, entry.pw_gid
+    for name in USERS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    raise RuntimeError("there is no ordinary user to run as; set LPMX_TEST_USER")
 
 
 class World:
@@ -125,7 +131,7 @@ class Bench:
         for mount in reversed(self._mounts):
             subprocess.run(["umount", "-l", str(mount)], check=False)
         subprocess.run(["chmod", "-R", "u+rwX", str(self.root)], check=False)
-        shutil.rmtree(self.root, ignore_errors=True)
+        subprocess.run(["rm", "-rf", str(self.root)], check=False)
 
     # -- making
 
@@ -174,16 +180,12 @@ class Bench:
         self._mounts = []
         self._count += 1
         place = self.root / ("run%d" % self._count)
-        old = self.root / ("run%d" % (self._count - 1))
-        if old.exists():
-            subprocess.run(["chmod", "-R", "u+rwX", str(old)], check=False)
-            shutil.rmtree(old, ignore_errors=True)
         place.mkdir()
         self.place = place
         self.worlds = [getattr(self, "_start_" + ("kernel" if name in KERNEL else "ours"))(
             name, place / name) for name in self.names]
         for world in self.worlds:
-            world.call(95, 0o022)  # umask
+            world.calls([(95, 0o022), (80, "/")])  # umask, chdir
         return self.worlds
 
     def _start_kernel(self, name: str, place: Path) -> World:
@@ -205,7 +207,8 @@ class Bench:
 
     def _start_ours(self, name: str, place: Path) -> World:
         uid, gid = identity()
-        view = _as_user(self._make_view, name, place) or place / "view"
+        _as_user(self._make_view, name, place)
+        view = place / "view"
         if name in ("python", "live"):
             return self._start(name, [sys.executable, str(HERE / "cffi_door.py"), str(view)],
                                user=True)
@@ -234,6 +237,8 @@ class Bench:
         _native.control_create(place / "control")
         text = "lpmx-view 1\0" + "".join(f"{key}\0{value}\0" for key, value in fields)
         (place / "view").write_bytes(os.fsencode(text))
+        with _native.View(place / "view") as view:
+            view.make_bind_points()
         return place / "view"
 
     def _start(self, name: str, argv: List[str], *, user: bool = False,
@@ -255,7 +260,7 @@ def _become_user() -> None:
         os.setuid(uid)
 
 
-def _as_user(function: object, *args: object) -> None:
+def _as_user(function: Callable[..., object], *args: object) -> None:
     """Call `function` in a child process that is the ordinary user."""
     place = args[-1] if isinstance(args[-1], Path) else args[0]
     if isinstance(place, Path) and not place.exists():
@@ -266,7 +271,7 @@ def _as_user(function: object, *args: object) -> None:
         status = 1
         try:
             _become_user()
-            function(*args)  # type: ignore[operator]
+            function(*args)
             status = 0
         except BaseException as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
@@ -304,7 +309,6 @@ def caller(kind: str) -> Path:
             shutil.copy(os.path.realpath(found), place / name)
             (place / name).chmod(0o755)
         _CALLERS.update({kind: place / kind for kind in ("static", "dynamic")})
-        import atexit
         atexit.register(shutil.rmtree, place, True)
     return _CALLERS[kind]
 
