@@ -670,16 +670,28 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
  */
 static long ours(struct core_task *task, int fd, struct core_node *node)
 {
+	const struct core_view *view = task->view;
+	const struct lpmx_index_entry *entry = 0;
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
+	struct stat st;
+	int layered;
 
-	if (task->view->kind == CORE_VIEW_HOST || host_of_fd(fd, host, sizeof(host)) < 0 ||
-	    core_from_host(task->view, host, path, sizeof(path)) < 0)
+	if (view->kind == CORE_VIEW_HOST)
 		return 0;
+	if (view->index && !sys_call2(__NR_fstat, fd, &st))
+		entry = object_known(view, &st);
+	if (entry) {
+		text_put(path, index_text(view->index, entry->path));
+		layered = 1;
+	} else {
+		if (host_of_fd(fd, host, sizeof(host)) < 0 ||
+		    core_from_host(view, host, path, sizeof(path)) < 0)
+			return 0;
+		layered = !in_upper(view, host) && in_layer(view, host);
+	}
 	if (path_node(task, path, node) < 0 || node->place == CORE_ABSENT ||
 	    !IS(node->mode, S_IFDIR))
-		return !node->bind && !in_upper(task->view, host) && in_layer(task->view, host)
-			       ? -ENOENT
-			       : 0;
+		return !node->bind && layered ? -ENOENT : 0;
 	return !node->bind;
 }
 

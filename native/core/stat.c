@@ -716,6 +716,9 @@ long call_xattr(struct core_task *task, long nr, const long a[6])
 		return sys_call5(__NR_lsetxattr, node.host, a[1], a[2], a[3], a[4]);
 	case __NR_getxattr:
 	case __NR_lgetxattr:
+		/* a tree of the store has no others (lpmx_runtime/store/unpack.py) */
+		if (node.place == CORE_LOWER && node.entry && !text_begins(name, "user."))
+			return -ENODATA;
 		return sys_call4(__NR_lgetxattr, node.host, a[1], a[2], a[3]);
 	case __NR_listxattr:
 	case __NR_llistxattr:
