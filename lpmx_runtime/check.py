@@ -21,6 +21,8 @@ from typing import Iterator, NamedTuple, Optional
 from . import _native
 from .container.spec import Bind, ViewSpec
 from .errors import LpmxError
+from .store import Store
+from .store.verify import verify
 
 OK, LIMITED, MISSING = "ok", "limited", "missing"
 
@@ -51,6 +53,8 @@ def check(store: Path) -> list[Finding]:
         return findings
     with tempfile.TemporaryDirectory(prefix=".lpmx-check-", dir=place) as scratch:
         findings.append(_room(store, place))
+        if (store / "version").exists():
+            findings.append(_content(store))
         for try_it in (_execution, _locks, _attributes, _hard_links, _whiteouts, _clones):
             findings.append(try_it(Path(scratch)))
     return findings
@@ -60,6 +64,24 @@ def _existing(path: Path) -> Path:
     while not path.is_dir() and path != path.parent:
         path = path.parent
     return path
+
+
+def _content(path: Path) -> Finding:
+    """Whether what is in the store is whole."""
+    try:
+        store = Store.open(path)
+        faults = list(verify(store))
+        images, layers = len(store.images.list()), len(store.layers.list())
+    except LpmxError as error:
+        return Finding("content of the store", MISSING, str(error), error.hint or "")
+    if not faults:
+        return Finding("content of the store", OK,
+                       f"{images} image{'s' * (images != 1)} of {layers} "
+                       f"layer{'s' * (layers != 1)}, all whole")
+    first = faults[0]
+    more = f" (and {len(faults) - 1} more faults)" if faults[1:] else ""
+    return Finding("content of the store", LIMITED, f"{first.thing}: {first.cause}{more}",
+                   first.remedy)
 
 
 # -- the kernel ---------------------------------------------------------------------------
