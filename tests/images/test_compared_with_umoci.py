@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator
 
 import pytest
 from support import images as images_module
-from support import trees, views
+from support import imageview, trees
 
 from lpmx_runtime.image.archive import load
 from lpmx_runtime.image.pull import pull
@@ -60,12 +60,12 @@ def test_pulled_image_is_what_umoci_unpacks(images: Any, registry: Any, referenc
 
     image = pull(opened, reference)
 
-    with views.image_view(opened, image, tmp_path / "view") as view:
-        ours, our_links = views.listing(view)
+    with imageview.image_view(opened, image, tmp_path / "view") as view:
+        ours, our_links = imageview.listing(view)
     theirs = trees.listing(reference_tree)
     assert len(theirs) > 5000
     assert theirs == as_umoci_has_it(ours)
-    assert views.link_groups(reference_tree) == our_links
+    assert imageview.link_groups(reference_tree) == our_links
     # What each kind of layer has done.
     assert {"/etc/debian_version", "/usr/share/doc"}.isdisjoint(ours)
     assert ["/etc/default/only"] == [path for path in ours if path.startswith("/etc/default/")]
@@ -82,6 +82,6 @@ def test_loaded_image_is_what_umoci_unpacks(images: Any, form: str, reference_tr
 
     image, = load(opened, images.archive("layered", form))
 
-    with views.image_view(opened, image, tmp_path / "view") as view:
-        ours, _ = views.listing(view)
+    with imageview.image_view(opened, image, tmp_path / "view") as view:
+        ours, _ = imageview.listing(view)
     assert trees.listing(reference_tree) == as_umoci_has_it(ours)
