@@ -21,6 +21,7 @@ KEYS = {
     "store": "directory of images and containers (LPMX_STORE)",
     "mirror": "package mirror for `lpmx bootstrap` (LPMX_MIRROR)",
     "insecure_registries": "registries spoken to over plain HTTP",
+    "registry_mirrors": "for registries, by name, other places to ask first",
 }
 
 
@@ -87,6 +88,17 @@ def mirror() -> str | None:
 def insecure_registries() -> list[str]:
     """Registries, as HOST or HOST:PORT, that may be spoken to over plain HTTP."""
     return list(setting("insecure_registries") or [])
+
+
+def registry_mirrors(registry: str) -> list[str]:
+    """Places to ask first for what `registry` has: [http[s]://]HOST[:PORT][/PREFIX]."""
+    mirrors = setting("registry_mirrors") or {}
+    places = mirrors.get(registry, []) if isinstance(mirrors, dict) else None
+    if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+        raise InvalidSetting('cannot use the setting "registry_mirrors": it does not have a list '
+                             "of mirrors for each registry",
+                             hint='write {"docker.io": ["mirror.example:5000"]}, for example')
+    return places
 
 
 def login_files() -> list[Path]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ..errors import ImageDamaged
+from .. import settings
+from ..errors import DigestMismatch, ImageDamaged, RegistryError
 from ..oci.config import ImageConfig
 from ..oci.digest import short
 from ..oci.document import MAKE_AGAIN
@@ -21,7 +22,6 @@ from ..oci.reference import Reference
 from ..progress import Note, Sink, ignore
 from ..registry.client import Document, Repository
 from ..registry.patience import USUAL, Patience
-from ..registry.stop import Stop
 from ..store import Image, Store
 from .found import pair_layers
 from .layers import LayerSource, store_layers
@@ -41,25 +41,38 @@ def pull(store: Store, text: str, *, platform: Optional[str] = None, insecure: b
     verified by its digest. If anything fails, or the waiting thread is
     interrupted, the store is as it was.
 
+    Mirrors of the registry, which the settings name, are asked first.
     A registry on loopback may speak plain HTTP, another one only if `insecure`
     says so or the setting `insecure_registries` names it.
     """
     reference = Reference.parse(text)
     wanted = Platform.parse(platform) if platform else host_platform()
     failing = f'cannot pull "{text}"'
-    stop = Stop()
-    with Repository(reference, failing=failing, insecure=insecure, patience=patience,
-                    progress=progress, stop=stop) as repository, all_or_nothing(store):
-        document, manifest = _manifest(repository, wanted)
-        config_data = repository.document(manifest.config, CONFIG_LIMIT, "the image config")
-        config = ImageConfig.parse(config_data, failing=failing)
-        check_platform(config, wanted, failing=failing)
-        progress(Note(f"{reference.familiar} is {document.digest}"))
-        store_layers(store, [_source(repository, diff_id, layer) for diff_id, layer
-                             in pair_layers(config, manifest.layers, failing=failing)],
-                     progress, stop)
-        return record(store, reference, manifest=document.data, config=config_data,
-                      origin="pulled")
+    with all_or_nothing(store):
+        for mirror in settings.registry_mirrors(reference.registry):
+            try:
+                with Repository(reference, failing=failing, insecure=insecure, progress=progress,
+                                patience=patience, mirror=mirror) as repository:
+                    return _pull(store, repository, wanted, progress)
+            except (RegistryError, DigestMismatch) as error:
+                # What it brought whole is in the store and not fetched again.
+                progress(Note(f'mirror "{mirror}": {error}; trying the next place'))
+        with Repository(reference, failing=failing, insecure=insecure, progress=progress,
+                        patience=patience) as repository:
+            return _pull(store, repository, wanted, progress)
+
+
+def _pull(store: Store, repository: Repository, platform: Platform, progress: Sink) -> Image:
+    reference, failing = repository.reference, repository.failing
+    document, manifest = _manifest(repository, platform)
+    config_data = repository.document(manifest.config, CONFIG_LIMIT, "the image config")
+    config = ImageConfig.parse(config_data, failing=failing)
+    check_platform(config, platform, failing=failing)
+    progress(Note(f"{reference.familiar} is {document.digest}"))
+    store_layers(store, [_source(repository, diff_id, layer) for diff_id, layer
+                         in pair_layers(config, manifest.layers, failing=failing)],
+                 progress, repository.stop)
+    return record(store, reference, manifest=document.data, config=config_data, origin="pulled")
 
 
 def _manifest(repository: Repository, platform: Platform) -> tuple[Document, Manifest]:

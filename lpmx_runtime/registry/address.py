@@ -5,6 +5,8 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ..errors import InvalidSetting
+
 DOCKER_HUB = "docker.io"
 _HUB_HOST = "registry-1.docker.io"
 
@@ -33,6 +35,25 @@ class Address:
         if self.is_loopback:
             return ("http", "https")
         return ("https", "http") if self.insecure else ("https",)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Another place that has the repositories of a registry, perhaps below `prefix`."""
+
+    address: Address
+    prefix: str
+
+    @classmethod
+    def parse(cls, text: str, *, insecure: bool) -> "Mirror":
+        """A mirror as the settings have it; "http://" makes it insecure."""
+        scheme, separator, rest = text.rpartition("://")
+        host, _, prefix = rest.strip("/").partition("/")
+        if (separator and scheme not in ("http", "https")) or not host:
+            raise InvalidSetting(f'cannot use "{text}" as a mirror of a registry: it is no place '
+                                 "on the web", hint='write "mirror.example:5000", for example')
+        return cls(make_address(host.lower(), insecure=insecure or scheme == "http"),
+                   f"{prefix}/" if prefix else "")
 
 
 def make_address(registry: str, *, insecure: bool) -> Address:

@@ -17,7 +17,7 @@ from ..oci.digest import digest_of, is_digest, mismatch
 from ..oci.manifest import INDEXES, MANIFESTS, SIZE_LIMIT, Descriptor
 from ..oci.reference import Reference
 from ..progress import Sink, ignore
-from .address import make_address
+from .address import Mirror, make_address
 from .authority import Authority, login_hint
 from .connection import BODY_LIMIT, Connection
 from .credentials import find_login
@@ -45,22 +45,34 @@ class Repository:
     `failing` is how messages begin: 'cannot pull "ubuntu:18.04"'. A registry on
     loopback, one of the setting `insecure_registries`, or one that is
     `insecure`, may speak plain HTTP. Logins are looked for when one is asked
-    for. Close it, or use `with`.
+    for. With `mirror` the repository is sought there and not in the registry
+    of its name. Close it, or use `with`.
     """
 
     def __init__(self, reference: Reference, *, failing: str, insecure: bool = False,
                  patience: Patience = USUAL, progress: Sink = ignore,
-                 stop: Optional[Stop] = None) -> None:
+                 stop: Optional[Stop] = None, mirror: Optional[str] = None) -> None:
         self.reference = reference
         self.failing = failing
-        insecure = insecure or reference.registry in settings.insecure_registries()
+        known = settings.insecure_registries()
+        if mirror is None:
+            address = make_address(reference.registry,
+                                   insecure=insecure or reference.registry in known)
+            self._name = reference.repository
+        else:
+            found = Mirror.parse(mirror, insecure=insecure)
+            address = make_address(found.address.registry,
+                                   insecure=found.address.insecure
+                                   or found.address.registry in known)
+            self._name = found.prefix + reference.repository
+        self.registry = address.registry
+        self.stop = stop or Stop()
         self._connection = Connection(
-            make_address(reference.registry, insecure=insecure), failing=failing,
-            patience=patience, progress=progress, stop=stop or Stop(),
+            address, failing=failing, patience=patience, progress=progress, stop=self.stop,
             certificates=settings.certificate_folders())
         self._authority = Authority(
-            self._connection, reference.repository,
-            lambda: find_login(reference.registry, reference.repository, settings.login_files()))
+            self._connection, self._name,
+            lambda: find_login(address.registry, self._name, settings.login_files()))
 
     def __enter__(self) -> "Repository":
         return self
@@ -80,7 +92,7 @@ class Repository:
             data = self._body(response, SIZE_LIMIT, "the manifest")
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
         if media_type in ("text/html", "application/xhtml+xml"):
-            raise RegistryError(f'{self.failing}: what answers at "{self.reference.registry}" is '
+            raise RegistryError(f'{self.failing}: what answers at "{self.registry}" is '
                                 "no registry", hint="check the name; behind a gateway, log in there")
         stated = response.headers.get("Docker-Content-Digest", "").strip()
         wanted = name if is_digest(name) else stated if is_digest(stated) else digest_of(data)
@@ -105,7 +117,11 @@ class Repository:
             stream.close()
 
     def blob(self, descriptor: Descriptor, what: str) -> BlobStream:
-        """The bytes of a blob, verified at their end; `what` names it in messages."""
+        """The bytes of a blob, verified at their end; `what` names it in messages.
+
+        One that the registry lacks because it may not be passed on is sought
+        where its descriptor says that it is.
+        """
         return BlobStream(self._connection, self._path(f"blobs/{descriptor.digest}"), descriptor,
                           what, login=self._authority,
                           refuse=lambda response: self._refuse_blob(what, response))
@@ -129,7 +145,7 @@ class Repository:
     # -- answers
 
     def _path(self, rest: str) -> str:
-        return f"/v2/{self.reference.repository}/{rest}"
+        return f"/v2/{self._name}/{rest}"
 
     def _get(self, rest: str, headers: dict[str, str]) -> requests.Response:
         return self._connection.get(self._path(rest), headers=headers, login=self._authority)
@@ -153,7 +169,7 @@ class Repository:
     def _refuse_manifest(self, name: str, response: requests.Response) -> None:
         if response.status_code != 404:
             self._refuse(f'"{name}"', response)
-        repository, registry = self.reference.repository, self.reference.registry
+        repository, registry = self._name, self.registry
         tags = self._tags_for_hint()
         if tags is None:
             raise NotFoundInRegistry(
@@ -181,7 +197,7 @@ class Repository:
         """Raise for an answer that is no success."""
         status, said = response.status_code, self._said(response)
         answer = f"({status_line(status)}{said})"
-        registry = self.reference.registry
+        registry = self.registry
         if status in (401, 403):
             yours = " with your login" if self._authority.has_login else ""
             raise Unauthorized(f"{self.failing}: the registry refused the request{yours} {answer}",

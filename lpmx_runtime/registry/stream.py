@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from typing import Any, Callable, Mapping, Optional
+from urllib.parse import urlsplit
 
 import requests
 
@@ -33,6 +34,7 @@ class BlobStream:
                  refuse: Callable[[requests.Response], None]) -> None:
         self._connection = connection
         self._path = path
+        self._elsewhere = list(descriptor.urls)
         self._descriptor = descriptor
         self._what = what
         self._login = login
@@ -133,6 +135,11 @@ class BlobStream:
         elif response.status_code == 200:
             self._over = self._at
             self._check_length(response)
+        elif response.status_code == 404 and self._elsewhere:
+            response.close()
+            self._go_elsewhere()
+            self._open()
+            return
         else:
             self._refuse(response)
             response.close()
@@ -142,6 +149,15 @@ class BlobStream:
                 hint="tell whoever runs the registry"))
         self._response = response
         self._began = self._at
+
+    def _go_elsewhere(self) -> None:
+        """Seek the blob at the next of the addresses that its descriptor has, without a login."""
+        url = self._elsewhere.pop(0)
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise self._fail(RegistryError(
+                f'{self._connection.failing}: {self._what} is said to be at "{url[:200]}", '
+                "which is no address", hint="whoever made the image must make it again"))
+        self._path, self._login = url, None
 
     def _start(self, response: requests.Response) -> int:
         """Where the part begins that the server sends."""
