@@ -146,6 +146,9 @@ def _prepare(path: Path) -> None:
                          f'"{VERSION.decode().strip()}"',
                          hint="use the version of lpmx that made it, or point LPMX_STORE at "
                               "another directory")
+    for name in _DIRECTORIES:
+        if not (path / name).is_dir():  # somebody tidied up: an empty one, or `tmp`
+            (path / name).mkdir(exist_ok=True)
 
 
 def _create(path: Path) -> None:

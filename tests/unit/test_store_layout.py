@@ -32,6 +32,18 @@ def test_store_is_the_users_by_default(store: Path, monkeypatch: pytest.MonkeyPa
     assert store == Store.open().path
 
 
+def test_directory_that_somebody_tidied_away_is_made_again(store: Path) -> None:
+    """An empty one, or tmp."""
+    Store.open(store)
+    for name in ("tmp", "locks", "images"):
+        (store / name).rmdir()
+
+    opened = Store.open(store)
+
+    with opened.staging(), opened.keeping():
+        assert [] == opened.images.list()
+
+
 def test_store_of_another_version_is_refused(store: Path) -> None:
     """With both versions, and nothing is touched."""
     Store.open(store)
