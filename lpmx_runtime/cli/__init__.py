@@ -37,12 +37,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Optional, Sequence
+from typing import Optional, Sequence
 
 from ..errors import LpmxError
-
-if TYPE_CHECKING:
-    import argparse
 
 #: command -> module of this package, its register function, the line of help.
 COMMANDS = {

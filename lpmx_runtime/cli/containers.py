@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from ..errors import InvalidSetting, LpmxError
+from .parsing import explain
 
 if TYPE_CHECKING:
     from ..container import Container
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 def register_ps(parser: argparse.ArgumentParser) -> None:
     """List containers and what runs in them."""
-    parser.description += (
+    explain(
+        parser,
         ".\nWithout a name all containers are listed, with one the processes of that container "
         "on this\nnode.")
     parser.add_argument("container", metavar="CONTAINER", nargs="?", help="list its processes")
@@ -29,7 +31,8 @@ def register_ps(parser: argparse.ArgumentParser) -> None:
 
 def register_stop(parser: argparse.ArgumentParser) -> None:
     """End what runs in containers."""
-    parser.description += (
+    explain(
+        parser,
         ".\nEvery program gets the image's stop signal (SIGTERM unless the image says another), "
         "and\nwhat then still runs is killed.")
     parser.add_argument("-t", "--time", metavar="SECONDS", type=float, default=10,
@@ -40,7 +43,7 @@ def register_stop(parser: argparse.ArgumentParser) -> None:
 
 def register_rm(parser: argparse.ArgumentParser) -> None:
     """Remove containers."""
-    parser.description += ", with everything that was changed in them"
+    explain(parser, ", with everything that was changed in them")
     parser.add_argument("-f", "--force", action="store_true",
                         help="kill what runs in them first; also remove damaged ones")
     parser.add_argument("containers", metavar="CONTAINER", nargs="+", help="name of a container")
@@ -49,7 +52,8 @@ def register_rm(parser: argparse.ArgumentParser) -> None:
 
 def register_env(parser: argparse.ArgumentParser) -> None:
     """Change a container's variables while it runs."""
-    parser.description += (
+    explain(
+        parser,
         ".\nWhat runs in the container sees a change at once when it asks its C library "
         "(getenv), and\nwhatever it starts afterwards has it. A variable that a program has set "
         "for itself stays\nits own.")
@@ -111,11 +115,12 @@ def _ps_all(arguments: argparse.Namespace) -> None:
     store = Store.open()
     Container.sweep(store)
     running = processes.of_store(store.containers)
-    found = [{"name": container.name, "image": container.familiar, "created": container.created,
-              "temporary": container.temporary,
-              "processes": [process.pid for process in running.get(container.name, ())]}
-             for container in Container.list(store)
-             if not arguments.running or container.name in running]
+    found: List[Dict[str, Any]] = [
+        {"name": container.name, "image": container.familiar, "created": container.created,
+         "temporary": container.temporary,
+         "processes": [process.pid for process in running.get(container.name, ())]}
+        for container in Container.list(store)
+        if not arguments.running or container.name in running]
     if arguments.json:
         output.print_json(found)
     elif arguments.quiet:

@@ -4,13 +4,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from .parsing import explain
+
 if TYPE_CHECKING:
     from ..store import Image
 
 
 def register_pull(parser: argparse.ArgumentParser) -> None:
     """Get an image from a registry."""
-    parser.description += (
+    explain(
+        parser,
         ".\nLayers that the store has are not fetched again; a layer whose connection breaks goes "
         "on where\nit stopped. A registry on this machine is spoken to over plain HTTP.")
     parser.add_argument("reference", metavar="REFERENCE",
@@ -37,7 +40,8 @@ def register_load(parser: argparse.ArgumentParser) -> None:
 def register_bootstrap(parser: argparse.ArgumentParser) -> None:
     """Make an image from a package mirror."""
     from pathlib import Path
-    parser.description += (
+    explain(
+        parser,
         ".\nNeeds no privilege and no other program: packages are fetched, verified and "
         "unpacked,\nthen configured inside a container.")
     parser.add_argument("release", metavar="DISTRIBUTION:SUITE", help="such as debian:bookworm")
@@ -68,7 +72,7 @@ def register_images(parser: argparse.ArgumentParser) -> None:
 
 def register_inspect(parser: argparse.ArgumentParser) -> None:
     """Show everything about an image or a container."""
-    parser.description += " as a list of JSON objects"
+    explain(parser, " as a list of JSON objects")
     parser.add_argument("names", metavar="NAME", nargs="+",
                         help="a container, an image, or the beginning of an image's digest")
     parser.set_defaults(run=_inspect)
@@ -76,7 +80,7 @@ def register_inspect(parser: argparse.ArgumentParser) -> None:
 
 def register_rmi(parser: argparse.ArgumentParser) -> None:
     """Remove images."""
-    parser.description += ", and what of the store no other image needs"
+    explain(parser, ", and what of the store no other image needs")
     parser.add_argument("images", metavar="IMAGE", nargs="+",
                         help="a name, or the beginning of a digest")
     parser.set_defaults(run=_rmi)
@@ -121,6 +125,7 @@ def _pull(arguments: argparse.Namespace) -> None:
 
 def _load(arguments: argparse.Namespace) -> None:
     from pathlib import Path
+
     from ..image.archive import load
     from ..store import Store
     from .output import progress

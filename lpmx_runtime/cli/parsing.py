@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
-from typing import Callable, NoReturn, Optional
+from typing import Any, Callable, NoReturn, Optional
 
 from . import COMMANDS, GROUP
 
@@ -22,22 +22,25 @@ class Parser(argparse.ArgumentParser):
         sys.exit(_MISUSED)
 
 
-def _found_elsewhere() -> dict[str, "object"]:
+def _found_elsewhere() -> dict[str, Any]:
     """Entry points of other packages, by the name of their command."""
     from importlib import metadata
-    points = metadata.entry_points()
+    points: Any = metadata.entry_points()
     # Python 3.9 has a dictionary of groups here.
-    group = (points.select(group=GROUP) if hasattr(points, "select")
-             else points.get(GROUP, ()))  # type: ignore[attr-defined]
+    group = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, ())
     return {point.name: point for point in group}
 
 
 def _register(name: str) -> Optional[Register]:
     if name in COMMANDS:
         module, function, _ = COMMANDS[name]
-        return getattr(import_module(f".{module}", __package__), function)
+        register: Register = getattr(import_module(f".{module}", __package__), function)
+        return register
     point = _found_elsewhere().get(name)
-    return None if point is None else point.load()  # type: ignore[attr-defined]
+    if point is None:
+        return None
+    loaded: Register = point.load()
+    return loaded
 
 
 def parser_of(name: str) -> Optional[Parser]:
@@ -49,6 +52,11 @@ def parser_of(name: str) -> Optional[Parser]:
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     register(parser)
     return parser
+
+
+def explain(parser: argparse.ArgumentParser, text: str) -> None:
+    """Continue the line that says what a command is for."""
+    parser.description = f"{parser.description}{text}"
 
 
 def help_of(name: str, register: Register) -> str:

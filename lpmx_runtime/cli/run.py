@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Optional
 
 from .direct import our_exit_code
+from .parsing import explain
 
 if TYPE_CHECKING:
     from ..container import Container, Options
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 def register_run(parser: argparse.ArgumentParser) -> None:
     """Run a program in a new container."""
     parser.usage = "lpmx run [OPTIONS] IMAGE [--] [COMMAND [ARG...]]"
-    parser.description += (
+    explain(
+        parser,
         ".\nThe container is removed when the program ends, with all that still runs in it; "
         "with\n--name it is kept. The exit code is the program's, 128+N if signal N ended it, "
         "127 if it\nwas not found, 126 if it is not executable, 125 for any other failure of "
@@ -42,7 +44,8 @@ def register_create(parser: argparse.ArgumentParser) -> None:
 def register_exec(parser: argparse.ArgumentParser) -> None:
     """Run a program in a container."""
     parser.usage = "lpmx exec [OPTIONS] CONTAINER [--] COMMAND [ARG...]"
-    parser.description += (
+    explain(
+        parser,
         ".\nAny number of programs may run in one container at once. The exit code is as for "
         '"lpmx\nrun"; the image\'s entrypoint is left out, as Docker does.')
     _add_variables(parser)

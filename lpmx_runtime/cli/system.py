@@ -5,13 +5,16 @@ import argparse
 import textwrap
 from typing import TYPE_CHECKING
 
+from .parsing import explain
+
 if TYPE_CHECKING:
     from ..container.gpu import DriverLibrary
 
 
 def register_check(parser: argparse.ArgumentParser) -> None:
     """Find out what works on this host."""
-    parser.description += (
+    explain(
+        parser,
         ".\nEach thing that containers need is tried for real. Exits with 1 if something "
         "without\nwhich they cannot work is missing.")
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects")

@@ -35,8 +35,11 @@ def resolve(view: _native.View, user: str, image: str) -> Identity:
     """
     if user == "host":
         import pwd
-        entry = pwd.getpwuid(os.getuid())
-        return Identity(None, None, entry.pw_name, os.path.expanduser("~"))
+        try:
+            ours = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            ours = str(os.getuid())  # a cluster may give out numbers that no table has
+        return Identity(None, None, ours, os.path.expanduser("~"))
     name, _, group = (user or "0").partition(":")
     accounts = [row for row in _table(view, "/etc/passwd") if len(row) >= 7]
     row = next((r for r in accounts if r[0] == name), None)

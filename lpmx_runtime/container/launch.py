@@ -13,7 +13,6 @@ from typing import Any, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
 from ..errors import RunFailed
 from . import record as records
 
-
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
 _PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP")
 

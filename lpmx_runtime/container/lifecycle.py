@@ -8,15 +8,22 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence, Union
+from typing import Any, List, Mapping, Optional, Sequence, Union
 
 from .. import _native
-from ..errors import (ContainerExists, ContainerRunning, ContainerUnknown, InvalidSetting,
-                      RunFailed, StoreDamaged)
+from ..errors import (
+    ContainerExists,
+    ContainerRunning,
+    ContainerUnknown,
+    InvalidSetting,
+    RunFailed,
+    StoreDamaged,
+)
 from ..oci.config import ImageConfig
 from ..store import Image, Store
 from ..store.files import storing
 from . import binds, drivers, environment, host_calls, identity, launch, processes, record
+from .identity import Identity
 from .spec import Bind, ViewSpec
 
 _BINDS_LIMIT = 64  # CORE_BINDS_MAX
@@ -108,7 +115,7 @@ class Container:
             return cls(store, str(store.containers / name), {"name": name})
 
     @classmethod
-    def list(cls, store: Store) -> "list[Container]":
+    def list(cls, store: Store) -> "List[Container]":
         """All containers by name; see `damaged` for those that cannot be read."""
         found = []
         for name in sorted(os.listdir(store.containers)):
@@ -119,7 +126,7 @@ class Container:
         return found
 
     @classmethod
-    def damaged(cls, store: Store) -> "list[str]":
+    def damaged(cls, store: Store) -> List[str]:
         """Names of containers whose record cannot be read."""
         found = []
         for name in sorted(os.listdir(store.containers)):
@@ -133,7 +140,7 @@ class Container:
         return found
 
     @classmethod
-    def sweep(cls, store: Store) -> "list[str]":
+    def sweep(cls, store: Store) -> List[str]:
         """Remove temporary containers whose maker was killed and in which nothing runs;
         their names. Those made on other nodes are left to them."""
         abandoned = [container for container in cls.list(store)
@@ -153,17 +160,17 @@ class Container:
 
     @property
     def name(self) -> str:
-        return self._record["name"]
+        return str(self._record["name"])
 
     @property
     def image(self) -> str:
         """The canonical name of the image it was made of."""
-        return self._record["image"]
+        return str(self._record["image"])
 
     @property
     def familiar(self) -> str:
         """That name as people write it."""
-        return self._record["familiar"]
+        return str(self._record["familiar"])
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -180,7 +187,7 @@ class Container:
 
     @property
     def created(self) -> float:
-        return self._record["created"]
+        return float(self._record["created"])
 
     @property
     def temporary(self) -> bool:
@@ -193,11 +200,11 @@ class Container:
         return Options(**chosen)
 
     @property
-    def identity(self) -> identity.Identity:
+    def identity(self) -> Identity:
         """Who its programs are unless they are told otherwise."""
-        return identity.Identity(**self._record["identity"])
+        return Identity(**self._record["identity"])
 
-    def spec(self, user: Optional[identity.Identity] = None) -> ViewSpec:
+    def spec(self, user: Optional[Identity] = None) -> ViewSpec:
         """The fields of its view file, for whoever makes another view of it."""
         return _spec(self.store, self._record, str(self.directory), user or self.identity)
 
@@ -237,7 +244,7 @@ class Container:
             lambda: environment.of_program(self._record, os.environ, self._record["identity"]),
             self.name)
 
-    def processes(self) -> "list[processes.Process]":
+    def processes(self) -> List[processes.Process]:
         """What runs in it now, host calls among it."""
         return processes.of_container(self.directory)
 
@@ -268,7 +275,7 @@ class Container:
 
     # -- keeping it in order --------------------------------------------------------
 
-    def _view_for(self, who: identity.Identity) -> Path:
+    def _view_for(self, who: Identity) -> Path:
         """A view file in which programs are `who`."""
         suffix = "host" if who.uid is None else f"{who.uid}.{who.gid}"
         path = self.directory / f"{record.VIEW}.{suffix}"
@@ -340,7 +347,7 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
     _native.control_create(os.path.join(aside, record.CONTROL))
     host_calls.write_view(aside, name, final=final)
     # First where it is, to look at the image and to make what the binds need.
-    nobody = identity.Identity(0, 0, "root", "/root")
+    nobody = Identity(0, 0, "root", "/root")
     path = os.path.join(aside, record.VIEW)
     values["binds"] = []
     record.replace(path, _spec(store, values, aside, nobody).encode())
@@ -405,7 +412,7 @@ def _user(image: Image, config: ImageConfig, options: Options) -> str:
 
 
 def _spec(store: Store, values: Mapping[str, Any], directory: str,
-          who: identity.Identity) -> ViewSpec:
+          who: Identity) -> ViewSpec:
     all_binds = binds.merge([Bind(*one) for one in values["binds"]],
                             [Bind(*one) for one in values.get("gpu", {}).get("binds", ())],
                             binds.own())

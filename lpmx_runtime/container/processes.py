@@ -17,7 +17,7 @@ import os
 import select
 import signal
 import time
-from typing import Any, Callable, Iterable, NamedTuple, Optional
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Union
 
 from .record import CONTROL, HOST_VIEW
 
@@ -38,13 +38,13 @@ class Process(NamedTuple):
     host_call: bool
 
 
-def of_container(directory: "os.PathLike[str]") -> list[Process]:
+def of_container(directory: "Union[str, os.PathLike[str]]") -> list[Process]:
     """What runs in the container whose directory this is, by process number."""
     directory = os.path.abspath(directory)
     return of_store(os.path.dirname(directory)).get(os.path.basename(directory), [])
 
 
-def of_store(containers: "os.PathLike[str]") -> dict[str, list[Process]]:
+def of_store(containers: "Union[str, os.PathLike[str]]") -> dict[str, list[Process]]:
     """What runs in each container of a store, in one pass over /proc."""
     prefix = os.fsencode(os.path.realpath(containers)) + b"/"
     found: dict[str, list[Process]] = {}
@@ -136,7 +136,7 @@ def is_gone(process: "Optional[list[Any]]") -> bool:
     """Whether a process that `myself` described has ended, as far as this node can tell."""
     if not process or process[0] != os.uname().nodename:
         return False
-    return _birth(process[1]) != process[2]
+    return bool(_birth(process[1]) != process[2])
 
 
 def _birth(pid: int) -> "Optional[list[str]]":

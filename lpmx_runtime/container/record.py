@@ -17,7 +17,7 @@ import json
 import os
 import re
 import struct
-from typing import Any
+from typing import Any, Union
 
 from ..errors import ContainerUnknown, InvalidSetting, StoreDamaged
 
@@ -52,7 +52,7 @@ def check_name(name: str) -> None:
                              hint="begin with a letter or digit; 64 characters at most")
 
 
-def read(containers: "os.PathLike[str]", name: str) -> "tuple[str, dict[str, Any]]":
+def read(containers: "Union[str, os.PathLike[str]]", name: str) -> "tuple[str, dict[str, Any]]":
     """The directory and the record of the container `name`."""
     directory = os.path.join(containers, name)
     try:
@@ -105,8 +105,8 @@ def control_is_sound(path: str) -> bool:
             head = file.read(_CONTROL_HEAD.size + 8)
             size = os.fstat(file.fileno()).st_size
         magic, version, _ = _CONTROL_HEAD.unpack_from(head)
-        return (magic == _CONTROL_MAGIC and version == _CONTROL_VERSION
-                and struct.unpack_from("<Q", head, _CONTROL_HEAD.size)[0] == size)
+        stated, = struct.unpack_from("<Q", head, _CONTROL_HEAD.size)
+        return (magic, version, stated) == (_CONTROL_MAGIC, _CONTROL_VERSION, size)
     except (OSError, struct.error):
         return False
 
@@ -114,7 +114,8 @@ def control_is_sound(path: str) -> bool:
 def has_live_variables(path: str) -> bool:
     """Whether anybody ever set a variable in this control page."""
     with open(path, "rb", buffering=0) as file:
-        return _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, _LIVE_OFFSET))[1] > 0
+        _, used = _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, _LIVE_OFFSET))
+        return bool(used)
 
 
 def replace(path: str, content: bytes, *, mode: int = 0o644) -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from lpmx_runtime.container import elf, gpu, loader_cache
 
 
