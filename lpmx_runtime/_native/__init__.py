@@ -365,6 +365,16 @@ def control_create(path: _PathLike) -> None:
     _check(_lib.core_control_create(os.fsencode(path)), path)
 
 
+def control_ensure(view_file: _PathLike, *, alone: bool) -> bool:
+    """Have a control page that can be believed, before a container's first process starts.
+
+    A page that is missing, damaged, or was last filled before the machine was booted
+    is made and filled from the upper; then the answer is True. `alone`: no process of
+    the container lives, so that what killed ones left in the work directory goes, too.
+    """
+    return _check(_lib.core_control_ensure(os.fsencode(view_file), alone), view_file) == 1
+
+
 def index_check(path: _PathLike) -> Optional[str]:
     """None if the index file is sound, else what is wrong with it."""
     with open(path, "rb") as file:

@@ -9,16 +9,35 @@
 
 #define SIZE ((long)sizeof(struct lpmx_control))
 
+/* This boot's name; "" where it cannot be told. */
+static void this_boot(char boot[40])
+{
+	long fd = sys_call4(__NR_openat, AT_FDCWD, "/proc/sys/kernel/random/boot_id",
+			    O_RDONLY | O_CLOEXEC, 0);
+
+	bytes_zero(boot, 40);
+	if (fd < 0)
+		return;
+	if (sys_call3(__NR_read, fd, boot, 36) < 0)
+		boot[0] = 0;
+	sys_call1(__NR_close, fd);
+}
+
 /* Write a fresh page under a name of its own; what is not written reads as zero. */
-static long make_page(const char *path)
+static long make_page(const char *path, int filled)
 {
 	struct {
 		char magic[8];
 		uint32_t version, clean;
-		uint64_t size;
-	} head = { LPMX_CONTROL_MAGIC, LPMX_CONTROL_VERSION, 1, sizeof(struct lpmx_control) };
+		uint64_t size, heap_used;
+		char boot[40];
+	} head = { LPMX_CONTROL_MAGIC, LPMX_CONTROL_VERSION, 1, sizeof(struct lpmx_control), 0, { 0 } };
 	uint64_t generation = 1;
 	long fd, r;
+
+	_Static_assert(sizeof(head) == __builtin_offsetof(struct lpmx_control, reserved), "the head");
+	if (filled)
+		this_boot(head.boot);
 
 	fd = sys_call4(__NR_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -38,7 +57,7 @@ static long make_page(const char *path)
 	return r < 0 ? r : 0;
 }
 
-long core_control_create(const char *path)
+static long create(const char *path, int filled)
 {
 	char aside[CORE_PATH_MAX];
 	long n = path_join(aside, sizeof(aside) - 24, path, ".new-"), r;
@@ -47,7 +66,7 @@ long core_control_create(const char *path)
 		return n;
 	text_put_number(aside + n, (uint64_t)sys_call0(__NR_gettid), 10);
 	sys_call3(__NR_unlinkat, AT_FDCWD, aside, 0);
-	r = make_page(aside);
+	r = make_page(aside, filled);
 	if (r >= 0)
 		r = sys_call5(__NR_renameat2, AT_FDCWD, aside, AT_FDCWD, path, 0);
 	if (r < 0)
@@ -55,18 +74,14 @@ long core_control_create(const char *path)
 	return r;
 }
 
-/* This boot's name; "" where it cannot be told. */
-static void this_boot(char boot[40])
+long core_control_create(const char *path)
 {
-	long fd = sys_call4(__NR_openat, AT_FDCWD, "/proc/sys/kernel/random/boot_id",
-			    O_RDONLY | O_CLOEXEC, 0);
+	return create(path, 1);
+}
 
-	bytes_zero(boot, 40);
-	if (fd < 0)
-		return;
-	if (sys_call3(__NR_read, fd, boot, 36) < 0)
-		boot[0] = 0;
-	sys_call1(__NR_close, fd);
+long control_replace(const char *path)
+{
+	return create(path, 0);
 }
 
 /*

@@ -54,6 +54,11 @@
 /* core_view_open; `mend`: replace a control page that is none. */
 long view_open(struct core_view *view, const char *path, int mend) HIDDEN;
 
+/* ---- control.c ---- */
+
+/* A page that is yet to be filled from the upper. */
+long control_replace(const char *path) HIDDEN;
+
 /* ---- user.c: memory of the program ---- */
 
 /* -EFAULT unless the 8-aligned word holding `p` can be read. */

@@ -528,6 +528,11 @@ static long set_times(struct core_task *task, int dirfd, long user, const long *
 		return r;
 	if (!path[0] && (flags & AT_EMPTY_PATH)) {
 descriptor:
+		if (dirfd == AT_FDCWD && !user)
+			return -EFAULT;
+		r = sys_call3(__NR_fcntl, dirfd, 3 /* F_GETFL */, 0);
+		if (!user && r >= 0 && (r & O_PATH))
+			return -EBADF;
 		r = host_of_fd(dirfd, path, sizeof(path));
 		if (r < 0)
 			return r;

@@ -236,7 +236,7 @@ long view_open(struct core_view *view, const char *path, int mend)
 		r = map_control(view);
 		/* what is no control page, or none any more, is made anew by who may */
 		if (mend && (r == -EIO || r == -ENOENT || r == -EINVAL)) {
-			r = core_control_create(view->control_path.text);
+			r = control_replace(view->control_path.text);
 			if (r >= 0)
 				r = map_control(view);
 		}

@@ -198,8 +198,8 @@ const char *core_exec_map_get(const struct core_view *view, const char *path);
 
 /* ---- control.c ---- */
 
-/* Create (or rebuild from the upper, keeping a readable environment) the
- * control page of a view.  Called by the runtime, never by contained code. */
+/* Create the control page of a view whose upper is empty; or add to its sets what
+ * is in the upper.  Called by the runtime, never by contained code. */
 long core_control_create(const char *path);
 long core_control_rebuild(struct core_view *view);
 /*
