@@ -74,7 +74,7 @@ demo: $(STAMPS)/extra-demo
 lab: $(STAMPS)/extra-lab
 	@$(VENV)/bin/python examples/lab.py $(IMAGE)
 
-bench: $(STAMPS)/extra-test
+bench: $(STAMPS)/installed
 	@$(VENV)/bin/python benchmarks/run.py
 
 # ---- tests ---------------------------------------------------------------------------
