@@ -241,8 +241,6 @@ class TarReader:
         if kind is None:
             raise TarError(f"its tar has a member of the unknown type {kind_byte!r}")
         name = long_name if long_name is not None else _name(header)
-        if kind is FILE and name.endswith(b"/"):
-            kind = DIRECTORY  # how tar wrote directories before it had a type for them
         member = Member(
             name=name, kind=kind, mode=_number(header[100:108]) & 0o7777,
             uid=_number(header[108:116]), gid=_number(header[116:124]),
@@ -253,6 +251,10 @@ class TarReader:
         pax = {**self._global, **dict(records)}
         if pax:
             _apply(member, pax)
+        if kind is FILE and member.name.endswith(b"/"):
+            # How tar wrote directories before it had a type for them. The name in the
+            # header alone tells nothing: a long one may be cut off behind any slash.
+            kind = member.kind = DIRECTORY
         member.mtime_ns = max(-_TIME_LIMIT, min(member.mtime_ns, _TIME_LIMIT))
         _check(member)
         if kind_byte in b"123456":

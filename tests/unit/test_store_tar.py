@@ -305,6 +305,15 @@ def test_directory_written_as_file_with_a_slash() -> None:
     assert "directory" == one(layers.header(b"d/", kind=b"\0")).kind
 
 
+def test_name_cut_off_behind_a_slash_is_no_directory() -> None:
+    """Writers put the first 100 bytes of a long name into the header, whatever they end with."""
+    name = b"a" * 99 + b"/file"
+    data = layers.extended({b"path": name}) + layers.file(name[:100], b"content")
+
+    assert [(name, "file", b"content")] == \
+        [(member.name, member.kind, content) for member, content in members(data)]
+
+
 def test_content_of_what_turns_out_to_be_a_directory_is_passed_over() -> None:
     """Such a member still has the content that its header states."""
     data = layers.header(b"d/", size=700) + bytes(b"x" * 1024) + layers.header(b"b")
