@@ -216,7 +216,8 @@ long view_open(struct core_view *view, const char *path, int mend)
 	void *data;
 	long size, r;
 
-	bytes_zero(view, sizeof(*view));
+	bytes_zero(view, __builtin_offsetof(struct core_view, layers));
+	bytes_zero(&view->index, sizeof(*view) - __builtin_offsetof(struct core_view, index));
 	while (strings <= &view->index_path)
 		*strings++ = none;
 	r = map_file(path, VIEW_SIZE_MAX, 0, &size, &data);
@@ -329,9 +330,14 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 {
 	struct core_credentials *c = &task->credentials;
 
-	bytes_zero(task, sizeof(*task));
+	/* its large arrays are empty by their counts and first bytes: every program that
+	 * starts comes by here, and untouched memory costs nothing */
+	bytes_zero(c, sizeof(*c));
 	task->view = view;
 	task->check_pointers = 1;
+	task->program[0] = task->program_host[0] = task->root[0] = 0;
+	task->environment_start = 0;
+	task->environment_count = 0;
 	c->ruid = c->euid = c->suid = c->fsuid = view->illusion ? view->uid : view->host_uid;
 	c->rgid = c->egid = c->sgid = c->fsgid = view->illusion ? view->gid : view->host_gid;
 	c->group_count = 1;

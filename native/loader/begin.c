@@ -57,7 +57,7 @@ static void start_trap(const struct loader_stack *s)
 {
 	long r;
 
-	trap_slots_begin(!!(loader_auxiliary(s, AT_HWCAP2) & HWCAP2_FSGSBASE));
+	trap_slots_begin(!!(loader_auxiliary(s, AT_HWCAP2) & HWCAP2_FSGSBASE), (uint64_t)s->sp);
 	trap_altstack_begin(loader_auxiliary(s, AT_MINSIGSTKSZ));
 	trap_signals_begin();
 	r = s->no_trap ? 0 : trap_filter_install();

@@ -53,6 +53,9 @@ _Static_assert(offsetof(struct trap_ucontext, vector_state) == TRAP_UC_FPSTATE, 
 static char first_chunk[CHUNK_SIZE] __attribute__((aligned(4096)));
 static char *volatile chunks[CHUNKS_MAX]; /* used from the front */
 static int fast_fs_base;
+/* The first thread takes the slot that the loader has run on: its pages are there. */
+static uint64_t main_stack;
+#define MAIN_STACK_REACH (8ul << 20)
 
 /* The process id, in a page of its own; zero in the child of a fork. */
 static union {
@@ -75,9 +78,10 @@ struct trap_slot *trap_first_slot(void)
 	return slot_at(first_chunk, 0);
 }
 
-void trap_slots_begin(int fast_fs)
+void trap_slots_begin(int fast_fs, uint64_t sp)
 {
 	fast_fs_base = fast_fs;
+	main_stack = sp;
 	chunks[0] = first_chunk;
 	sys_call3(__NR_madvise, &wiped, sizeof(wiped), MADV_WIPEONFORK);
 	wiped.pid = (uint32_t)sys_call0(__NR_getpid);
@@ -183,7 +187,9 @@ static __attribute__((noinline)) void more_slots(unsigned c)
 struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 {
 	uint64_t me = caller();
-	unsigned start = (unsigned)((me >> 6) * 0x9e3779b1u >> 16) % CHUNK_SLOTS;
+	unsigned start = main_stack - sp < MAIN_STACK_REACH
+				 ? 0
+				 : (unsigned)((me >> 6) * 0x9e3779b1u >> 16) % CHUNK_SLOTS;
 
 	for (;;) {
 		unsigned c;

@@ -66,8 +66,9 @@ struct trap_slot {
 
 /* ---- slots.c ---- */
 
-/* Before anything else; `fast_fs`: the CPU and kernel allow rdfsbase. */
-void trap_slots_begin(int fast_fs);
+/* Before anything else; `fast_fs`: the CPU and kernel allow rdfsbase; `sp` is where the
+ * stack of the first thread begins. */
+void trap_slots_begin(int fast_fs, uint64_t sp);
 /* A slot of the calling thread, which has its stack pointer at `sp`. */
 struct trap_slot *trap_claim(uint64_t sp, uint64_t frame);
 /* The stack that the loader itself starts on. */
