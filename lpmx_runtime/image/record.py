@@ -49,16 +49,29 @@ def content_size(store: Store, diff_ids: Sequence[str]) -> int:
 
 @contextmanager
 def all_or_nothing(store: Store) -> Iterator[None]:
-    """While the block runs nothing is collected. If it fails, the store is as it was.
+    """While the block runs nothing is collected. If it fails, the store is as it was;
+    if an image has taken another's name, what only that one needed is freed.
 
     What another process is counting on meanwhile stays until somebody collects.
     """
+    before = _manifests(store)
     try:
         with store.keeping():
             yield
     except BaseException:
-        try:
-            collect(store)
-        except (LpmxError, OSError):
-            pass  # the first failure is the one to tell of
+        _collect(store)
         raise
+    after = _manifests(store)
+    if any(after.get(name) != digest for name, digest in before.items()):
+        _collect(store)
+
+
+def _manifests(store: Store) -> dict[str, str]:
+    return {image.name: image.digest for image in store.images.list()}
+
+
+def _collect(store: Store) -> None:
+    try:
+        collect(store)
+    except (LpmxError, OSError):
+        pass  # what made us collect is the news

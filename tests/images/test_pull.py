@@ -240,15 +240,17 @@ def test_layers_that_the_store_has_are_not_fetched(tiny: str, registry: Registry
 
 
 def test_a_tag_that_moved_is_followed(small: SmallRegistry, opened: Store) -> None:
-    """The name then means the new image; the old one's layers are nobody's."""
-    small.image("a/b", "1", TARS[:1])
-    pull(opened, f"{small.address}/a/b:1")
+    """The name then means the new image; what only the old one needed is gone."""
+    small.image("a/b", "1", TARS[:2])
+    old = pull(opened, f"{small.address}/a/b:1")
     small.image("a/b", "1", TARS[1:])
 
     image = pull(opened, f"{small.address}/a/b:1")
 
     assert [image] == opened.images.list()
     assert tuple(map(digest, TARS[1:])) == image.diff_ids
+    assert sorted(image.diff_ids) == opened.layers.list()
+    assert not opened.blobs.has(old.digest)
 
 
 # -- progress

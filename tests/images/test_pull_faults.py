@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import threading
@@ -490,6 +491,39 @@ def test_a_redirect_that_leads_nowhere(small: SmallRegistry, opened: Store,
     refused = refusal(opened, f"{small.address}/a/b:1", RegistryError)
 
     assert cause in refused.message
+
+
+# -- the store's own trouble
+
+
+def test_a_disk_that_takes_no_more(tiny: str, registry: Registry, opened: Store, lpmx: Any,
+                                   unchanged: Callable[[], None]) -> None:
+    """Half a megabyte is all that a file may have here, and the layer's program has more."""
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+
+    done = lpmx("pull", f"{registry.address}/{tiny}", preexec_fn=limit)
+
+    assert 1 == done.returncode
+    assert "lpmx: cannot store layer sha256:" in done.stderr
+    assert "file too large" in done.stderr
+    assert "\nhint: " in done.stderr
+
+
+def test_a_store_that_cannot_be_written(tiny: str, registry: Registry, opened: Store, lpmx: Any,
+                                        unchanged: Callable[[], None]) -> None:
+    """Somebody else's, for example."""
+    layers_directory = opened.path / "layers" / "sha256"
+    layers_directory.chmod(0o555)
+    try:
+        done = lpmx("pull", f"{registry.address}/{tiny}")
+    finally:
+        layers_directory.chmod(0o755)
+
+    assert 1 == done.returncode
+    assert "lpmx: cannot store layer sha256:" in done.stderr
+    assert "permission denied" in done.stderr
+    assert "\nhint: " in done.stderr
 
 
 # -- ended by the user
