@@ -1,10 +1,11 @@
 """Load images from files: what `docker save`, skopeo, buildah and others write.
 
-A file is a tar, compressed or not, with one of two things in it; a directory
+A file is a tar, compressed or not, with one of three things in it; a directory
 may hold the second, too:
 
     manifest.json               docker-archive (archive_docker.py)
     oci-layout, index.json      OCI image layout (archive_oci.py)
+    bin, usr, ...               a root file system (archive_root.py)
 
 New versions of `docker save` write both into one tar; the second then says more.
 """
@@ -24,7 +25,7 @@ from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..registry.stop import Stop
 from ..store import Image, Store
 from ..store.files import storing
-from . import archive_docker, archive_oci
+from . import archive_docker, archive_oci, archive_root
 from .archive_files import ArchiveFiles, DirectoryFiles, TarFiles, is_regular
 from .found import Found
 from .layers import store_layers
@@ -55,9 +56,12 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
             found = archive_oci.find(files, default, wanted)
         elif files.size("manifest.json") is not None or files.size("repositories") is not None:
             found = archive_docker.find(files, default, wanted)
+        elif isinstance(files, TarFiles) and archive_root.is_root(files):
+            found = archive_root.find(files, default, wanted)
         else:
             raise ArchiveDamaged(
-                f"{failing}: it is no image archive, having neither manifest.json nor index.json",
+                f"{failing}: it is no image archive, having neither manifest.json nor index.json, "
+                "and no root file system",
                 hint='archives are made by "docker save", "podman save" and "skopeo copy"')
         found = _named(found, chosen, failing)
         stack.enter_context(all_or_nothing(store))

@@ -11,30 +11,24 @@ that an image from a file has a digest, too.
 """
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import Any, Iterator, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 from ..errors import InvalidReference
 from ..oci.config import ImageConfig
-from ..oci.digest import digest_of
 from ..oci.document import Cause, load_json
 from ..oci.manifest import (
     CONFIG_LIMIT,
     LAYERS_LIMIT,
-    OCI_CONFIG,
-    OCI_MANIFEST,
     SIZE_LIMIT,
     Platform,
 )
 from ..oci.reference import Reference
 from .archive_files import ArchiveFiles
-from .found import Found
+from .found import Found, digest_of_stream, make_manifest
 from .layers import LayerSource
 from .platform import check_platform
 from .streams import decompressed, is_compressed, pieces
-
-_LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
 def find(files: ArchiveFiles, default: str, platform: Platform) -> list[Found]:
@@ -69,7 +63,8 @@ def _images(files: ArchiveFiles, references: Sequence[Reference], data: bytes,
                             f"and manifest.json of {len(layers)}")
     sources = tuple(_source(files, diff_id, name)
                     for diff_id, name in zip(config.diff_ids, layers))
-    manifest = _manifest(files, data, list(zip(config.diff_ids, layers)))
+    manifest = make_manifest(data, [(diff_id, _tar_size(files, name))
+                                    for diff_id, name in zip(config.diff_ids, layers)])
     return [Found(reference, manifest, data, sources) for reference in references]
 
 
@@ -81,18 +76,6 @@ def _source(files: ArchiveFiles, diff_id: str, name: str) -> LayerSource:
                        lambda: files.open(name))
 
 
-def _manifest(files: ArchiveFiles, config: bytes, layers: Sequence[tuple[str, str]]) -> bytes:
-    """A manifest that says what the archive holds."""
-    value = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": {"mediaType": OCI_CONFIG, "digest": digest_of(config), "size": len(config)},
-        "layers": [{"mediaType": _LAYER, "digest": diff_id, "size": _tar_size(files, name)}
-                   for diff_id, name in layers],
-    }
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
 def _tar_size(files: ArchiveFiles, name: str) -> int:
     """The size of a layer's tar, read through if it is kept compressed."""
     stream = files.open(name)
@@ -101,16 +84,11 @@ def _tar_size(files: ArchiveFiles, name: str) -> int:
             return files.size(name) or 0
     finally:
         stream.close()
-    return sum(len(piece) for piece in _content(files, name))
-
-
-def _content(files: ArchiveFiles, name: str) -> Iterator[bytes]:
-    """The tar of a layer, in pieces."""
-    stream = files.open(name)
+    plain = decompressed(files.open(name), f'"{name}"')
     try:
-        yield from pieces(decompressed(stream, f'"{name}"'))
+        return sum(len(piece) for piece in pieces(plain))
     finally:
-        stream.close()
+        plain.close()
 
 
 # -- before Docker 1.10
@@ -163,10 +141,7 @@ def _old_image(files: ArchiveFiles, top: str) -> tuple[bytes, list[str]]:
 def _diff_id(files: ArchiveFiles, name: str) -> str:
     if files.size(name) is None:
         raise files.damaged(f'it has no file "{name}"')
-    hasher = hashlib.sha256()
-    for piece in _content(files, name):
-        hasher.update(piece)
-    return f"sha256:{hasher.hexdigest()}"
+    return digest_of_stream(decompressed(files.open(name), f'"{name}"'))
 
 
 # -- documents

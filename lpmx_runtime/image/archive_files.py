@@ -130,6 +130,19 @@ class TarFiles(ArchiveFiles):
                 return member if member.isreg() and not member.issparse() else None
         return None
 
+    @property
+    def total(self) -> int:
+        """The size of the tar itself."""
+        return os.fstat(self._fd).st_size
+
+    def whole(self) -> Stream:
+        """The tar itself."""
+        return _Section(self._fd, 0, self.total)
+
+    def has(self, name: str) -> bool:
+        """Whether there is something called `name`, of whatever kind, or something below it."""
+        return name in self._members or any(each.startswith(f"{name}/") for each in self._members)
+
     def size(self, name: str) -> Optional[int]:
         member = self._member(name)
         return None if member is None else member.size

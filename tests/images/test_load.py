@@ -168,6 +168,30 @@ def test_zstd_layers_in_a_layout(images: Any, opened: Store, tmp_path: Path) -> 
     assert load(opened, built.layout)[0].diff_ids == image.diff_ids
 
 
+@pytest.mark.parametrize("compress, suffix", [(None, ""), (gzip.compress, ".gz")])
+def test_a_root_file_system(images: Any, opened: Store, tmp_path: Path, suffix: str,
+                            compress: Optional[Callable[[bytes], bytes]]) -> None:
+    """What mmdebstrap or `docker export` gives is an image of one layer."""
+    data = images.get("tiny").tar.read_bytes()
+    path = tmp_path / f"My root.tar{suffix}"
+    path.write_bytes(compress(data) if compress else data)
+
+    image, = load(opened, path)
+
+    assert ("my-root:latest", (digest(data),)) == (image.familiar, image.diff_ids)
+    assert ["/bin/sh"] == image.config["config"]["Cmd"]
+    manifest = json.loads(opened.blobs.open(image.digest).read())
+    assert [(digest(data), len(data))] == \
+        [(layer["digest"], layer["size"]) for layer in manifest["layers"]]
+
+
+def test_a_root_file_system_can_be_run(images: Any, lpmx: Any) -> None:
+    """Under the name that it is given."""
+    lpmx("load", "--name", "mine:1", images.get("tiny").tar, check=True)
+
+    assert "42\n" == lpmx("run", "mine:1", "echo", "42", check=True).stdout
+
+
 # -- names
 
 
