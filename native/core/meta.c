@@ -136,6 +136,7 @@ void meta_of_node(const struct core_task *task, const struct core_node *node, co
 		  struct meta *meta)
 {
 	const struct core_view *view = task->view;
+	const struct core_credentials *c = &task->credentials;
 
 	if (node->place == CORE_UPPER) {
 		meta_of_upper(view, node->host, -1, st, meta);
@@ -147,6 +148,10 @@ void meta_of_node(const struct core_task *task, const struct core_node *node, co
 		meta->rdev_minor = node->entry->rdev_minor;
 		meta->inode = object_number(view, node->entry);
 		meta->links = 0;
+	} else if (node->bind) {
+		/* no owner can be kept there: what is the user's is the program's, whoever
+		 * it has become */
+		plain(view, c->fsuid, c->fsgid, st, meta);
 	} else {
 		plain(view, view->uid, view->gid, st, meta);
 	}

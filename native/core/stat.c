@@ -61,10 +61,6 @@ static void from_statx(const struct statx *x, struct stat *st)
 }
 
 /*
- * What an open file is shown as.  Most files say it themselves: an ordinary one
- * of ours without the mark is 0:0 with its own mode, whichever layer it is in.
- */
-/*
  * What an open file is.  Most say it themselves: files of the layers carry the mark,
  * so a regular one without it is new or foreign, and 0:0 if it is ours.  Of the
  * others the process has learned many when it opened them.
@@ -77,13 +73,16 @@ struct opened {
 };
 
 /* Can what the kernel says of a descriptor be shown as it is, but for the owner? */
-static int plain_fd(const struct core_view *view, const struct stat *st)
+static int plain_fd(const struct core_task *task, const struct stat *st)
 {
+	const struct core_view *view = task->view;
+
 	if (!view->illusion && !view->index)
 		return !IS(st->st_mode, S_IFDIR);
 	if (!IS(st->st_mode, S_IFREG) && !IS(st->st_mode, S_IFDIR) && !IS(st->st_mode, S_IFLNK))
 		return 1;
-	if ((st->st_mode & S_ISVTX) || !view->illusion || view->uid || view->gid)
+	if ((st->st_mode & S_ISVTX) || !view->illusion || view->uid || view->gid ||
+	    task->credentials.fsuid || task->credentials.fsgid)
 		return 0;
 	if (IS(st->st_mode, S_IFREG))
 		return view->index != 0;
@@ -110,7 +109,7 @@ static void opened_file(struct core_task *task, int fd, const struct stat *st, s
 						     .st_rdev = st->st_rdev },
 		      &file->meta);
 	file->meta.mode = st->st_mode;
-	if (plain_fd(view, st) || host_of_fd(fd, host, sizeof(host)) < 0)
+	if (plain_fd(task, st) || host_of_fd(fd, host, sizeof(host)) < 0)
 		return;
 	if (in_upper(view, host)) {
 		meta_of_upper(view, host, fd, st, &file->meta);
