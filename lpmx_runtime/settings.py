@@ -118,6 +118,14 @@ def login_files() -> list[Path]:
     return files
 
 
+def kept_login_file() -> Path:
+    """The file that a new login is kept in: one that outlives the session."""
+    from pathlib import Path
+
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(os.environ.get("REGISTRY_AUTH_FILE") or f"{base}/containers/auth.json")
+
+
 def certificate_folders() -> list[Path]:
     """Folders with a folder for each registry that has certificates of its own."""
     from pathlib import Path

@@ -44,6 +44,8 @@ from ..errors import LpmxError
 #: command -> module of this package, its register function, the line of help.
 COMMANDS = {
     "pull": ("images", "register_pull", "get an image from a registry"),
+    "login": ("logins", "register_login", "log in to a registry"),
+    "logout": ("logins", "register_logout", "forget the login for a registry"),
     "load": ("images", "register_load", "get images from a file"),
     "bootstrap": ("images", "register_bootstrap", "make an image from a package mirror"),
     "images": ("images", "register_images", "list images"),

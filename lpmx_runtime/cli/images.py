@@ -29,10 +29,12 @@ def register_pull(parser: argparse.ArgumentParser) -> None:
 def register_load(parser: argparse.ArgumentParser) -> None:
     """Get images from a file."""
     parser.add_argument("file", metavar="FILE",
-                        help='a docker-archive ("docker save"), an OCI archive, or an OCI layout '
-                             "directory")
+                        help='a docker-archive ("docker save"), an OCI archive, an OCI layout '
+                             'directory, or the tar of a root file system; "-" is standard input')
     parser.add_argument("--name", metavar="REFERENCE",
                         help="name for the image; for a file with one image")
+    parser.add_argument("--platform", metavar="OS/ARCH[/VARIANT]",
+                        help="take the image for another platform than this machine's")
     _add_talk(parser)
     parser.set_defaults(run=_load)
 
@@ -130,7 +132,8 @@ def _load(arguments: argparse.Namespace) -> None:
     from ..store import Store
     from .output import progress
     with progress(quiet=arguments.quiet) as sink:
-        images = load(Store.open(), Path(arguments.file), name=arguments.name, progress=sink)
+        images = load(Store.open(), Path(arguments.file), name=arguments.name,
+                      platform=arguments.platform, progress=sink)
     arguments.json_list = True
     _stored(images, arguments)
 

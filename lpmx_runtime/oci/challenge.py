@@ -80,7 +80,7 @@ def choose(challenges: list[Challenge]) -> Optional[Challenge]:
 
 
 def pull_scope(repository: str, challenge: Challenge) -> str:
-    """The scope to ask a token for.
+    """The scope to ask a token for; none without a repository, for a login alone.
 
     The registry's own idea counts where it names a repository: one that serves
     others under names of its own says here what they are called. Anything else
@@ -88,4 +88,4 @@ def pull_scope(repository: str, challenge: Challenge) -> str:
     """
     if challenge.scope.startswith("repository:"):
         return challenge.scope
-    return f"repository:{repository}:pull"
+    return f"repository:{repository}:pull" if repository else ""

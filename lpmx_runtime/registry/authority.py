@@ -130,5 +130,4 @@ class Authority:
 
 
 def login_hint(registry: str) -> str:
-    return (f'check the name; if the repository is private, log in with "podman login {registry}" '
-            f'or "docker login {registry}"')
+    return f'check the name; if the repository is private, run "lpmx login {registry}"'

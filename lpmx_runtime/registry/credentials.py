@@ -80,7 +80,7 @@ def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _from_helper(registry: str, value: Mapping[str, Any], path: Path) -> Optional[Login]:
-    helpers = {_registry(key): name for key, name in _object(value, "credHelpers").items()}
+    helpers = {registry_of(key): name for key, name in _object(value, "credHelpers").items()}
     name = helpers.get(registry) or value.get("credsStore")
     if not name:
         return None
@@ -127,7 +127,7 @@ def _failed(program: str, server: str, cause: str) -> Unauthorized:
 
 def _from_file(registry: str, repository: str, value: Mapping[str, Any],
                path: Path) -> Optional[Login]:
-    entries = {_registry(key): entry for key, entry in _object(value, "auths").items()}
+    entries = {registry_of(key): entry for key, entry in _object(value, "auths").items()}
     for name in _names(registry, repository):
         if isinstance(entries.get(name), dict):
             login = _login(entries[name], path)
@@ -136,7 +136,7 @@ def _from_file(registry: str, repository: str, value: Mapping[str, Any],
     return None
 
 
-def _registry(key: str) -> str:
+def registry_of(key: str) -> str:
     """What a key of a file names. Docker's may be URLs."""
     _, scheme, rest = key.rpartition("://")
     if scheme:

@@ -94,7 +94,7 @@ def test_without_a_password_it_stays_shut(guarded: Tuple[Registry, str], opened:
         pull(opened, reference)
 
     assert f'cannot pull "{reference}": {cause}' in refused.value.message
-    assert f"podman login {registry.address}" in (refused.value.hint or "")
+    assert f"lpmx login {registry.address}" in (refused.value.hint or "")
 
 
 # -- tokens

@@ -125,6 +125,8 @@ class SmallRegistry(Server):
             return self._token(request)
         if self.access is not None and not self._allowed(request):
             return self._challenge()
+        if path == "/v2/":
+            return Answer(200, {}, b"{}")
         for pattern, method in ((_MANIFEST, self._get_manifest), (_BLOB, self._get_blob)):
             match = pattern.match(path)
             if match:

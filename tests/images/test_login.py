@@ -1,0 +1,129 @@
+"""lpmx login and logout."""
+from __future__ import annotations
+
+import json
+import os
+import pty
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from support.small_registry import Access, SmallRegistry
+
+ALICE = {"alice": "s3cret"}
+
+
+@pytest.fixture(params=["basic", "bearer"])
+def guarded(request: pytest.FixtureRequest) -> Iterator[SmallRegistry]:
+    """A registry that asks for a password, each time or for a token."""
+    with SmallRegistry(Access(request.param, ALICE)) as running:
+        running.image("a/b", "1", [])
+        yield running  # type: ignore[misc]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the login goes."""
+    path = tmp_path / "logins" / "auth.json"
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
+    return path
+
+
+def test_login_is_tried_and_kept(guarded: SmallRegistry, file: Path, lpmx: Any) -> None:
+    """Then pulls work; the file is its owner's alone, and keeps what else was in it."""
+    file.parent.mkdir()
+    file.write_text('{"auths": {"other.io": {"auth": "eDp5"}}, "credHelpers": {"gcr.io": "x"}}')
+
+    done = lpmx("login", "-u", "alice", "--password-stdin", guarded.address, input="s3cret\n",
+                check=True)
+
+    assert f"logged in to {guarded.address} as alice" in done.stderr
+    assert "s3cret" not in done.stderr + done.stdout
+    assert 0o600 == stat.S_IMODE(file.stat().st_mode)
+    kept = json.loads(file.read_text())
+    assert {"other.io", guarded.address} == set(kept["auths"])
+    assert {"gcr.io": "x"} == kept["credHelpers"]
+    lpmx("pull", f"{guarded.address}/a/b:1", check=True)
+
+
+def test_login_that_is_refused_is_not_kept(guarded: SmallRegistry, file: Path, lpmx: Any) -> None:
+    """And the secret is in no message."""
+    done = lpmx("login", "-u", "alice", "--password-stdin", guarded.address, input="wr0ng")
+
+    assert 1 == done.returncode
+    assert f'lpmx: cannot log in to "{guarded.address}": ' in done.stderr
+    assert "401 Unauthorized" in done.stderr and "\nhint: " in done.stderr
+    assert "wr0ng" not in done.stderr + done.stdout
+    assert not file.exists()
+
+
+def test_logout_forgets_the_login(guarded: SmallRegistry, file: Path, lpmx: Any) -> None:
+    """Of that registry alone; a second time there is nothing to forget."""
+    lpmx("login", "-u", "alice", "--password-stdin", guarded.address, input="s3cret", check=True)
+
+    lpmx("logout", guarded.address, check=True)
+
+    assert {} == json.loads(file.read_text())["auths"]
+    assert 1 == lpmx("pull", f"{guarded.address}/a/b:1").returncode
+    again = lpmx("logout", guarded.address)
+    assert 1 == again.returncode
+    assert "there is no login for it" in again.stderr
+
+
+def test_the_secret_is_asked_for_without_showing_it(guarded: SmallRegistry, file: Path,
+                                                    installed: Any) -> None:
+    """On a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([installed.lpmx, "login", guarded.address], stdin=theirs,
+                               stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    said = b""
+    answers = [(b"user at ", b"alice\n"), (b"secret of alice", b"s3cret\n")]
+    while True:
+        try:
+            piece = os.read(ours, 1000)
+        except OSError:
+            break
+        if not piece:
+            break
+        said += piece
+        if answers and answers[0][0] in said:
+            os.write(ours, answers.pop(0)[1])
+    os.close(ours)
+
+    assert 0 == process.wait(30), said
+    assert b"s3cret" not in said
+    assert guarded.address in json.loads(file.read_text())["auths"]
+
+
+def test_a_registry_that_asks_for_no_login(file: Path, lpmx: Any) -> None:
+    """Nothing is kept for it."""
+    with SmallRegistry() as small:
+        done = lpmx("login", "-u", "alice", "--password-stdin", small.address, input="s3cret")
+
+    assert 1 == done.returncode
+    assert "it asks nobody for a login" in done.stderr
+    assert not file.exists()
+
+
+def test_without_a_secret_nothing_is_asked(file: Path, lpmx: Any) -> None:
+    """The hint shows how a script gives one."""
+    done = lpmx("login", "-u", "alice", "registry.invalid")
+
+    assert 1 == done.returncode
+    assert "the secret is missing" in done.stderr
+    assert "--password-stdin" in done.stderr
+
+
+def test_a_file_that_cannot_hold_logins(guarded: SmallRegistry, file: Path, lpmx: Any) -> None:
+    """It is left as it is."""
+    file.parent.mkdir()
+    file.write_text("[]")
+
+    done = lpmx("login", "-u", "alice", "--password-stdin", guarded.address, input="s3cret")
+
+    assert 1 == done.returncode
+    assert f'lpmx: cannot keep a login in "{file}": ' in done.stderr
+    assert "[]" == file.read_text()
