@@ -80,7 +80,8 @@ class LpmxProvisioner(LocalProvisioner):
         self._unknown = unknown
         self._session: Optional[KernelSession] = None
         self._folder: Optional[Path] = None
-        self._finalizer: Optional[Callable[[], Any]] = None
+        self._finalizer: Optional[weakref.finalize[Any, Any]] = None
+        self._undoing: set[asyncio.Future[None]] = set()
 
     # -- starting -----------------------------------------------------------------------
 
@@ -163,7 +164,21 @@ class LpmxProvisioner(LocalProvisioner):
                                    f"ended at once with exit code {code}",
                                    hint="what it said is in the server's log")
 
+    async def post_launch(self, **kwargs: Any) -> None:
+        """Ask to be told when Jupyter gives the kernel up."""
+        await super().post_launch(**kwargs)
+        if self.parent is not None:
+            self.parent.remove_restart_callback(self._given_up, "dead")
+            self.parent.add_restart_callback(self._given_up, "dead")
+
     # -- ending --------------------------------------------------------------------------
+
+    def _given_up(self) -> None:
+        """It crashed again and again: Jupyter forgets it now, and calls nothing else."""
+        task = asyncio.ensure_future(self._undo())
+        # The loop itself holds no task that nobody waits for.
+        self._undoing.add(task)
+        task.add_done_callback(self._undoing.discard)
 
     async def cleanup(self, restart: bool = False) -> None:
         """Leave nothing of the kernel behind; the container stays for a restart."""
@@ -192,7 +207,7 @@ class LpmxProvisioner(LocalProvisioner):
         session, self._session = self._session, None
         folder, self._folder = self._folder, None
         if self._finalizer is not None:
-            self._finalizer.detach()  # type: ignore[attr-defined]
+            self._finalizer.detach()
             self._finalizer = None
         if session is not None:
             await _in_thread(session.leave)

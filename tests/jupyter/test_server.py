@@ -145,3 +145,21 @@ def test_log_has_no_traceback(jupyter: Jupyter, server: LabServer) -> None:
     jupyter.wait_until_clean()
 
     assert "Traceback" not in server.log
+
+
+def test_kernel_that_never_comes_up_is_given_up_and_leaves_nothing(jupyter: Jupyter) -> None:
+    """After some tries Jupyter declares it dead, and forgets it without a word to us."""
+    server = LabServer(jupyter.folder, jupyter.runtime, "--KernelRestarter.time_to_dead=0.5",
+                       "--KernelRestarter.restart_limit=2")
+    broken = jupyter.root / "launcher.py"
+    broken.write_text("import time; time.sleep(0.6); raise SystemExit('broken on purpose')\n")
+    name = jupyter.install("kernel", binds=(
+        f"{broken}:/opt/venv/lib/python3.11/site-packages/ipykernel_launcher.py:ro",))
+    try:
+        answer = server.request("POST", "kernels", json={"name": name})
+        assert 201 == answer.status_code
+        until(lambda: server.state(answer.json()["id"]) in (None, "dead"), patience=90)
+
+        jupyter.wait_until_clean()
+    finally:
+        server.close()
