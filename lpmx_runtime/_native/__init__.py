@@ -6,7 +6,6 @@ and raises `OSError` with the kernel's error numbers, as the functions of `os` d
 from __future__ import annotations
 
 import os
-import platform
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ try:
 except ImportError as error:  # pragma: no cover - only in a broken installation
     raise NativeError(f"cannot load the native core: {error}",
                       hint="install the wheel again, or build it with a C compiler") from error
+
+_MACHINE = os.uname().machine
 
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -40,7 +41,7 @@ _NUMBERS = {
                     lgetxattr=9, lsetxattr=6, llistxattr=12, lremovexattr=15, fstat=80,
                     statfs=43),
 }
-NR = _NUMBERS.get(platform.machine(), {})
+NR = _NUMBERS.get(_MACHINE, {})
 
 _PathLike = Union[str, bytes, "os.PathLike[str]"]
 
@@ -91,7 +92,7 @@ _STAT_AARCH64 = struct.Struct("<QQIIIIQQqiiqQQQQQQ8x")
 
 
 def _stat(data: bytes) -> Stat:
-    if platform.machine() == "aarch64":
+    if _MACHINE == "aarch64":
         (dev, ino, mode, nlink, uid, gid, rdev, _, size, _, _, blocks,
          at, atn, mt, mtn, ct, ctn) = _STAT_AARCH64.unpack(data)
     else:
@@ -172,12 +173,12 @@ class View:
 
     def stat(self, path: _PathLike, *, follow_symlinks: bool = True,
              dirfd: int = AT_FDCWD) -> Stat:
-        data = bytearray(144 if platform.machine() == "x86_64" else 128)
+        data = bytearray(144 if _MACHINE == "x86_64" else 128)
         self._named("newfstatat", dirfd, path, data, 0 if follow_symlinks else AT_SYMLINK_NOFOLLOW)
         return _stat(bytes(data))
 
     def fstat(self, fd: int) -> Stat:
-        data = bytearray(144 if platform.machine() == "x86_64" else 128)
+        data = bytearray(144 if _MACHINE == "x86_64" else 128)
         _check(self.call(NR["fstat"], fd, data))
         return _stat(bytes(data))
 

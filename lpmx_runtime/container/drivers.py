@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import gpu, loader_cache
 from .record import GPU
 from .spec import Bind
 
@@ -28,12 +27,18 @@ _PROGRAMS = ("nvidia-smi", "nvidia-debugdump", "nvidia-cuda-mps-control",
 _VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
 
 
+def wanted() -> bool:
+    """Whether this machine has anything that could be a GPU; to find out costs next to nothing."""
+    return any(name.startswith(("nvidia", "dri", "kfd", "dxg")) for name in os.listdir("/dev"))
+
+
 def inject(view: "View", directory: str, final: str) -> "dict[str, Any]":
     """Put the links into `directory`, of a container that will be at `final`.
 
     Returns what its record needs: the binds, the names of the libraries, and what comes
     first in LD_LIBRARY_PATH. Nothing is done on a machine without a GPU.
     """
+    from . import gpu
     vendors = _vendors_here(gpu.devices())
     found = gpu.judged(gpu.find(), gpu.glibc_of(view)) if vendors else None
     if found is None:
@@ -82,6 +87,7 @@ def _vendors_here(devices: "list[str]") -> "set[str]":
 
 def _libraries_of(view: "View") -> "dict[str, str]":
     """What the image's own loader knows."""
+    from . import loader_cache
     try:
         return loader_cache.libraries(view.read("/etc/ld.so.cache", 16 << 20))
     except OSError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +68,7 @@ class Container:
         """
         if name is not None:
             record.check_name(name)
-        chosen = name or f"{_short(image.familiar)}-{secrets.token_hex(3)}"
+        chosen = name or f"{_short(image.familiar)}-{os.urandom(3).hex()}"
         final = str(store.containers / chosen)
         with storing(f'container "{chosen}"'), store.keeping(), store.staging() as staging:
             if name is not None and os.path.lexists(final):
@@ -397,7 +396,7 @@ def _drivers(view: _native.View, values: Mapping[str, Any], directory: str,
     """The driver libraries for a container; a copy of this machine has them anyway."""
     if values["live"] or not values["options"]["gpu"]:
         return {}
-    return drivers.inject(view, directory, final)
+    return drivers.inject(view, directory, final) if drivers.wanted() else {}
 
 
 def _listed(bind: Bind) -> list[Any]:

@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+from lpmx_runtime.container import drivers as drivers_module
 from lpmx_runtime.container import elf, gpu, loader_cache
 
 
@@ -146,6 +147,7 @@ def with_gpu(drivers, monkeypatch):
     """A machine with an NVIDIA GPU and the driver in `drivers`; its device is not real."""
     (drivers / "nvidia.icd").write_text("libcuda.so.1\n")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(drivers))
+    monkeypatch.setattr(drivers_module, "wanted", lambda: True)
     monkeypatch.setattr(gpu, "devices", lambda: ["/dev/nvidia0"])
     monkeypatch.setattr(gpu, "_ICD_FILES", (("opencl", (str(drivers / "*.icd"),)),))
 
