@@ -46,6 +46,7 @@ def store_layers(store: Store, sources: Iterable[LayerSource], progress: Sink,
         raise
     if team.failure is not None:
         raise team.failure
+    stop.check()  # somebody else may have ended it
 
 
 def _missing(store: Store, sources: Iterable[LayerSource], progress: Sink) -> list[LayerSource]:
