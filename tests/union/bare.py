@@ -57,7 +57,9 @@ class Bare:
     def __exit__(self, *unused: object) -> None:
         for place, directories, _ in os.walk(self.root):
             for name in directories:
-                os.chmod(os.path.join(place, name), 0o700)
+                path = os.path.join(place, name)
+                if not os.path.islink(path):  # one may lead to a directory of this machine
+                    os.chmod(path, 0o700)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def work_left(self) -> List[str]:
