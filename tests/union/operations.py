@@ -170,7 +170,7 @@ def perform(world: World, operation: Operation) -> Outcome:
     if name == "chownfile":
         # of what keeps an owner in the upper
         result, rooms = call(nr["newfstatat"], HERE, a[0], Room(144), 0)
-        if result or not stat.S_IFMT(struct.unpack_from("<I", rooms[0], 24)[0]) in (stat.S_IFREG, stat.S_IFDIR):
+        if result or stat.S_IFMT(struct.unpack_from("<I", rooms[0], 24)[0]) not in (stat.S_IFREG, stat.S_IFDIR):
             return (error(result),)
         return simple(nr["fchownat"], HERE, a[0], a[1], a[2], 0)
     if name == "access":

@@ -230,7 +230,7 @@ class Bench:
         else:
             fields += [("layer", tree) for tree in self.trees]
             fields.append(("index", self.index))
-        fields += [("bind", f"rw\0/proc\0/proc"), ("bind", f"ro\0/.lpmx/bin\0{caller('static').parent}"),
+        fields += [("bind", "rw\0/proc\0/proc"), ("bind", f"ro\0/.lpmx/bin\0{caller('static').parent}"),
                    ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")]
         if name == "preload":
             fields.append(("preload", _native.preload_path()))
