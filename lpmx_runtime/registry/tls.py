@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Iterable
 
 from requests.adapters import HTTPAdapter
+from urllib3.util.ssl_ import create_urllib3_context
 
 from ..errors import InvalidSetting
 
@@ -31,7 +32,9 @@ class TlsAdapter(HTTPAdapter):
 
 def make_context(host: str, folders: Iterable[Path], *, insecure: bool) -> ssl.SSLContext:
     """The TLS settings for `host`, with what is in its folder in any of `folders`."""
-    context = ssl.create_default_context()
+    # The library's own kind of context: its versions disagree on who compares names.
+    context = create_urllib3_context()
+    context.load_default_certs()
     for folder in folders:
         _add(context, folder / host)
     if insecure:

@@ -318,10 +318,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory, images: Any) -> Iterator[T
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     directory = tmp_path_factory.mktemp("secured")
-    (directory / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    (directory / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
     script = """
         openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.crt
-        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout s.key -out s.csr
+        openssl req -newkey rsa:2048 -nodes -subj /CN=registry -keyout s.key -out s.csr
         openssl x509 -req -in s.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 \
             -extfile ext -out s.crt
     """
@@ -373,16 +373,38 @@ def test_insecure_takes_any_certificate(secured: Tuple[Registry, Path], opened: 
     pull(opened, f"{registry.address}/team/tiny:1", insecure=True, patience=HASTY)
 
 
-def test_an_authority_of_the_site(secured: Tuple[Registry, Path], opened: Store, distant: None,
-                                  monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its certificate, where container tools look for it, is enough."""
-    registry, authority = secured
-    folder = tmp_path / "containers/certs.d" / registry.address
-    folder.mkdir(parents=True)
-    shutil.copy(authority, folder / "ca.crt")
+@pytest.fixture
+def trusted(secured: Tuple[Registry, Path], monkeypatch: pytest.MonkeyPatch,
+            tmp_path: Path) -> Callable[[str], None]:
+    """`trusted(host)` puts the authority's certificate where container tools look for it."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
+    def trust(host: str) -> None:
+        folder = tmp_path / "containers/certs.d" / host
+        folder.mkdir(parents=True)
+        shutil.copy(secured[1], folder / "ca.crt")
+
+    return trust
+
+
+def test_an_authority_of_the_site(secured: Tuple[Registry, Path], opened: Store, distant: None,
+                                  trusted: Callable[[str], None]) -> None:
+    """Its certificate in the registry's folder is enough."""
+    registry, _ = secured
+    trusted(registry.address)
+
     pull(opened, f"{registry.address}/team/tiny:1", patience=HASTY)
+
+
+def test_a_certificate_of_another_host(secured: Tuple[Registry, Path], opened: Store,
+                                       distant: None, trusted: Callable[[str], None],
+                                       unchanged: Callable[[], None]) -> None:
+    """Who vouches is not enough: it must be for this name."""
+    registry, _ = secured
+    trusted(f"localhost:{registry.port}")
+
+    with pytest.raises(RegistryUnreachable):
+        pull(opened, f"localhost:{registry.port}/team/tiny:1", patience=HASTY)
 
 
 def test_plain_http_elsewhere_only_if_asked(registry: Registry, images: Any, opened: Store,
