@@ -544,7 +544,7 @@ def test_an_interrupted_pull_leaves_the_store_as_it_was(proxy: FaultyProxy, tiny
     _, said = process.communicate(timeout=30)
 
     assert 130 == process.returncode
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 9, "it did not wait for the network"
     assert "Traceback" not in said
 
 

@@ -8,7 +8,7 @@ from typing import Dict
 from lpmx_runtime.registry.patience import Patience
 
 #: As the usual one, in less time.
-HASTY = Patience(connect=5, read=0.5, attempts=4, first_attempts=2, first_pause=0.01,
+HASTY = Patience(connect=5, read=1.5, attempts=4, first_attempts=2, first_pause=0.01,
                  longest_pause=0.05, longest_wait=2)
 
 
