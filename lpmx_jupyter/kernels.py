@@ -174,16 +174,16 @@ def _program(view: View, variables: Mapping[str, str], prefix: str, word: str) -
 
 def _data_directories(view: View, variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """(prefix, Jupyter data directory) pairs, the nearer ones first."""
-    seen = set()
+    seen: set[str] = set()
     for home in _homes(variables):
         yield f"{home}/.local", f"{home}/.local/share/jupyter"
     for variable in ("JUPYTER_DATA_DIR", "JUPYTER_PATH"):
         for place in filter(None, variables.get(variable, "").split(os.pathsep)):
             yield os.path.dirname(os.path.dirname(place)), place
     for prefix in _prefixes(view, variables):
-        place = _canonical(view, f"{prefix}/share/jupyter")
-        if place is not None and place not in seen:
-            seen.add(place)
+        canonical = _canonical(view, f"{prefix}/share/jupyter")
+        if canonical is not None and canonical not in seen:
+            seen.add(canonical)
             yield prefix, f"{prefix}/share/jupyter"
 
 

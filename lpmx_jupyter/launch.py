@@ -78,7 +78,7 @@ def _socket_folders(connection_file: str) -> list[str]:
     return []
 
 
-def _wait(launch: process.Launch, held: "set[signal.Signals]") -> int:
+def _wait(launch: process.Launch, held: "set[int | signal.Signals]") -> int:
     """Start the program and see to it until it ends: its exit code, 128+N for signal N."""
     libc = ctypes.CDLL(None)
     parent = os.getpid()

@@ -21,7 +21,7 @@ import weakref
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from lpmx_runtime.container import process
 from lpmx_runtime.errors import KernelFailed, LpmxError
 from tornado import web
@@ -89,9 +89,12 @@ class LpmxProvisioner(LocalProvisioner):
         """Have a container, sockets and a connection file."""
         try:
             return await self._prepare(kwargs)
-        except BaseException as error:
+        except LpmxError as error:
             await self._undo()
-            raise _told(error) from error
+            raise KernelStartFailed(error.message, error.hint) from error
+        except BaseException:
+            await self._undo()
+            raise
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Start the kernel in its container; `cmd` is for those who know no provisioners."""
@@ -102,10 +105,13 @@ class LpmxProvisioner(LocalProvisioner):
                                          start_new_session=True, **streams)
             self.pid = self.pgid = self.process.pid
             self.cwd = kwargs.get("cwd") or os.getcwd()
-            await self._survive()
-        except BaseException as error:
+            await self._survive(self.process)
+        except LpmxError as error:
             await self._undo()
-            raise _told(error) from error
+            raise KernelStartFailed(error.message, error.hint) from error
+        except BaseException:
+            await self._undo()
+            raise
         return self.connection_info
 
     async def _prepare(self, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -116,8 +122,8 @@ class LpmxProvisioner(LocalProvisioner):
                                     'run "lpmx kernel install" again')
         if self._session is None:
             await _in_thread(self._begin, kwargs.get("cwd"))
-            self._finalizer = weakref.finalize(self, _abandoned, self._session, self._folder,
-                                               os.getpid())
+            self._finalizer = weakref.finalize(self, _abandoned, self._live_session(),
+                                               self._folder, os.getpid())
         return await super().pre_launch(**kwargs)
 
     def _begin(self, folder: Optional[str]) -> None:
@@ -154,11 +160,11 @@ class LpmxProvisioner(LocalProvisioner):
                                hint="call pre_launch first, as Jupyter's kernel managers do")
         return self._session
 
-    async def _survive(self) -> None:
+    async def _survive(self, program: "subprocess.Popen[Any]") -> None:
         """Wait a moment; raise if the program could not run at all."""
         for _ in range(10):
             await asyncio.sleep(_EARLY / 10)
-            code = self.process.poll()
+            code = program.poll()
             if code is not None:
                 raise KernelFailed(f'cannot start the kernel in image "{self.image}": its program '
                                    f"ended at once with exit code {code}",
@@ -231,13 +237,6 @@ def _abandoned(session: KernelSession, folder: Optional[Path], pid: int) -> None
     session.leave(timeout=0)
     if folder is not None:
         connection.remove_folder(folder)
-
-
-def _told(error: BaseException) -> BaseException:
-    """The error in the form that front ends show."""
-    if isinstance(error, LpmxError):
-        return KernelStartFailed(error.message, error.hint)
-    return error
 
 
 async def _in_thread(work: Callable[..., _T], *arguments: Any) -> _T:
