@@ -74,12 +74,28 @@ def host_paths() -> list[str]:
         place = sysconfig.get_path(name, vars=base)
         if place:
             paths.append(os.path.normpath(place))
+    paths += _libc_data()
     # Not all of sys.path: its first may be the notebook's folder, which must stay writable.
     paths += [place for place in sys.path if os.path.basename(place) in _PACKAGES]
     found = [path for path in dict.fromkeys(paths)
              if path not in _SHARED_PREFIXES and os.path.exists(path)]
     return [path for path in found
             if not any(path.startswith(above + "/") for above in found if os.path.isdir(above))]
+
+
+def _libc_data() -> list[str]:
+    """What libc reads that only fits itself: locales and character set converters.
+
+    The interpreter's libc is the host's; the image may have none, or those of another
+    version.
+    """
+    found = ["/usr/lib/locale"]
+    try:
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return found
+    libc = {line.split(maxsplit=5)[5] for line in maps.splitlines() if "/libc.so." in line}
+    return found + [f"{os.path.dirname(path)}/gconv" for path in sorted(libc)]
 
 
 def _chain(path: str) -> Iterator[str]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+#: How the kernel view ends its description in LPMX_KERNEL (lpmx_jupyter/kernels.py).
+KERNEL_VIEW = "in a kernel view"
+
 
 def load_ipython_extension(shell: Any) -> None:
     """Give the kernel its magic, and have os.environ follow the container's variables."""
@@ -21,6 +24,9 @@ def load_ipython_extension(shell: Any) -> None:
         live.follow()
         shell.events.register("pre_run_cell", live.before_cell)
         shell.banner2 = banner(shell)
+    if os.environ.get("LPMX_KERNEL", "").endswith(KERNEL_VIEW):
+        from . import packages
+        packages.set_up(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
