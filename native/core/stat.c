@@ -77,8 +77,9 @@ static int plain_fd(const struct core_task *task, const struct stat *st)
 {
 	const struct core_view *view = task->view;
 
+	/* what was copied up from a live layer keeps its number, and carries the mark */
 	if (!view->illusion && !view->index)
-		return !IS(st->st_mode, S_IFDIR);
+		return !IS(st->st_mode, S_IFDIR) && !(st->st_mode & S_ISVTX);
 	if (!IS(st->st_mode, S_IFREG) && !IS(st->st_mode, S_IFDIR) && !IS(st->st_mode, S_IFLNK))
 		return 1;
 	if ((st->st_mode & S_ISVTX) || !view->illusion || view->uid || view->gid ||
