@@ -319,6 +319,36 @@ def test_bind_shows_a_place_of_the_host(jupyter: Jupyter, tmp_path: Path) -> Non
     assert "1 2 3" == kernel.text("print(open('/data/numbers').read())")
 
 
+def test_paths_that_the_kernel_speaks_of_are_found_on_the_host(jupyter: Jupyter) -> None:
+    """For links to files in tracebacks: the upper's file, the notebook folder's, the image's."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    kernel.text("open('/root/made', 'w').write('m'); open('beside.txt', 'w').write('b')")
+
+    made, beside, image = (kernel.manager.resolve_path(path)
+                           for path in ("/root/made", "beside.txt", "/bin/busybox"))
+
+    assert "m" == Path(str(made)).read_text()
+    assert str(jupyter.folder / "beside.txt") == beside
+    assert str(jupyter.loaded.path / "layers") in str(image)
+    assert kernel.manager.resolve_path("/no/such/file") is None
+
+
+def test_sockets_find_a_short_place(jupyter: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the runtime directory's name is too long for sockets, they go elsewhere."""
+    deep = jupyter.root / ("d" * 100)
+    deep.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+
+    kernel = jupyter.start(jupyter.install("tiny"))
+
+    folder = Path(kernel.manager.ip).parent
+    assert "2" == kernel.text("print(1 + 1)")
+    assert str(deep) not in str(folder)
+    assert 0o700 == folder.stat().st_mode & 0o777
+    kernel.shutdown()
+    assert not folder.exists()
+
+
 @pytest.fixture
 def manager_of(jupyter: Jupyter) -> Any:
     """A manager for a spec whose config was changed by hand."""
