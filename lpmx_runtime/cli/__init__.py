@@ -78,12 +78,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has enough; what is still buffered has no reader.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
+        place = f' "{os.fsdecode(error.filename)}"' if error.filename else ""
+        print(f"lpmx: cannot go on{place}: {os.strerror(error.errno or 0).lower()}",
+              file=sys.stderr)
+        print('hint: run "lpmx check"', file=sys.stderr)
+        return _MISUSED
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough; what is still buffered has no reader.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
 
 
 def _dispatch(words: list[str]) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Sequence, Union
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union
 
 from .. import _native
 from ..errors import (
@@ -26,6 +27,7 @@ from .identity import Identity
 from .spec import Bind, ViewSpec
 
 _BINDS_LIMIT = 64  # CORE_BINDS_MAX
+_ROOT = Identity(0, 0, "root", "/root")
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Container:
             if container.name not in running:
                 try:
                     container.remove()
-                except (ContainerRunning, FileNotFoundError):
+                except (ContainerRunning, ContainerUnknown):
                     continue  # somebody came first
                 gone.append(container.name)
         return gone
@@ -270,7 +272,11 @@ class Container:
                 hint=f'run "lpmx stop {self.name}" first, or "lpmx rm -f {self.name}"')
         if running:
             processes.end(self.processes, timeout=0)
-        discard(self.store, self.name)
+        try:
+            discard(self.store, self.name)
+        except ContainerUnknown:
+            if not force:
+                raise  # else it is as it was to be: "lpmx run" removes its own, too
 
     # -- keeping it in order --------------------------------------------------------
 
@@ -295,14 +301,18 @@ class Container:
                 old.unlink(missing_ok=True)
             self._record["made"] = record.made(directory)
             self._record["gpu"] = {}
-            record.replace(str(self.view_file), self.spec().encode())
-            with self.view() as view:
-                self._record["gpu"] = _drivers(view, self._record, directory, directory)
-            record.replace(str(self.view_file), self.spec().encode())
-            with self.view() as view:
-                view.make_bind_points()
+            # Under a name of its own: programs may start from the view file meanwhile.
+            aside = self.directory / f"{record.VIEW}.repair"
+            record.replace(str(aside), self.spec(_maker(self.identity)).encode())
+            with _native.View(aside) as view:
                 if fresh:
                     view.rebuild_control()
+                self._record["gpu"] = _drivers(view, self._record, directory, directory)
+            record.replace(str(aside), self.spec(_maker(self.identity)).encode())
+            with _native.View(aside) as view:
+                _make_bind_points(view, self.name)
+            aside.unlink(missing_ok=True)
+            record.replace(str(self.view_file), self.spec().encode())
             _write_record(directory, self._record)
 
 
@@ -330,7 +340,11 @@ def discard(store: Store, name: str) -> None:
     """Take the container's directory away, whole or damaged, whatever is in it."""
     record.check_name(name)
     with store.staging() as staging:
-        os.rename(store.containers / name, staging / "container")
+        try:
+            os.rename(store.containers / name, staging / "container")
+        except FileNotFoundError:
+            raise ContainerUnknown(f'cannot remove container "{name}": it is gone already',
+                                   hint='run "lpmx ps" to see what there is') from None
 
 
 # -- making one -----------------------------------------------------------------------
@@ -346,24 +360,28 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
     _native.control_create(os.path.join(aside, record.CONTROL))
     host_calls.write_view(aside, name, final=final)
     # First where it is, to look at the image and to make what the binds need.
-    nobody = Identity(0, 0, "root", "/root")
     path = os.path.join(aside, record.VIEW)
     values["binds"] = []
-    record.replace(path, _spec(store, values, aside, nobody).encode())
+    record.replace(path, _spec(store, values, aside, _ROOT).encode())
     with _native.View(path) as view:
         who = identity.resolve(view, _user(image, config, options), image.familiar)
-        chosen = [Bind(bind.host, _canonical(view, bind.at), bind.read_only)
-                  for bind in binds.default(live=image.live, contain=options.contain)
-                  + list(options.binds)]
+        chosen = [*_possible(view, binds.default(live=image.live, contain=options.contain)),
+                  *(_placed(view, bind) for bind in options.binds)]
         values["gpu"] = _drivers(view, values, aside, final)
     values["identity"] = vars(who)
     values["binds"] = [_listed(bind) for bind in binds.merge(chosen)]
-    record.replace(path, _spec(store, values, aside, who).encode())
+    record.replace(path, _spec(store, values, aside, _maker(who)).encode())
     with _native.View(path) as view:
-        view.make_bind_points()
+        _make_bind_points(view, name)
         _make_working_directory(view, options.workdir or config.working_dir)
     record.replace(path, _spec(store, values, final, who).encode())
     return values
+
+
+def _maker(who: Identity) -> Identity:
+    """Who makes the places of binds, as a runtime makes mount points: root, whoever the
+    programs will be."""
+    return who if who.uid is None else _ROOT
 
 
 def _record_of(image: Image, config: ImageConfig, name: str, options: Options,
@@ -438,6 +456,28 @@ def _spec(store: Store, values: Mapping[str, Any], directory: str,
     )
 
 
+def _placed(view: _native.View, bind: Bind) -> Bind:
+    return Bind(bind.host, _canonical(view, bind.at), bind.read_only)
+
+
+def _possible(view: _native.View, wanted: Sequence[Bind]) -> Iterator[Bind]:
+    """Those that the image has room for: nobody asked for them by name."""
+    for bind in wanted:
+        try:
+            yield _placed(view, bind)
+        except InvalidSetting:
+            pass
+
+
+def _make_bind_points(view: _native.View, name: str) -> None:
+    try:
+        view.make_bind_points()
+    except OSError as error:
+        raise RunFailed(f'cannot make the places of binds in container "{name}": '
+                        f"{os.strerror(error.errno or 0).lower()}",
+                        hint="leave binds out, or bind at other places") from error
+
+
 def _canonical(view: _native.View, path: str) -> str:
     """`path` with the symbolic links of the image resolved, as far as it exists there."""
     known, rest = path, ""
@@ -453,6 +493,9 @@ def _canonical(view: _native.View, path: str) -> str:
             rest = f"/{name}{rest}"
             continue
         found = (node.path.rstrip("/") + rest) or "/"
+        if rest and node.place != "absent" and not stat.S_ISDIR(node.mode):
+            raise InvalidSetting(f'cannot bind at "{path}": "{known}" is no directory in this image',
+                                 hint="bind at another place")
         if found == "/":
             raise InvalidSetting(f'cannot bind at "{path}": in this image it is the root directory',
                                  hint="bind at another place")

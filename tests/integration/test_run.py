@@ -149,6 +149,20 @@ def test_variables_of_the_host_stay_outside(tiny):
     assert not {name for name in seen if name.startswith("LPMX_")} - {"LPMX_CONTAINER"}
 
 
+def test_image_cannot_speak_to_the_loader(tiny):
+    """Its variables are the program's; those that the loader is told by us alone are not its."""
+    image = config_of(tiny, Env=["PATH=/bin", "LPMX_VIEW=/nowhere", "LPMX_PROGRAM=/bin/false",
+                                 "LPMX_STATE=1:5,5,5,5,5,5,5,5,0,", "LPMX_START=:x",
+                                 "LPMX_CWD=/etc", "LPMX_NO_TRAP=1", "LPMX_CONTAINER=liar"])
+
+    done = tiny("run", image, "sh", "-c", "id -u; env")
+
+    assert "" == done.stderr and done.stdout.startswith("0\n")
+    assert [] == [line for line in done.stdout.splitlines()
+                  if line.startswith("LPMX_") and not line.startswith("LPMX_CONTAINER=tiny")
+                  and not line.startswith("LPMX_CONTAINER=configured")]
+
+
 def test_entrypoint_and_command_combine_as_in_docker(tiny):
     """Entrypoint always, Cmd only where no command is given, --entrypoint instead of both."""
     image = config_of(tiny, Entrypoint=["echo", "entry"], Cmd=["default"])
@@ -255,6 +269,20 @@ def test_what_run_leaves_running_is_ended(tiny, tmp_path):
 
     assert 0 == done.returncode
     assert not runs(int((tmp_path / "pid").read_text()))
+
+
+def test_container_may_be_removed_from_under_run(tiny, installed):
+    """lpmx rm -f ends the program, and lpmx run tells how it ended."""
+    running = subprocess.Popen([installed.lpmx, "run", tiny.image, "sh", "-c",
+                                "echo $LPMX_CONTAINER; exec cat"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "LPMX_STORE": str(tiny.store)})
+    name = running.stdout.readline().strip()
+
+    tiny("rm", "-f", name, check=True)
+
+    assert ("", "") == running.communicate(timeout=30)
+    assert 137 == running.returncode
 
 
 def test_container_of_a_killed_run_is_swept(tiny, installed):
@@ -366,6 +394,16 @@ def test_copy_of_the_host_is_a_sandbox(tiny, home):
 
     assert f"{os.getuid()}\nx\n{home}\n" == done.stdout
     assert not (home / "file").exists()
+
+
+def test_file_keeps_its_number_in_the_copy(tiny, home):
+    """By its name and by its descriptor, before and after it was changed: locks rely on it."""
+    (home / "numbered").write_text("x")
+    code = ("import os; before = os.stat('numbered'); file = open('numbered', 'r+')\n"
+            "after = os.fstat(file.fileno())\n"
+            "print(os.path.samestat(before, after), os.path.samestat(os.stat('numbered'), after))")
+
+    assert "True True\n" == tiny("run", "host", "/usr/bin/python3", "-c", code, cwd=home).stdout
 
 
 def test_container_cannot_be_made_in_a_copy_of_the_store(tiny, installed):
