@@ -143,9 +143,11 @@ class Container:
     @classmethod
     def sweep(cls, store: Store) -> List[str]:
         """Remove temporary containers whose maker was killed and in which nothing runs;
-        their names. Those made on other nodes are left to them."""
+        their names. Those of other users and other nodes are left to them: what runs in
+        those cannot be seen from here."""
         abandoned = [container for container in cls.list(store)
-                     if container.temporary and processes.is_gone(container.record.get("maker"))]
+                     if container.temporary and container._is_ours()
+                     and processes.is_gone(container.record.get("maker"))]
         running = processes.of_store(store.containers) if abandoned else {}
         gone = []
         for container in abandoned:
@@ -277,6 +279,12 @@ class Container:
         except ContainerUnknown:
             if not force:
                 raise  # else it is as it was to be: "lpmx run" removes its own, too
+
+    def _is_ours(self) -> bool:
+        try:
+            return self.directory.stat().st_uid == os.getuid()
+        except FileNotFoundError:
+            return False
 
     # -- keeping it in order --------------------------------------------------------
 

@@ -129,14 +129,23 @@ def _describe(pid: int, host_call: bool) -> Optional[Process]:
 
 def myself() -> "list[Any]":
     """This process, so that it can be told from another that gets its number later."""
-    return [os.uname().nodename, os.getpid(), _birth(os.getpid())]
+    return [_where(), os.getpid(), _birth(os.getpid())]
 
 
 def is_gone(process: "Optional[list[Any]]") -> bool:
     """Whether a process that `myself` described has ended, as far as this node can tell."""
-    if not process or process[0] != os.uname().nodename:
+    if not process or process[0] != _where():
         return False
     return bool(_birth(process[1]) != process[2])
+
+
+def _where() -> str:
+    """Where process numbers mean the same: this node, and the name space it is seen in."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{os.uname().nodename} {space}".strip()
 
 
 def _birth(pid: int) -> "Optional[list[str]]":
