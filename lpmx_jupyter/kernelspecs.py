@@ -21,8 +21,8 @@ from typing import Any, Iterator, Optional
 
 from jupyter_client.kernelspec import KernelSpecManager
 from lpmx_runtime import _native
-from lpmx_runtime.container import ViewSpec
-from lpmx_runtime.errors import KernelFailed
+from lpmx_runtime.container import Container, ViewSpec
+from lpmx_runtime.errors import ContainerUnknown, KernelFailed
 from lpmx_runtime.oci.config import ImageConfig
 from lpmx_runtime.store import Image, Store
 
@@ -59,9 +59,27 @@ def image_view(store: Store, image: Image) -> Iterator[_native.View]:
             yield view
 
 
-def kernels_of(store: Store, image: Image) -> list[Kernel]:
-    """The kernels that a notebook in this image can have, the best first."""
+@contextmanager
+def files(store: Store, image: Image, container: str) -> Iterator[_native.View]:
+    """The files that a kernel finds: those of the container that it is to share, if there
+    is one already, else the image's."""
+    if container:
+        try:
+            shared = Container.open(store, container)
+        except ContainerUnknown:
+            pass  # the first kernel makes it
+        else:
+            with shared.view() as view:
+                yield view
+            return
     with image_view(store, image) as view:
+        yield view
+
+
+def kernels_of(store: Store, image: Image, container: str = "") -> list[Kernel]:
+    """The kernels that a notebook in this image can have, the best first; with what was
+    installed since into the container that is to be shared."""
+    with files(store, image, container) as view:
         return kernels.find(view, ImageConfig.parse(image.config).env, live=image.live)
 
 
@@ -95,7 +113,7 @@ def install(store: Store, text: str, settings: Settings, *, directory: Optional[
     that are there already are replaced.
     """
     image = store.images.find(text)
-    found = _wanted(kernels_of(store, image), settings.kernel, image)
+    found = _wanted(kernels_of(store, image, settings.container), settings.kernel, image)
     if name is not None:
         _check_name(name)
         found = found[:1]
@@ -108,7 +126,8 @@ def install(store: Store, text: str, settings: Settings, *, directory: Optional[
                                     image)
         title = display_name or f"LPMX: {short}{_label(kernel, found)}"
         values = _kernel_json(kernel, own, title, transport)
-        _write(above / folder, values, store, image, kernel)
+        with files(store, image, settings.container) as view:
+            _write(above / folder, values, view, kernel)
         written.append(Installed(folder, title, image.familiar, kernel.name, above / folder))
     return written
 
@@ -169,8 +188,7 @@ def _arguments(settings: Settings) -> list[str]:
     return words
 
 
-def _write(folder: Path, values: dict[str, Any], store: Store, image: Image,
-           kernel: Kernel) -> None:
+def _write(folder: Path, values: dict[str, Any], view: _native.View, kernel: Kernel) -> None:
     """Have the spec at `folder`, whole or not at all."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +202,7 @@ def _write(folder: Path, values: dict[str, Any], store: Store, image: Image,
         for logo in sorted(_LOGOS.glob("logo-*")):
             shutil.copyfile(logo, aside / logo.name)
         if kernel.logos and kernel.language.lower() != "python":
-            _copy_logos(store, image, kernel, aside)
+            _copy_logos(view, kernel, aside)
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
         (aside / "kernel.json").write_text(text, encoding="utf-8")
         _replace(aside, folder)
@@ -192,12 +210,11 @@ def _write(folder: Path, values: dict[str, Any], store: Store, image: Image,
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _copy_logos(store: Store, image: Image, kernel: Kernel, to: Path) -> None:
+def _copy_logos(view: _native.View, kernel: Kernel, to: Path) -> None:
     for logo in to.glob("logo-*"):
         logo.unlink()
-    with image_view(store, image) as view:
-        for name, place in kernel.logos.items():
-            (to / name).write_bytes(view.read(place, 1 << 20))
+    for name, place in kernel.logos.items():
+        (to / name).write_bytes(view.read(place, 1 << 20))
 
 
 def _replace(aside: Path, folder: Path) -> None:

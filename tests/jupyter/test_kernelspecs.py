@@ -279,6 +279,30 @@ def test_all_kernels_of_an_image_are_installed(jupyter: Jupyter, tmp_path: Path,
     assert "LPMX" in (written[0].folder / "logo-svg.svg").read_text()
 
 
+def test_kernel_that_was_installed_into_a_shared_container_is_found(jupyter: Jupyter) -> None:
+    """What a container has got since it was made counts, for those who share it."""
+    from lpmx_runtime.container import Container
+    from lpmx_runtime.store import Store
+    store = Store.open()
+    container = Container.create(store, store.images.find(jupyter.loaded("tiny")), name="grown")
+    with container.view() as view:
+        view.makedirs("/usr/share/jupyter/kernels/sh")
+        view.write("/usr/share/jupyter/kernels/sh/kernel.json", json.dumps(
+            {"argv": ["/bin/sh", "{connection_file}"], "display_name": "sh", "language": "bash"}).encode())
+        view.write("/usr/share/jupyter/kernels/sh/logo-svg.svg", b"<svg id='sh'/>")
+
+    shared = jupyter.install("tiny", container="grown", name="shared")
+    other = jupyter.install("tiny", name="other")
+
+    def read(name: str) -> Any:
+        return json.loads((jupyter.data / "kernels" / name / "kernel.json").read_text())
+
+    assert "bash" == read(shared)["language"]
+    assert "<svg id='sh'/>" == (jupyter.data / "kernels" / shared / "logo-svg.svg").read_text()
+    assert "python" == read(other)["language"]
+    container.remove()
+
+
 def test_unknown_kernel_is_refused(jupyter: Jupyter) -> None:
     """The message names what there is."""
     with pytest.raises(KernelFailed, match='has none of this name') as raised:
