@@ -125,7 +125,8 @@ def _check(result: int, *names: _PathLike) -> int:
 
 
 class View:
-    """A view file opened for calls from this process. Close it, or use `with`."""
+    """A view file opened for calls from this process, made as root if the view has the
+    root illusion, whoever its programs are. Close it, or use `with`."""
 
     def __init__(self, path: _PathLike) -> None:
         self._view = _ffi.new("struct core_view *")
@@ -134,6 +135,7 @@ class View:
         _check(_lib.core_view_open(self._view, os.fsencode(path)), path)
         self._open = True
         _lib.core_task_init(self._task, self._view)
+        _lib.core_task_root(self._task)
         self._task.check_pointers = 0
 
     def close(self) -> None:

@@ -298,10 +298,6 @@ class Container:
     def _repair(self) -> None:
         directory = str(self.directory)
         with self.store.lock(f"container-{self.name}"), storing(f'container "{self.name}"'):
-            control = self.directory / record.CONTROL
-            fresh = not record.control_is_sound(str(control))
-            if fresh:
-                _native.control_create(control)
             for name in (record.UPPER, record.WORK):
                 (self.directory / name).mkdir(exist_ok=True)
             host_calls.write_view(directory, self.name, final=directory)
@@ -312,9 +308,8 @@ class Container:
             # Under a name of its own: programs may start from the view file meanwhile.
             aside = self.directory / f"{record.VIEW}.repair"
             record.replace(str(aside), self.spec(_maker(self.identity)).encode())
+            _native.control_ensure(aside, alone=not self.processes())
             with _native.View(aside) as view:
-                if fresh:
-                    view.rebuild_control()
                 self._record["gpu"] = _drivers(view, self._record, directory, directory)
             record.replace(str(aside), self.spec(_maker(self.identity)).encode())
             with _native.View(aside) as view:

@@ -33,7 +33,7 @@ LOADER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
                       "_native", "loader")
 
 # The control page, as lpmx_abi.h lays it out.
-_CONTROL_HEAD = struct.Struct("<8sII")
+_CONTROL_HEAD = struct.Struct("<8sIIQQ40s")
 _CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 1
 _LIVE_USED = struct.Struct("<QI")
 _LIVE_OFFSET = 512 + 2 * (1 << 20) // 8
@@ -99,14 +99,18 @@ def is_current(directory: str, record: "dict[str, Any]") -> bool:
 
 
 def control_is_sound(path: str) -> bool:
-    """Whether there is a control page of our version at `path`, as far as its head tells."""
+    """Whether there is a control page of our version at `path`, as far as its head tells,
+    and one that was filled since the machine was booted: after a power loss the upper may
+    be younger than the page."""
     try:
         with open(path, "rb", buffering=0) as file:
-            head = file.read(_CONTROL_HEAD.size + 8)
+            head = file.read(_CONTROL_HEAD.size)
             size = os.fstat(file.fileno()).st_size
-        magic, version, _ = _CONTROL_HEAD.unpack_from(head)
-        stated, = struct.unpack_from("<Q", head, _CONTROL_HEAD.size)
-        return (magic, version, stated) == (_CONTROL_MAGIC, _CONTROL_VERSION, size)
+        magic, version, _, stated, _, boot = _CONTROL_HEAD.unpack(head)
+        if (magic, version, stated) != (_CONTROL_MAGIC, _CONTROL_VERSION, size):
+            return False
+        with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
+            return bool(boot.rstrip(b"\0") == file.read(36))
     except (OSError, struct.error):
         return False
 

@@ -642,6 +642,9 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 		while (merge_next(&m, &s)) {
 			uint64_t number = 0;
 
+			/* a damaged index may be out of order: never go round in circles */
+			if (s.cookie < last)
+				continue;
 			if (room_for(o, s.name))
 				number = number_of(&m, &s);
 			if (put_entry(o, number, s.cookie, s.type, s.name)) {

@@ -250,23 +250,37 @@ static int is_prefix_directory(const char *path, uint32_t length)
 
 /* ---- the quick way --------------------------------------------------------- */
 
+/* Is the first part of `path`, none of whose names is special, a directory? */
+static NOINLINE int is_known_directory(const struct core_view *view, const char *path,
+				       uint32_t length, uint64_t hash)
+{
+	struct core_node node;
+
+	if (!length)
+		return 1;
+	node.hash = hash;
+	node_path(&node, path, length);
+	look_union(view, &node, 1);
+	return node.place != CORE_ABSENT && IS(node.mode, S_IFDIR);
+}
+
 /*
- * 1: `node` is the answer; 0: walk.  `path` is absolute, of `length` bytes.
- * Says "walk" wherever the answer is not plainly there.
+ * 1: `node` is the answer, perhaps that there is nothing; 0: walk.  `path` is absolute,
+ * of `length` bytes.  Says "walk" wherever the answer is not plainly there.
  */
 static int resolve_known(struct core_task *task, const char *path, uint32_t length, int follow,
 			 struct core_node *node)
 {
 	const struct core_view *view = task->view;
-	uint64_t hash = LPMX_FNV_BASIS;
+	uint64_t hash = LPMX_FNV_BASIS, above = hash;
 	int touched = view->upper.length != 0;
-	uint32_t at = 0;
+	uint32_t at = 0, start = 0;
 
 	if (!view->index || length < 2)
 		return 0;
 	while (at < length) {
-		uint32_t start = at + 1;
-
+		start = at + 1;
+		above = hash;
 		hash = fnv_more(hash, "/", 1);
 		for (at = start; at < length && path[at] != '/'; at++)
 			hash = (hash ^ (unsigned char)path[at]) * LPMX_FNV_PRIME;
@@ -286,7 +300,9 @@ static int resolve_known(struct core_task *task, const char *path, uint32_t leng
 	node->last = CORE_LAST_NAME;
 	node_path(node, path, length);
 	look_union(view, node, 1);
-	return node->place != CORE_ABSENT && !(follow && IS(node->mode, S_IFLNK));
+	if (node->place == CORE_ABSENT)
+		return length - start <= 255 && is_known_directory(view, path, start - 1, above);
+	return !(follow && IS(node->mode, S_IFLNK));
 }
 
 /* ---- the thorough way -------------------------------------------------------- */
@@ -648,7 +664,7 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 	if (!w.emulated && !how &&
 	    resolve_known(task, w.rest, (uint32_t)length, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
 			  node))
-		return 0;
+		return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT) ? -ENOENT : 0;
 	node_clear(node);
 	walk_to_root(&w);
 	return walk(&w, flags);

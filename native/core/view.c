@@ -313,6 +313,7 @@ long core_bind_points(struct core_view *view)
 	task = (void *)memory;
 	node = (void *)(task + 1);
 	core_task_init(task, view);
+	core_task_root(task);
 	task->check_pointers = 0;
 	if (view->upper.length)
 		copy_up_root(task);
@@ -342,6 +343,18 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	c->rgid = c->egid = c->sgid = c->fsgid = view->illusion ? view->gid : view->host_gid;
 	c->group_count = 1;
 	c->groups[0] = c->egid;
+}
+
+void core_task_root(struct core_task *task)
+{
+	struct core_credentials *c = &task->credentials;
+
+	if (!task->view->illusion)
+		return;
+	c->ruid = c->euid = c->suid = c->fsuid = 0;
+	c->rgid = c->egid = c->sgid = c->fsgid = 0;
+	c->group_count = 1;
+	c->groups[0] = 0;
 }
 
 /*

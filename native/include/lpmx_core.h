@@ -85,8 +85,10 @@ long core_view_open(struct core_view *view, const char *path);
  * a container is created. */
 long core_bind_points(struct core_view *view);
 void core_view_close(struct core_view *view);
-/* Make `task` a process with full (root-like) identity of the view. */
+/* Make `task` a process of the view with the identity that its programs have. */
 void core_task_init(struct core_task *task, const struct core_view *view);
+/* Where the view has the root illusion, let `task` be root: a runtime's own calls. */
+void core_task_root(struct core_task *task);
 /* Write/read the value of LPMX_ENV_STATE. Returns the length. */
 long core_task_save(const struct core_task *task, char *text, size_t size);
 void core_task_load(struct core_task *task, const char *text);

@@ -1,0 +1,188 @@
+"""Files of ours that were damaged: never believed, never a crash, never a wrong file."""
+from __future__ import annotations
+
+import errno
+import os
+import random
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from lpmx_runtime import _native
+from lpmx_runtime._native import View
+
+from .bare import Bare, start
+from .scenes import image
+
+ROUNDS = 150
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Bare]:
+    with Bare(image()) as bare:
+        yield bare
+
+
+def _use(view: View) -> None:
+    """Ask for everything; any answer that is an error is fine."""
+    for path in ("/", "/etc", "/etc/conf.d", "/data", "/usr/lib", "/links/up/etc"):
+        try:
+            names = view.listdir(path)
+        except OSError:
+            continue
+        for name in names[:100]:
+            for ask in (view.lstat, view.stat, view.readlink, view.listxattr):
+                try:
+                    ask(f"{path}/{name}")
+                except OSError:
+                    pass
+    for path in ("/data/h1", "/links/chain", "/absent/x", "/deep/a/b/c/leaf"):
+        try:
+            view.read(path, 100)
+        except OSError:
+            pass
+
+
+def _mutations(whole: bytes, seed: int, first: int = 0) -> Iterator[bytes]:
+    """The file with bits changed, numbers replaced, pieces cut off or moved."""
+    chance = random.Random(seed)
+    for _ in range(ROUNDS):
+        data = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 3, 20])):
+            at = chance.randrange(first, len(data))
+            kind = chance.randrange(4)
+            if kind == 0:
+                data[at] ^= 1 << chance.randrange(8)
+            elif kind == 1:
+                data[at:at + 4] = chance.choice([b"\xff" * 4, bytes(4), b"\0\0\0\x80",
+                                                 chance.randbytes(4)])
+            elif kind == 2:
+                size = chance.randrange(1, 200)
+                data[at:at + size] = data[first:first + size]
+            else:
+                del data[at:]
+                break
+            if at >= len(data) - 8:
+                break
+        yield bytes(data)
+
+
+def _fed(bare: Bare, place: Path, whole: bytes, seed: int, first: int = 0) -> None:
+    """Open the view with each damaged form of the file at `place`, and use it."""
+    def run() -> None:
+        for data in _mutations(whole, seed, first):
+            place.unlink()
+            place.write_bytes(data)
+            try:
+                with bare.view() as view:
+                    _use(view)
+            except OSError:
+                pass    # refused, as it should be
+
+    try:
+        status = os.waitpid(start(run), 0)[1]
+    finally:
+        place.unlink()
+        place.write_bytes(whole)
+    assert 0 == status
+
+
+def test_index_with_damage_anywhere(bare: Bare) -> None:
+    """Whatever an index holds, a reader neither crashes nor leaves the layers."""
+    _fed(bare, bare.index, bare.index.read_bytes(), 1)
+
+
+def test_index_with_damage_in_its_head(bare: Bare) -> None:
+    """So for the numbers that all else hangs on."""
+    whole = bare.index.read_bytes()
+    chance = random.Random(7)
+
+    def run() -> None:
+        for _ in range(ROUNDS):
+            data = bytearray(whole)
+            at = chance.randrange(8, 128)
+            data[at:at + 4] = chance.choice([b"\xff" * 4, bytes(4), chance.randbytes(4),
+                                             chance.randrange(len(data)).to_bytes(4, "little")])
+            bare.index.unlink()
+            bare.index.write_bytes(data)
+            try:
+                with bare.view() as view:
+                    _use(view)
+            except OSError as error:
+                assert errno.EIO == error.errno
+
+    try:
+        status = os.waitpid(start(run), 0)[1]
+    finally:
+        bare.index.unlink()
+        bare.index.write_bytes(whole)
+    assert 0 == status
+
+
+def test_a_changed_index_is_told_from_a_whole_one(bare: Bare) -> None:
+    """The check that the store makes finds every change."""
+    whole = bare.index.read_bytes()
+    place = bare.root / "index.damaged"
+
+    assert _native.index_check(bare.index) is None
+    for data in _mutations(whole, 2):
+        place.write_bytes(data)
+        assert data == whole or _native.index_check(place)
+
+
+def test_view_file_with_damage(bare: Bare) -> None:
+    """A view file that makes no sense is refused, or means something harmless."""
+    _fed(bare, bare.file, bare.file.read_bytes(), 3)
+
+
+def test_control_page_with_damage(bare: Bare) -> None:
+    """A page of another size or kind is refused; its tables can hold anything."""
+    whole = bare.control.read_bytes()
+    # the sets are believed, so the damage is in the head, and from the tables on
+    tables = 512 + 2 * (1 << 17)
+
+    def run() -> None:
+        chance = random.Random(4)
+        for _ in range(ROUNDS):
+            data = bytearray(whole)
+            for _ in range(5):
+                at = chance.choice([chance.randrange(0, 32), chance.randrange(tables, tables + 33000)])
+                data[at:at + 8] = chance.choice([b"\xff" * 8, chance.randbytes(8),
+                                                 chance.randrange(9 << 20).to_bytes(8, "little")])
+            place = bare.root / "control.new"
+            place.write_bytes(data)
+            os.rename(place, bare.control)
+            try:
+                with bare.view() as view:
+                    _use(view)
+                    view.environment_list()
+                    view.exec_map_list()
+                    view.environment_set("NAME", "value")
+            except OSError as error:
+                assert error.errno in (errno.EIO, errno.EINVAL, errno.ENOSPC)
+
+    try:
+        status = os.waitpid(start(run), 0)[1]
+    finally:
+        bare.control.write_bytes(whole)
+    assert 0 == status
+
+
+def test_records_of_the_upper_with_damage(bare: Bare) -> None:
+    """Attributes that say nonsense are as if there were none, or are what they say."""
+    chance = random.Random(5)
+    with bare.view() as view:
+        view.write("/tmp/recorded", b"x", 0o444)
+        place = bare.upper / "tmp" / "recorded"
+        for _ in range(ROUNDS):
+            text = chance.choice([b"", b":", b"1:2", b"1:2:", b"1:2:777777777777", b"0:0:644:char",
+                                  b"0:0:644:char-", b"0:0:644:char-1", b"99999999999999999999:0:0",
+                                  chance.randbytes(chance.randrange(1, 80))])
+            os.setxattr(place, "user.containers.override_stat", text)
+            os.setxattr(place, "user.lpmx.inode", chance.choice([b"", b"x", b"0", b"9" * 60]))
+            view.lstat("/tmp/recorded")
+            view.listdir("/tmp")
+            try:
+                view.read("/tmp/recorded")
+            except OSError as error:
+                assert errno.ENXIO == error.errno
