@@ -27,7 +27,7 @@ from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..registry.fetch import Fetcher
 from ..store import Image, Store
 from .changes import read_changes
-from .debian.configure import Workplace, configure
+from .debian.configure import Parts, Workplace, configure
 from .debian.deb import Deb
 from .debian.mirror import Mirror, host_mirrors
 from .debian.packages import Package, check
@@ -105,11 +105,17 @@ def _suite_name(reference: Reference, what: str) -> str:
 
 @dataclass(frozen=True)
 class _Selection:
-    """The packages of the image, each after those it needs, and which of them are only
-    there because others need them: apt removes those with the last that does."""
+    """The packages of the image, each after those it needs, in two parts (see
+    debian/configure.py), and which of them are only there because others need them: apt
+    removes those with the last that does."""
 
-    packages: Sequence[Package]
+    first: Sequence[Package]
+    second: Sequence[Package]
     automatic: frozenset[str]
+
+    @property
+    def packages(self) -> list[Package]:
+        return [*self.first, *self.second]
 
 
 def _select(suite: Suite, variant: str, include: Iterable[str], what: str) -> _Selection:
@@ -121,13 +127,16 @@ def _select(suite: Suite, variant: str, include: Iterable[str], what: str) -> _S
         wanted.append("ca-certificates")
     resolution = Resolution(suite.packages, what)
     resolution.add(base)
-    manual = {*base, *wanted}
+    first = list(resolution.chosen)
     resolution.add(wanted)
     resolution.check()
+    first = resolution.before(first)
     packages = resolution.in_order()
     for package in packages:
         check(package)
-    return _Selection(packages, frozenset(resolution.chosen) - manual)
+    return _Selection([package for package in packages if package.name in first],
+                      [package for package in packages if package.name not in first],
+                      frozenset(resolution.chosen) - {*base, *wanted})
 
 
 class _Maker:
@@ -137,8 +146,8 @@ class _Maker:
                  architecture: str, scratch: Path, what: str, progress: Sink) -> None:
         self._store = store
         self._suite = suite
+        self._selection = selection
         self._packages = selection.packages
-        self._automatic = selection.automatic
         self._architecture = architecture
         self._scratch = scratch
         self._what = what
@@ -175,13 +184,18 @@ class _Maker:
             for name in _LINKED[self._architecture]:
                 yield from layer.directory(b"usr/" + name.encode())
                 yield from layer.link(name.encode(), b"usr/" + name.encode())
-        total = len(self._packages)
-        self._progress(TaskStarted("unpack", "Unpacking packages", total, "packages"))
+        first = len(self._selection.first)
+        self._progress(TaskStarted("unpack", "Unpacking packages", len(self._packages),
+                                   "packages"))
         for number, package in enumerate(self._packages):
+            if number == first:
+                yield from self._own_files()
+                layer.begin_second()
             with Deb(files.get(package)) as deb:
                 yield from layer.package(package, deb)
             self._progress(TaskAdvanced("unpack", number + 1))
-        yield from self._own_files()
+        if first == len(self._packages):
+            yield from self._own_files()
         yield from layer.database()
         yield from layer.end()
 
@@ -196,7 +210,7 @@ class _Maker:
             yield from layer.directory(path)
         yield from layer.file(b"etc/apt/sources.list", source.encode())
         states = "".join(f"Package: {name}\nArchitecture: {self._architecture}\n"
-                         "Auto-Installed: 1\n\n" for name in sorted(self._automatic))
+                         "Auto-Installed: 1\n\n" for name in sorted(self._selection.automatic))
         yield from layer.file(b"var/lib/apt/extended_states", states.encode())
         yield from layer.file(b"etc/hosts", _HOSTS)
         for path in (b"etc/resolv.conf", b"etc/machine-id"):
@@ -206,13 +220,15 @@ class _Maker:
 
     def configure(self, base: str) -> str:
         """Configure the packages in the layer `base`; return the diff ID of the changes."""
-        directory = self._scratch / "container"
-        directory.mkdir()
-        place = Workplace(index=self._store.indexes.ensure([base]),
-                          layers=self._store.indexes.trees([base]), directory=directory)
-        starter = "/" + os.fsdecode(self._layer.place(b"sbin/start-stop-daemon"))
-        configure(place, self._layer.packages, service_starter=starter, what=self._what,
-                  progress=self._progress)
+        layer, indexes = self._layer, self._store.indexes
+        index = indexes.ensure([base])
+        place = Workplace(self._scratch / "container", indexes.trees([base]))
+        first_index = self._scratch / "index"
+        indexes.write_without(base, layer.second_paths, first_index)
+        status, triggers = layer.second_database()
+        configure(place, Parts(layer.first, layer.second, status, triggers),
+                  first_index=first_index, index=index, what=self._what, progress=self._progress,
+                  service_starter="/" + os.fsdecode(layer.place(b"sbin/start-stop-daemon")))
         with ReadAhead(Stream(read_changes(place.upper))) as stream:
             return self._add(stream, "what the packages' scripts did")
 

@@ -20,6 +20,7 @@ from . import tarwriter
 _WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
 _RECORD, _OVERLAY_OPAQUE, _OVERLAY_WHITEOUT = (
     "user.containers.override_stat", "user.overlay.opaque", "user.overlay.whiteout")
+_INODE = "user.lpmx.inode"
 _RESERVED = ("user.overlay.", "user.containers.", "user.lpmx.")
 _CHUNK = 1 << 20
 
@@ -136,10 +137,12 @@ def _shown(host: bytes, status: os.stat_result) -> _Shown:
         kind = tarwriter.CHARACTER if stat.S_ISCHR(status.st_mode) else tarwriter.BLOCK_DEVICE
         return _Shown(kind, mode, 0, 0, os.major(status.st_rdev), os.minor(status.st_rdev))
     kind = tarwriter.DIRECTORY if stat.S_ISDIR(status.st_mode) else tarwriter.FILE
-    # The sticky bit is how an object says that it has a record.
-    record = _attribute(host, _RECORD) if status.st_mode & stat.S_ISVTX else None
+    # The sticky bit is how an object says that it has a record, of one kind or another.
+    record = _attribute(host, _RECORD) if mode & stat.S_ISVTX else None
     match = _STAT.match(record) if record else None
     if match is None:
+        if mode & stat.S_ISVTX and _attribute(host, _INODE) is not None:
+            mode &= ~stat.S_ISVTX
         return _Shown(kind, mode)
     uid, gid, mode = int(match[1]), int(match[2]), int(match[3], 8) & 0o7777
     if match[4] is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, ContextManager, Sequence
+from typing import AbstractSet, Callable, ContextManager, Sequence, TYPE_CHECKING
 
 from ..errors import UnsupportedImage
 from .files import digest_path, is_ours, storing, write_file
@@ -97,6 +97,24 @@ class Indexes:
                             [self._layers.tree(diff_id) for diff_id in diff_ids], self._staging)
             path.parent.mkdir(exist_ok=True)
             write_file(path, table.file(bytes.fromhex(chain.partition(":")[2])))
+
+
+    def write_without(self, diff_id: str, hidden: AbstractSet[bytes], path: Path) -> None:
+        """Write to `path` an index of one layer as if it had none of the paths `hidden`.
+
+        For whoever makes a layer and has to show a part of it first.
+        """
+        from .entries import read_raw
+        from .index_table import Table
+        from .merge import MergedTree
+
+        tree = MergedTree()
+        tree.add((entry for entry in read_raw(self._layers.entries(diff_id))
+                  if entry[0] not in hidden), f"layer {diff_id}")
+        table = Table(tree)
+        if table.grafts:
+            raise ValueError("a layer with links that need grafts")
+        write_file(path, table.file(bytes.fromhex(chain_id([diff_id]).partition(":")[2])))
 
 
 def _usable(path: Path) -> bool:

@@ -4,6 +4,12 @@ They run as root of a view whose lower is the unpacked layer: what they change i
 in the upper afterwards. Nothing of the host is in the view but /proc, /sys and
 /dev; two programs are covered by ones that do nothing, so that no script starts a
 service (the protocol of policy-rc.d(8); start-stop-daemon for those that do not ask).
+
+It is done in two parts, as by tools that have a base system first and then let its
+dpkg install the rest. The base system's preinst scripts find their own files, which
+they know from debootstrap. Those of other packages must not: some take them for what
+an older installation left and remove them. So there are two views with one upper,
+and what only the second packages have is not in the first one's index.
 """
 from __future__ import annotations
 
@@ -15,7 +21,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Mapping, Sequence
 
 from ... import _native
 from ...container.spec import Bind, ViewSpec
@@ -56,63 +62,90 @@ _KEPT_LINES = 40
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """Where packages are configured: the unpacked layer, and a directory of our own
-    in the store's file system, in which the upper comes to be."""
+class Parts:
+    """The packages, in the order of their needs: the first ones are configured while the
+    second ones cannot be seen yet. `status` and `triggers` are what the database needs
+    for the second ones to be unpacked (`LayerWriter.second_database`)."""
 
-    index: Path
-    layers: Sequence[Path]
-    directory: Path
+    first: Sequence[Unpacked]
+    second: Sequence[Unpacked]
+    status: bytes
+    triggers: Mapping[bytes, bytes]
 
     @property
-    def upper(self) -> Path:
-        return self.directory / "upper"
+    def packages(self) -> list[Unpacked]:
+        return [*self.first, *self.second]
 
-    def view(self, shown: Sequence[tuple[str, Path]]) -> Path:
-        """The view file; `shown` are further files and directories (path in the view,
-        what shows there)."""
-        for name in ("upper", "work"):
-            (self.directory / name).mkdir()
-        control = self.directory / "control"
-        _native.control_create(control)
+
+class Workplace:
+    """Where packages are configured: a directory in the store's file system, in which the
+    upper comes to be, over the unpacked layers."""
+
+    def __init__(self, directory: Path, layers: Sequence[Path]) -> None:
+        self._directory = directory
+        self._layers = layers
+        self.job = directory / "job"
+        self.upper = directory / "upper"
+        for name in ("job", "upper", "work"):
+            (directory / name).mkdir(parents=True)
+        _native.control_create(directory / "control")
+
+    def view(self, index: Path, shown: Sequence[tuple[str, Path]]) -> Path:
+        """A view file of what `index` has of the layers, with the same upper each time;
+        `shown` are further files and directories (path in the view, what shows there)."""
         native = _native.loader_path().parent
         binds = [Bind(path, path) for path in ("/proc", "/sys", "/dev")]
-        binds.append(Bind(str(native), "/.lpmx/lib", True))
+        binds += [Bind(str(native), "/.lpmx/lib", True), Bind(str(self.job), _JOB, True)]
         binds += [Bind(str(host), at, True) for at, host in shown]
         spec = ViewSpec(kind="container", name="bootstrap", loader=_native.loader_path(),
-                        directory=self.directory, index=self.index, layers=list(self.layers),
-                        upper=self.upper, work=self.directory / "work", control=control,
-                        preload=_native.preload_path(), binds=binds, uid=0, gid=0)
-        path = self.directory / "view"
+                        directory=self._directory, index=index, layers=list(self._layers),
+                        upper=self.upper, work=self._directory / "work",
+                        control=self._directory / "control", preload=_native.preload_path(),
+                        binds=binds, uid=0, gid=0)
+        path = self._directory / f"view-{index.name[:16]}"
         path.write_bytes(spec.encode())
         return path
 
 
-def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter: str,
-              what: str, progress: Sink) -> None:
-    """Run the scripts of `packages`, which are unpacked, and have dpkg configure them.
+def configure(place: Workplace, parts: Parts, *, first_index: Path, index: Path,
+              service_starter: str, what: str, progress: Sink) -> None:
+    """Run the scripts of packages that are unpacked, and have dpkg configure them.
 
-    `service_starter` is where the image has start-stop-daemon. Raises
+    `first_index` is of the layers without what only the second packages have, `index`
+    of all. `service_starter` is where the image has start-stop-daemon. Raises
     `BootstrapFailed` with what the failing script said.
     """
-    job = _write_job(place.directory / "job", packages)
-    view = place.view([(_JOB, job), (service_starter, job / "start-stop-daemon"),
-                       ("/usr/sbin/policy-rc.d", job / "policy-rc.d")])
-    progress(TaskStarted("configure", "Configuring packages", len(packages), "packages"))
+    _write_job(place.job, parts)
+    covered = [(service_starter, place.job / "start-stop-daemon"),
+               ("/usr/sbin/policy-rc.d", place.job / "policy-rc.d")]
+    total = len(parts.packages)
+    progress(TaskStarted("configure", "Configuring packages", total, "packages"))
+    done = 0
+
+    def tell(line: str) -> None:
+        nonlocal done
+        if _SETTING_UP.match(line):
+            done = min(done + 1, total)
+            progress(TaskAdvanced("configure", done))
+
+    _run(place.view(first_index, covered), "first", what, tell)
+    _run(place.view(index, covered), "second", what, tell)
+    progress(TaskFinished("configure"))
+
+
+def _run(view: Path, name: str, what: str, tell: Callable[[str], None]) -> None:
+    """Run the script `name` of the job in `view`."""
     lines: list[str] = []
     child = subprocess.Popen(
-        ["sh", _JOB + "/script"], executable=os.fspath(_native.loader_path()),
+        ["sh", f"{_JOB}/{name}"], executable=os.fspath(_native.loader_path()),
         env={**_ENVIRONMENT, "LPMX_VIEW": str(view), "LPMX_PROGRAM": "/bin/sh", "LPMX_CWD": "/"},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", start_new_session=True)
     assert child.stdout is not None
-    done = 0
     try:
         for line in child.stdout:
             lines.append(line.rstrip("\n"))
-            if _SETTING_UP.match(line):
-                done += 1
-                progress(TaskAdvanced("configure", min(done, len(packages))))
+            tell(line)
         code = child.wait()
     except BaseException:
         # all of them: what goes on would write to an upper that is being removed
@@ -128,7 +161,6 @@ def configure(place: Workplace, packages: Sequence[Unpacked], *, service_starter
                               f"{_ending(code)}:\n"
                               + "\n".join(f"  {line}" for line in _telling(lines)),
                               hint="report this with the lines above; another suite may work")
-    progress(TaskFinished("configure"))
 
 
 def _telling(lines: Sequence[str]) -> list[str]:
@@ -144,33 +176,53 @@ def _telling(lines: Sequence[str]) -> list[str]:
     return (failing or list(lines))[-_KEPT_LINES:]
 
 
-def _write_job(job: Path, packages: Sequence[Unpacked]) -> Path:
-    """The directory that the image sees as `_JOB`: our script and what it needs."""
-    job.mkdir()
-    (job / "script").write_text(script(packages))
+def _write_job(job: Path, parts: Parts) -> None:
+    """Fill the directory that the image sees as `_JOB`: our scripts and what they need."""
+    (job / "first").write_text(first_script(parts))
+    (job / "second").write_text(second_script())
     for name, text in (("start-stop-daemon", _NOTHING), ("policy-rc.d", _NO_SERVICES)):
         (job / name).write_text(text)
         (job / name).chmod(0o755)
-    for unpacked in packages:
+    (job / "status").write_bytes(parts.status)
+    (job / "triggers").mkdir()
+    for trigger, content in parts.triggers.items():
+        (job / "triggers" / os.fsdecode(trigger)).write_bytes(content)
+    for unpacked in parts.packages:
         if "preinst" in unpacked.control:
-            (job / f"{unpacked.file_stem}.control").write_bytes(unpacked.control["control"].content)
-    return job
+            place = job / "control" / unpacked.file_stem
+            place.mkdir(parents=True)
+            for name, control in unpacked.control.items():
+                (place / name).write_bytes(control.content)
+                (place / name).chmod(control.mode & 0o777 | 0o600)
 
 
-def script(packages: Sequence[Unpacked]) -> str:
-    """The shell script that configures `packages`, which are in the order of their needs."""
-    names = {unpacked.package.name for unpacked in packages}
+_DPKG = "dpkg --force-confdef --force-confold --force-unsafe-io"
+
+
+def first_script(parts: Parts) -> str:
+    """The shell script that configures the first packages and prepares the second ones."""
+    names = {unpacked.package.name for unpacked in parts.first}
     lines = ["set -e", "umask 022",
              # the link that others count on until mawk's alternatives are there
              "[ -e /usr/bin/awk ] || ln -s mawk /usr/bin/awk"]
-    lines += [line for unpacked in packages if "preinst" in unpacked.control
-              for line in _preinst(unpacked)]
-    dpkg = "dpkg --force-confdef --force-confold --force-unsafe-io"
-    lines += [f"{dpkg} --force-depends --configure {name}" for name in _FIRST if name in names]
-    lines.append(f"{dpkg} --configure -a")
-    lines.append("rm -f " + " ".join(_TRACES))
-    lines.append("rm -rf /tmp/..?* /tmp/.[!.]* /tmp/* /var/tmp/* /run/lock/*")
+    lines += [line for unpacked in parts.first for line in _preinst(unpacked)]
+    lines += [f"{_DPKG} --force-depends --configure {name}" for name in _FIRST if name in names]
+    lines.append(f"{_DPKG} --configure -a")
+    lines += [line for unpacked in parts.second for line in _preinst(unpacked)]
     return "\n".join(lines) + "\n"
+
+
+def second_script() -> str:
+    """The one that configures the second packages, which can be seen now, and tidies up."""
+    return "\n".join([
+        "set -e", "umask 022",
+        f"cat {_JOB}/status >>/var/lib/dpkg/status",
+        f"for file in {_JOB}/triggers/*; do",
+        "  [ ! -e \"$file\" ] || cp \"$file\" /var/lib/dpkg/triggers/",
+        "done",
+        f"{_DPKG} --configure -a",
+        "rm -f " + " ".join(_TRACES),
+        "rm -rf /tmp/..?* /tmp/.[!.]* /tmp/* /var/tmp/* /run/lock/*"]) + "\n"
 
 
 def _preinst(unpacked: Unpacked) -> list[str]:
@@ -179,6 +231,8 @@ def _preinst(unpacked: Unpacked) -> list[str]:
     It has the control files in a place of their own then, where debconf looks for
     the package's name and its questions.
     """
+    if "preinst" not in unpacked.control:
+        return []
     package = unpacked.package
     variables = {"DPKG_MAINTSCRIPT_PACKAGE": package.name,
                  "DPKG_MAINTSCRIPT_ARCH": package.architecture,
@@ -186,15 +240,10 @@ def _preinst(unpacked: Unpacked) -> list[str]:
                  "DPKG_MAINTSCRIPT_DEBUG": "0", "DPKG_ADMINDIR": "/var/lib/dpkg",
                  "DPKG_ROOT": "", "DPKG_RUNNING_VERSION": _DPKG_VERSION}
     setting = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    stem = shlex.quote(f"/var/lib/dpkg/info/{unpacked.file_stem}")
-    lines = [f"mkdir {_CONTROL}",
-             f"cp {shlex.quote(f'{_JOB}/{unpacked.file_stem}.control')} {_CONTROL}/control"]
-    lines += [f"cp {stem}.{shlex.quote(name)} {_CONTROL}/{shlex.quote(name)}"
-              for name in unpacked.control if name != "control"]
-    lines.append(f"{setting} {_CONTROL}/preinst install || "
-                 f"{{ echo 'the preinst script of {package.name} failed'; exit 1; }}")
-    lines.append(f"rm -rf {_CONTROL}")
-    return lines
+    return [f"cp -r {shlex.quote(f'{_JOB}/control/{unpacked.file_stem}')} {_CONTROL}",
+            f"{setting} {_CONTROL}/preinst install || "
+            f"{{ echo 'the preinst script of {package.name} failed'; exit 1; }}",
+            f"rm -rf {_CONTROL}"]
 
 
 def _ending(code: int) -> str:

@@ -46,6 +46,19 @@ class Resolution:
                             f"go with {other.name} {other.version}",
                             hint="leave out one of them")
 
+    def before(self, base: Iterable[str]) -> set[str]:
+        """`base`, and whatever has to be configured before others may be unpacked: what
+        they Pre-Depend on, with all that needs."""
+        found = set(base)
+        todo = [answer for package in self.chosen.values() if package.name not in found
+                for answer in self._answers(package, "Pre-Depends")]
+        while todo:
+            package = todo.pop()
+            if package.name not in found:
+                found.add(package.name)
+                todo += self._answers(package, "Pre-Depends", "Depends")
+        return found
+
     def in_order(self) -> list[Package]:
         """The chosen packages, each after those it needs; in circles as they come.
 
@@ -106,6 +119,12 @@ class Resolution:
                 return package
         return None
 
+    def _answers(self, package: Package, *fields: str) -> list[Package]:
+        """The chosen packages that satisfy what `package` has in these fields."""
+        found = [self._satisfied(group) for field in fields
+                 for group in parse_relations(package.fields.get(field, ""))]
+        return [answer for answer in found if answer is not None]
+
     def _answer(self, group: Sequence[Relation]) -> Optional[Package]:
         for relation in group:
             package = self._candidate(relation)
@@ -139,10 +158,7 @@ class Resolution:
         if package.name in ordered or package.name in above:
             return
         above.add(package.name)
-        for field in ("Pre-Depends", "Depends"):
-            for group in parse_relations(package.fields.get(field, "")):
-                answer = self._satisfied(group)
-                if answer is not None:
-                    self._place(answer, ordered, above)
+        for answer in self._answers(package, "Pre-Depends", "Depends"):
+            self._place(answer, ordered, above)
         above.discard(package.name)
         ordered[package.name] = package

@@ -1,8 +1,9 @@
 """Many package files as one layer: what dpkg would have unpacked, and its database.
 
 The layer is a tar that is read while the packages are; nothing is unpacked twice
-and no program runs. Afterwards dpkg sees every package as "unpacked": its files
-are in place, its scripts have not run yet. Three things are done as dpkg does
+and no program runs. Afterwards dpkg sees packages as "unpacked": their files are
+in place, their scripts have not run yet. The packages are in two parts, the second
+to be hidden until the first ones are configured. Three things are done as dpkg does
 them, in `archives.c` and `unpack.c` of its sources:
 
 - A directory belongs to whoever brought it first. Where there is a symbolic
@@ -67,7 +68,11 @@ class LayerWriter:
         self._targets: dict[bytes, bytes] = {}
         self._owners: dict[bytes, tuple[Unpacked, bytes]] = {}
         self._resolved: dict[bytes, bytes] = {b"": b""}
-        self.packages: list[Unpacked] = []
+        self._in_second = False
+        self.first: list[Unpacked] = []
+        self.second: list[Unpacked] = []
+        #: Paths that only packages of the second part have.
+        self.second_paths: set[bytes] = set()
 
     # -- what is asked for ------------------------------------------------------------
 
@@ -75,26 +80,28 @@ class LayerWriter:
         """A directory of our own, if there is none yet."""
         path = self._resolve(path)
         if path not in self._kinds:
-            self._kinds[path] = tar.DIRECTORY
+            self._note(path, tar.DIRECTORY)
             yield header(path + b"/", tarwriter.DIRECTORY, mode, mtime=self._now)
 
     def link(self, path: bytes, target: bytes) -> Iterator[bytes]:
         """A symbolic link of our own."""
-        self._kinds[path] = tar.SYMLINK
-        self._targets[path] = target
-        self._resolved.clear()
+        self._note(path, tar.SYMLINK, target)
         yield header(path, tarwriter.SYMLINK, 0o777, mtime=self._now, target=target)
 
     def file(self, path: bytes, content: bytes, mode: int = 0o644,
              mtime: Optional[int] = None) -> Iterator[bytes]:
         """A file of our own."""
         path = self.place(path)
-        self._kinds[path] = tar.FILE
-        self._targets.pop(path, None)
+        self._note(path, tar.FILE)
         yield header(path, tarwriter.FILE, mode, size=len(content),
                      mtime=self._now if mtime is None else mtime)
         yield content
         yield tarwriter.padding(len(content))
+
+    def begin_second(self) -> None:
+        """What follows belongs to packages that are to be hidden until the first ones
+        are configured: their preinst scripts must not find their files."""
+        self._in_second = True
 
     def has(self, path: bytes) -> bool:
         """Whether something is at `path`."""
@@ -103,26 +110,22 @@ class LayerWriter:
     def package(self, package: Package, deb: Deb) -> Iterator[bytes]:
         """All that the package installs, but its scripts' doings."""
         unpacked = Unpacked(package, deb.control)
-        self.packages.append(unpacked)
+        (self.second if self._in_second else self.first).append(unpacked)
         conffiles = _conffiles(deb.control)
         for member, reader in deb.members():
             name = _plain(member.name)
             unpacked.paths[b"/" + name if name else b"/."] = None
             if member.kind == tar.DIRECTORY:
-                yield from self._take_directory(name, member)
+                yield from self._take_directory(unpacked, name, member)
                 continue
             path = self.place(name)
             if not self._may_take(unpacked, path):
                 unpacked.paths.pop(b"/" + name, None)
                 continue
             self._owners[path] = (unpacked, b"/" + name)
-            self._kinds[path] = member.kind
-            self._targets.pop(path, None)
             target = member.target
-            if member.kind == tar.SYMLINK:
-                self._targets[path] = target
-                self._resolved.clear()
-            elif member.kind == tar.LINK:
+            self._note(path, member.kind, target if member.kind == tar.SYMLINK else None)
+            if member.kind == tar.LINK:
                 target = self.place(_plain(target))
             yield _member_header(path, member, target)
             hasher = hashlib.md5() if b"/" + name in conffiles else None
@@ -131,25 +134,37 @@ class LayerWriter:
                 unpacked.conffiles[b"/" + name] = hasher.hexdigest()
 
     def database(self) -> Iterator[bytes]:
-        """dpkg's database: every package unpacked, none configured."""
+        """dpkg's database: the first packages unpacked and none configured. Of the second
+        ones there are the control files only (see `second_database`)."""
         info = DATABASE + b"info/"
+        self._in_second = False
         for path in (DATABASE, info, DATABASE + b"updates/", DATABASE + b"triggers/"):
             yield from self.directory(path.rstrip(b"/"))
         yield from self.file(info + b"format", b"1\n")
-        for unpacked in self.packages:
-            stem = info + unpacked.file_stem.encode() + b"."
-            for name, control in unpacked.control.items():
-                if name != "control":
-                    yield from self.file(stem + name.encode(), control.content, control.mode,
-                                         control.mtime)
-            listed = b"".join(path + b"\n" for path in unpacked.paths)
-            yield from self.file(stem + b"list", listed)
         yield from self.file(DATABASE + b"available", b"")
-        yield from self.file(DATABASE + b"status",
-                             b"".join(_status(unpacked) for unpacked in self.packages))
-        for name, content in _triggers(self.packages).items():
+        yield from self.file(DATABASE + b"status", _statuses(self.first))
+        for name, content in _triggers(self.first).items():
             yield from self.file(DATABASE + b"triggers/" + name, content,
                                  0o600 if name == b"Lock" else 0o644)
+        for part in (self.first, self.second):
+            self._in_second = part is self.second
+            for unpacked in part:
+                yield from self._control_files(info + unpacked.file_stem.encode() + b".", unpacked)
+
+    def _control_files(self, stem: bytes, unpacked: Unpacked) -> Iterator[bytes]:
+        for name, control in unpacked.control.items():
+            if name != "control":
+                yield from self.file(stem + name.encode(), control.content, control.mode,
+                                     control.mtime)
+        yield from self.file(stem + b"list", b"".join(path + b"\n" for path in unpacked.paths))
+
+    def second_database(self) -> tuple[bytes, dict[bytes, bytes]]:
+        """What the database needs for the second packages to be unpacked, too: the end
+        of the status file, and the files of the trigger directory that change."""
+        before = _triggers(self.first)
+        return _statuses(self.second), {
+            name: content for name, content in _triggers([*self.first, *self.second]).items()
+            if before.get(name) != content}
 
     @staticmethod
     def end() -> Iterator[bytes]:
@@ -158,16 +173,28 @@ class LayerWriter:
 
     # -- paths ------------------------------------------------------------------------
 
-    def _take_directory(self, name: bytes, member: tar.Member) -> Iterator[bytes]:
+    def _note(self, path: bytes, kind: str, target: Optional[bytes] = None) -> None:
+        """Remember that there is something at `path`; `target` for a symbolic link."""
+        if self._in_second and path not in self._kinds:
+            self.second_paths.add(path)
+        self._kinds[path] = kind
+        if target is not None:
+            self._targets[path] = target
+            self._resolved.clear()
+        elif self._targets.pop(path, None) is not None:
+            self._resolved.clear()
+
+    def _take_directory(self, unpacked: Unpacked, name: bytes,
+                        member: tar.Member) -> Iterator[bytes]:
         path = self._resolve(name)
         kind = self._kinds.get(path)
-        if path == b"" and member.name and not self.packages[1:]:
+        if path == b"" and self.first == [unpacked]:
             yield _member_header(b"./", member)
         if kind == tar.DIRECTORY:
             return
         if kind is not None:
-            raise self._clash(path, self.packages[-1], self._owners.get(path))
-        self._kinds[path] = tar.DIRECTORY
+            raise self._clash(path, unpacked, self._owners.get(path))
+        self._note(path, tar.DIRECTORY)
         yield _member_header(path + b"/", member)
 
     def place(self, path: bytes) -> bytes:
@@ -270,6 +297,10 @@ def _content(member: tar.Member, reader: tar.TarReader,
     if member.size > at:
         yield bytes(member.size - at)
     yield tarwriter.padding(member.size)
+
+
+def _statuses(packages: Iterable[Unpacked]) -> bytes:
+    return b"".join(_status(unpacked) for unpacked in packages)
 
 
 def _status(unpacked: Unpacked) -> bytes:
