@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import re
 import signal
@@ -354,22 +355,28 @@ def test_host_without_gpgv_says_so(lpmx: Callable, store: Path, mirror: Mirror,
     assert "NOT verified" in done.stderr
 
 
+def add_package(mirror: Mirror, signer: Signer, scratch: Path, name: str, *members: bytes,
+                **scripts: bytes) -> None:
+    """Let the mirror have one more package, listed and signed."""
+    control = (f"Package: {name}\nVersion: 1\nArchitecture: all\n"
+               "Maintainer: A <a@example.org>\nDescription: a package for a test\n").encode()
+    content = debs.write(scratch / "package.deb", {"control": control, **scripts},
+                         layers.tar(layers.directory(b"."), *members)).read_bytes()
+    listed = "main/binary-amd64/Packages"
+    packages = lzma.decompress(mirror.file(f"dists/bookworm/{listed}.xz")) + control + (
+        f"Filename: pool/{name}.deb\nSize: {len(content)}\n"
+        f"SHA256: {hashlib.sha256(content).hexdigest()}\n\n").encode()
+    sign(mirror, signer, lambda text: relist(text.replace("Acquire-By-Hash: yes\n", ""), listed,
+                                             packages))
+    mirror.change[rf"{listed}$"] = lambda _: packages
+    mirror.change[rf"pool/{name}\.deb$"] = lambda _: content
+
+
 def test_package_whose_script_fails(lpmx: Callable, store: Path, mirror: Mirror, signer: Signer,
                                     tmp_path: Path) -> None:
     """What the script said is shown; the store is as it was."""
-    control = b"Package: lpmx-broken\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\n" \
-              b"Description: broken\n"
-    broken = debs.write(tmp_path / "broken.deb", {
-        "control": control, "postinst": b"#!/bin/sh\necho out of cheese >&2\nexit 42\n"},
-        layers.tar(layers.directory(b"."))).read_bytes()
-    name = "main/binary-amd64/Packages"
-    packages = bytes_of_list(mirror) + control + (
-        f"Filename: pool/broken.deb\nSize: {len(broken)}\n"
-        f"SHA256: {hashlib.sha256(broken).hexdigest()}\n\n").encode()
-    sign(mirror, signer, lambda text: relist(text.replace("Acquire-By-Hash: yes\n", ""), name,
-                                             packages))
-    mirror.change[r"binary-amd64/Packages$"] = lambda content: packages
-    mirror.change[r"pool/broken\.deb$"] = lambda content: broken
+    add_package(mirror, signer, tmp_path, "lpmx-broken",
+                postinst=b"#!/bin/sh\necho out of cheese >&2\nexit 42\n")
 
     done = lpmx("bootstrap", "debian:bookworm", "--variant", "minbase", "--mirror", mirror.url,
                 "--keyring", signer.ring, "--include", "lpmx-broken")
@@ -378,6 +385,23 @@ def test_package_whose_script_fails(lpmx: Callable, store: Path, mirror: Mirror,
     assert "configuring its packages ended with exit code 1" in done.stderr
     assert "out of cheese" in done.stderr and "lpmx-broken" in done.stderr
     assert [] == names_in(store)
+
+
+def test_preinst_script_does_not_find_what_comes_after_it(
+        lpmx: Callable, store: Path, mirror: Mirror, signer: Signer, tmp_path: Path) -> None:
+    """A package may take files that are there already for an older installation's."""
+    add_package(mirror, signer, tmp_path, "lpmx-wary", layers.directory(b"./opt"),
+                layers.directory(b"./opt/wary"), layers.file(b"./opt/wary/new", b"new\n"),
+                preinst=b"#!/bin/sh\nrm -rf /opt/wary\nmkdir -p /opt/made\necho $1 >/opt/made/by\n"
+                        b"dpkg --compare-versions \"$DPKG_RUNNING_VERSION\" ge 1.20\n",
+                postinst=b"#!/bin/sh\ncat /opt/wary/new /opt/made/by >/opt/both\n")
+
+    lpmx("bootstrap", "debian:bookworm", "--variant", "minbase", "--mirror", mirror.url,
+         "--keyring", signer.ring, "--include", "lpmx-wary", check=True)
+    shown = lpmx("run", "debian:bookworm", "--", "sh", "-ec",
+                 "cat /opt/both; dpkg -V; dpkg --audit; dpkg -L lpmx-wary", check=True)
+
+    assert "new\ninstall\n/.\n/opt\n/opt/wary\n/opt/wary/new\n" == shown.stdout
 
 
 @pytest.mark.parametrize("stage", ["Downloading", "Configuring"])
@@ -400,11 +424,6 @@ def test_interrupted_bootstrap_leaves_nothing(installed: Any, store: Path, mirro
     assert "Traceback" not in rest
     assert [] == leftovers.wait_for_none([store])
     assert [] == names_in(store)
-
-
-def bytes_of_list(mirror: Mirror) -> bytes:
-    import lzma
-    return lzma.decompress(mirror.file("dists/bookworm/main/binary-amd64/Packages.xz"))
 
 
 def test_image_can_be_described_by_scripts(made: Bootstrapped) -> None:

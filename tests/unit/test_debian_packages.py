@@ -77,6 +77,10 @@ Package: needs-five
 Version: 1
 Depends: mail-agent (>= 5)
 
+Package: early
+Version: 1
+Pre-Depends: adduser
+
 Package: rival
 Version: 1
 Conflicts: awk
@@ -161,6 +165,14 @@ def test_a_choice_avoids_what_is_excluded(suite: PackageList) -> None:
 def test_versioned_provides_are_found(suite: PackageList) -> None:
     """Only one of the two mail agents says which version it is as good as."""
     assert ["postfix", "needs-five"] == resolve(suite, "needs-five")
+
+
+def test_what_others_pre_depend_on_comes_before(suite: PackageList) -> None:
+    """With all that it needs; what is only depended on does not."""
+    resolution = Resolution(suite, "make it")
+    resolution.add(["mawk", "apt", "early"])
+
+    assert {"mawk", "adduser", "new-thing", "libgcc-s1", "libc6"} == resolution.before(["mawk"])
 
 
 @pytest.mark.parametrize("names,cause", [

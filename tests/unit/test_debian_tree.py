@@ -151,6 +151,27 @@ def test_triggers_that_packages_are_interested_in(layer: Layer) -> None:
     assert "var/lib/dpkg/triggers/other" not in members
 
 
+def test_second_packages_can_be_hidden(layer: Layer) -> None:
+    """What only they have is listed, and their part of the database is apart."""
+    layer.add("a", directory(b"./usr"), directory(b"./usr/lib"), file(b"./usr/lib/a", b""),
+              triggers=b"interest ldconfig\n")
+    layer.writer.begin_second()
+    layer.add("b", directory(b"./usr"), directory(b"./usr/lib"), directory(b"./usr/lib/b"),
+              file(b"./usr/lib/b/b", b""), triggers=b"interest ldconfig\ninterest /man\n",
+              preinst=b"#!/bin/sh\n")
+
+    members = layer.read()
+    status, triggers = layer.writer.second_database()
+
+    assert {"usr/lib/b", "usr/lib/b/b", INFO + "b.list", INFO + "b.preinst", INFO + "b.triggers"} == \
+        {path.decode() for path in layer.writer.second_paths}
+    assert {path.decode() for path in layer.writer.second_paths} < set(members)
+    assert "Package: b" not in layer.content("var/lib/dpkg/status")
+    assert status.startswith(b"Package: b\nStatus: install ok unpacked\n")
+    assert "a\n" == layer.content("var/lib/dpkg/triggers/ldconfig")
+    assert {b"ldconfig": b"a\nb\n", b"File": b"/man b\n"} == triggers
+
+
 def test_the_same_packages_make_the_same_layer(tmp_path: Path) -> None:
     """Byte by byte: the time is the suite's, not that of the making."""
     tars = []

@@ -670,3 +670,16 @@ def test_random_stacks_of_layers_against_umoci(chain: Callable[..., Chain], tmp_
         grafted += len(ours.trees) > len(tars)
 
     assert compared > 40 and grafted > 5
+
+
+def test_index_of_a_part_of_a_layer(store: Path, tmp_path: Path) -> None:
+    """For whoever makes a layer: what is hidden is not there, and the rest is."""
+    opened = Store.open(store)
+    layer = opened.layers.add(io.BytesIO(tar(directory(b"d"), file(b"d/a"), directory(b"e"),
+                                             file(b"e/b"))))
+
+    opened.indexes.write_without(layer, {b"e", b"e/b"}, tmp_path / "part")
+
+    part = IndexReader(tmp_path / "part")
+    assert [b"/d", b"/d/a"] == sorted(entry.path for entry in part if entry.path)
+    assert _native.index_check(tmp_path / "part") is None
