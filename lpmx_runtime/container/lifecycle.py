@@ -348,6 +348,7 @@ def discard(store: Store, name: str) -> None:
         except FileNotFoundError:
             raise ContainerUnknown(f'cannot remove container "{name}": it is gone already',
                                    hint='run "lpmx ps" to see what there is') from None
+        store.lock(f"container-{name}").path.unlink(missing_ok=True)
 
 
 # -- making one -----------------------------------------------------------------------
