@@ -31,6 +31,11 @@ from __future__ import annotations
 from typing import Optional
 
 
+# What a terminal would obey rather than show. Messages quote names and words of
+# registries, archives and images, which anybody may have written.
+_CONTROLS = {code: "?" for code in (*range(9), *range(11, 32), *range(127, 160))}
+
+
 class LpmxError(Exception):
     """Something the user asked for cannot be done; the message says what and why."""
 
@@ -38,9 +43,10 @@ class LpmxError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: Optional[str] = None) -> None:
+        message = message.translate(_CONTROLS)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint and hint.translate(_CONTROLS)
 
     def __str__(self) -> str:
         return self.message

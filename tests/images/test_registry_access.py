@@ -298,6 +298,23 @@ def test_a_proxy_of_the_environment_is_not_used_on_loopback(
         pull(opened, f"{small.address}/a/b:1", patience=HASTY)
 
 
+def test_a_proxy_of_the_environment_is_used_elsewhere(
+        images: Any, registry: Registry, proxy: FaultyProxy, opened: Store,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is the only way out: the host's name is for the proxy to find."""
+    built = images.get("tiny")
+    registry.push(f"oci:{built.layout}:{built.reference}", "team/tiny")
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, f"http://{proxy.address}")
+
+    pull(opened, "registry.invalid/team/tiny:1", insecure=True, patience=HASTY)
+
+    assert {True} == {request.path.startswith("http://registry.invalid/v2/team/tiny/")
+                      for request in proxy.requests}
+
+
 def test_no_cookie_is_kept(opened: Store) -> None:
     """Nothing follows us from one answer to the next."""
     with SmallRegistry() as small, FaultyProxy(small.address) as front:
