@@ -34,6 +34,8 @@ struct dirent_old {
 
 #define COOKIE_DOT 1
 #define COOKIE_DOT_DOT 2
+/* Behind all names: a stream that has given them all has no need to look again. */
+#define COOKIE_END (1l << 43)
 
 static uint64_t cookie_of(const char *name)
 {
@@ -143,8 +145,9 @@ struct list {
 	uint64_t room, count;
 	const char *host; /* of the directory being read */
 	uint16_t layer;
-	int upper;        /* it may have whiteouts, */
-	int marked;       /* even as regular files */
+	/* the upper's may have whiteouts, and where a name is special even as regular files */
+	const struct core_view *upper;
+	uint64_t hash;    /* of the directory's path with its "/" */
 };
 
 /* The type of a name that could be a whiteout, or that readdir did not tell. */
@@ -184,7 +187,10 @@ static long list_add(void *context, const char *name, const struct dirent64 *d)
 			return r;
 		list->text_size = size;
 	}
-	if (!type || (list->upper && (type == DT_CHR_ || (type == DT_REG_ && list->marked))))
+	if (!type || (list->upper && (type == DT_CHR_ ||
+				      (type == DT_REG_ &&
+				       upper_special(list->upper,
+						     fnv_more(list->hash, name, length - 1))))))
 		type = type_of(list, name, type);
 	item = &list->items[list->count++];
 	item->cookie = cookie_of(name);
@@ -249,7 +255,6 @@ static long list_read(struct list *list, const char *host)
 	long r;
 
 	list->host = host;
-	list->marked = list->upper && whiteouts_marked(host);
 	r = raw_each(host, list_add, list);
 	if (!r)
 		list_sort(list);
@@ -347,7 +352,8 @@ static NOINLINE long merge_begin(struct merge *m, const struct core_task *task,
 	bytes_zero(m, sizeof(*m));
 	m->view = view;
 	m->node = node;
-	m->upper.upper = 1;
+	m->upper.upper = view;
+	m->upper.hash = fnv_more(node->hash, "/", 1);
 	if (node->place == CORE_UPPER)
 		r = list_read(&m->upper, node->host);
 	if (r < 0)
@@ -561,11 +567,16 @@ static uint64_t number_of_host(const struct core_view *view, const char *host, i
 
 	if (sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW))
 		return 1; /* gone by now; 0 would mean that */
-	if (upper) {
-		meta_of_upper(view, host, -1, &st, &meta);
-		*type = (meta.mode & S_IFMT) >> 12;
-		if (meta.inode)
-			return meta.inode;
+	if (upper && (st.st_mode & S_ISVTX)) {
+		uint64_t kept = meta_inode(host);
+
+		if (IS(st.st_mode, S_IFREG) && !st.st_size) {
+			/* perhaps a device's stand-in */
+			meta_of_upper(view, host, -1, &st, &meta);
+			*type = (meta.mode & S_IFMT) >> 12;
+		}
+		if (kept)
+			return kept;
 	}
 	return identity_inode(view, st.st_dev, st.st_ino);
 }
@@ -616,10 +627,11 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 	struct merge m;
 	struct shown s;
 	char *start = o->at;
+	int whole = 0;
 	long r;
 
-	if (position < 0)
-		return position;
+	if (position < 0 || position >= COOKIE_END)
+		return position < 0 ? position : 0;
 	if (last < COOKIE_DOT) {
 		if (!put_entry(o, number_of_path(task, node->path, node->path_length), COOKIE_DOT,
 			       DT_DIR_, "."))
@@ -637,6 +649,7 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 		r = merge_begin(&m, task, node, last + 1);
 		if (r < 0)
 			return r;
+		whole = 1;
 		m.impure = node->place == CORE_UPPER &&
 			   sys_call4(__NR_lgetxattr, node->host, LPMX_XATTR_IMPURE, value, 2) > 0;
 		while (merge_next(&m, &s)) {
@@ -655,10 +668,13 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 				merge_end(&m);
 				return o->fault ? -EFAULT : -EINVAL;
 			}
+			whole = 0;
 			break;
 		}
 		merge_end(&m);
 	}
+	if (whole && sys_call3(__NR_lseek, fd, COOKIE_END, 0 /* SEEK_SET */) >= 0)
+		return o->at - start;
 	if (last != (uint64_t)position) {
 		r = sys_call3(__NR_lseek, fd, last, 0 /* SEEK_SET */);
 		if (r < 0)

@@ -197,8 +197,6 @@ long whiteout_make(const char *host, const char *final) HIDDEN;
 /* Hide `node`'s name: whatever the upper has there is replaced by a whiteout. */
 long whiteout_put(struct core_task *task, const struct core_node *node) HIDDEN;
 int opaque_is(const char *host) HIDDEN;
-/* May regular files of this directory be whiteouts? */
-int whiteouts_marked(const char *host) HIDDEN;
 long opaque_set(const char *host) HIDDEN;
 
 /* ---- copyup.c ---- */
@@ -240,6 +238,8 @@ uint64_t identity_device(const struct core_view *view, uint64_t device) HIDDEN;
  * stat; -errno never, defaults always. */
 void meta_of_upper(const struct core_view *view, const char *host, int fd, const struct stat *st,
 		   struct meta *meta) HIDDEN;
+/* The number that a marked upper object keeps, or 0. */
+uint64_t meta_inode(const char *host) HIDDEN;
 void meta_of_node(const struct core_task *task, const struct core_node *node,
 		  const struct stat *st, struct meta *meta) HIDDEN;
 /* Make the upper object be shown as `meta`; an inode number in it is recorded. */

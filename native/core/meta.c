@@ -132,6 +132,14 @@ void meta_of_upper(const struct core_view *view, const char *host, int fd, const
 	}
 }
 
+uint64_t meta_inode(const char *host)
+{
+	char text[32];
+	const char *digits = text;
+
+	return record(host, -1, LPMX_XATTR_INODE, text, sizeof(text)) ? text_number(&digits, 10) : 0;
+}
+
 void meta_of_node(const struct core_task *task, const struct core_node *node, const struct stat *st,
 		  struct meta *meta)
 {

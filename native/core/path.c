@@ -248,6 +248,20 @@ static int is_prefix_directory(const char *path, uint32_t length)
 	return length == sizeof(LPMX_PREFIX) - 1 && text_same(path, LPMX_PREFIX, length);
 }
 
+static void node_clear(struct core_node *node)
+{
+	node->mode = 0;
+	node->read_only = 0;
+	node->trailing_slash = 0;
+	node->last = CORE_LAST_ROOT;
+	node->lower_below = 0;
+	node->has_lower = 0;
+	node->hidden = 0;
+	node->bind = 0;
+	node->layer = 0;
+	node->entry = 0;
+}
+
 /* ---- the quick way --------------------------------------------------------- */
 
 /* Is the first part of `path`, none of whose names is special, a directory? */
@@ -268,8 +282,8 @@ static NOINLINE int is_known_directory(const struct core_view *view, const char 
  * 1: `node` is the answer, perhaps that there is nothing; 0: walk.  `path` is absolute,
  * of `length` bytes.  Says "walk" wherever the answer is not plainly there.
  */
-static int resolve_known(struct core_task *task, const char *path, uint32_t length, int follow,
-			 struct core_node *node)
+static NOINLINE int resolve_known(struct core_task *task, const char *path, uint32_t length,
+				  int follow, struct core_node *node)
 {
 	const struct core_view *view = task->view;
 	uint64_t hash = LPMX_FNV_BASIS, above = hash;
@@ -504,6 +518,38 @@ static NOINLINE long walk_may_search(struct walk *w)
 }
 
 /*
+ * After a link most paths are plain again, as "/bin/sh" is after "/bin" became
+ * "/usr/bin".  1: node is the answer for all that is left.
+ */
+static NOINLINE int walk_known(struct walk *w, int flags, const char *rest)
+{
+	struct core_node *node = w->node;
+	char path[CORE_PATH_MAX];
+	uint32_t above = node->path_length;
+	size_t length = text_length(rest);
+
+	if (w->emulated || w->how || node->bind)
+		return 0;
+	while (*rest == '/')
+		rest++, length--;
+	if (!length || above + 1 + length >= CORE_PATH_MAX)
+		return 0;
+	bytes_copy(path, node->path, above);
+	path[above] = '/';
+	bytes_copy(path + above + 1, rest, length + 1);
+	if (resolve_known(w->task, path, above + 1 + (uint32_t)length,
+			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)), node))
+		return 1;
+	/* not so: back to where the walk was */
+	node_clear(node);
+	bytes_copy(node->path, path, above);
+	node->path[above] = 0;
+	node->path_length = above;
+	walk_state(w);
+	return 0;
+}
+
+/*
  * Walk `w->rest` from node->path.  The node describes the last component;
  * parents are directories, or -ENOTDIR, or -ENOENT.
  */
@@ -581,6 +627,10 @@ static long walk(struct walk *w, int flags)
 			have = 0;
 			at = w->rest;
 			w->checked = at;
+			if (walk_known(w, flags, at))
+				return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT)
+					       ? -ENOENT
+					       : 0;
 			continue;
 		}
 		if (!last || (node->trailing_slash && !(flags & CORE_ENTRY))) {
@@ -615,20 +665,6 @@ static long walk(struct walk *w, int flags)
 			return -ENOENT;
 	}
 	return 0;
-}
-
-static void node_clear(struct core_node *node)
-{
-	node->mode = 0;
-	node->read_only = 0;
-	node->trailing_slash = 0;
-	node->last = CORE_LAST_ROOT;
-	node->lower_below = 0;
-	node->has_lower = 0;
-	node->hidden = 0;
-	node->bind = 0;
-	node->layer = 0;
-	node->entry = 0;
 }
 
 /* `how` of a look-up on our own behalf: whoever got here was allowed to. */

@@ -87,14 +87,6 @@ int opaque_is(const char *host)
 	return get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
 }
 
-int whiteouts_marked(const char *host)
-{
-	char value[4];
-
-	/* marked so, or made opaque since */
-	return get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value)) == 1;
-}
-
 long opaque_set(const char *host)
 {
 	return sys_call5(__NR_lsetxattr, host, LPMX_XATTR_OPAQUE, "y", 1, 0);

@@ -1,0 +1,189 @@
+"""What one stat, open or readdir costs, and that it does not depend on the number of layers.
+
+    python benchmarks/calls.py [--rounds N] [--no-times]
+
+Counts are exact: strace's of a program that does the thing 100 times, less those of
+one that does not. Each operation that the trap catches counts twice, once as the call
+that is caught and once for each that the core makes. Times are the least of the
+rounds, bare and contained interleaved; ratios are to bare. Needs gcc and strace.
+"""
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from lpmx_runtime import _native
+from lpmx_runtime.store import Store
+
+HERE = Path(__file__).resolve().parent
+LAYERS = (2, 16, 128)
+#: What is asked -> operation and path.
+ROWS = {
+    "stat, lower file": ("stat", "/usr/lib/deep/er/file"),
+    "stat, absent": ("stat", "/usr/lib/deep/er/absent"),
+    "stat, through a link": ("stat", "/lib/deep/er/file"),
+    "stat, upper file": ("stat", "/new/file"),
+    "stat, copied up": ("stat", "/usr/lib/deep/er/changed"),
+    "stat, absent beside changed": ("stat", "/usr/lib/deep/er/absent2"),
+    "open, lower file": ("open", "/usr/lib/deep/er/file"),
+    "open, absent": ("open", "/usr/lib/deep/er/absent"),
+    "open, upper file": ("open", "/new/file"),
+    "open+fstat, lower file": ("open+fstat", "/usr/lib/deep/er/file"),
+    "readdir, 100 lower names": ("readdir", "/usr/lib/deep"),
+    "readdir, merged": ("readdir", "/usr/lib/deep/er"),
+}
+
+
+class Place:
+    """A container of so many layers, and the same tree in a plain directory."""
+
+    def __init__(self, root: Path, layers: int) -> None:
+        self.root = root
+        self.bare = root / "bare"
+        store = Store.open(root / "store")
+        diff_ids = [store.layers.add(io.BytesIO(self._tar(number, layers)))
+                    for number in range(layers)]
+        index = store.indexes.ensure(diff_ids)
+        for part in ("upper", "work"):
+            (root / part).mkdir()
+        _native.control_create(root / "control")
+        self.fields = [("kind", "container"), ("name", "calls"), ("directory", root),
+                       ("loader", _native.loader_path()), ("upper", root / "upper"),
+                       ("work", root / "work"), ("control", root / "control"), ("uid", 0),
+                       ("gid", 0), *[("layer", tree) for tree in store.indexes.trees(diff_ids)],
+                       ("index", index), ("bind", f"ro\0/.lpmx/bin\0{root}/bin")]
+        (root / "bin").mkdir()
+        self._write("view", self.fields)
+        with _native.View(root / "view") as view:
+            view.mkdir("/new")
+            view.write("/new/file", b"x")
+            view.chmod("/usr/lib/deep/er/changed", 0o600)
+        self._write("view.preload", self.fields + [
+            ("preload", _native.preload_path()),
+            ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")])
+        for path in ("usr/lib/deep/er", "new"):
+            (self.bare / path).mkdir(parents=True)
+        (self.bare / "lib").symlink_to("usr/lib")
+        for path in ("usr/lib/deep/er/file", "usr/lib/deep/er/changed", "new/file"):
+            (self.bare / path).write_bytes(b"x")
+        for number in range(99):
+            (self.bare / f"usr/lib/deep/name{number}").write_bytes(b"")
+
+    def _write(self, name: str, fields: List[tuple]) -> None:
+        text = "lpmx-view 1\0" + "".join(f"{key}\0{value}\0" for key, value in fields)
+        (self.root / name).write_bytes(os.fsencode(text))
+
+    @staticmethod
+    def _tar(number: int, layers: int) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+            def add(path: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> None:
+                member = tarfile.TarInfo(path)
+                member.type, member.linkname, member.mode = kind, target, 0o755
+                member.size = 1 if kind == tarfile.REGTYPE else 0
+                tar.addfile(member, io.BytesIO(b"x") if member.size else None)
+
+            for path in ("usr", "usr/lib", "usr/lib/deep", "usr/lib/deep/er"):
+                add(path, tarfile.DIRTYPE)
+            if number == 0:
+                add("lib", tarfile.SYMTYPE, "usr/lib")
+                add("usr/lib/deep/er/file")
+                add("usr/lib/deep/er/changed")
+            for name in range(number, 99, layers):
+                add(f"usr/lib/deep/name{name}")
+        return out.getvalue()
+
+    def build(self) -> None:
+        """The two programs; the dynamic one brings its libc."""
+        here = self.root / "bin"
+        source = str(HERE / "calls.c")
+        subprocess.run(["gcc", "-O2", "-static", "-o", str(here / "static"), source], check=True)
+        subprocess.run(["gcc", "-O2", "-o", str(here / "dynamic"), source,
+                        "-Wl,--dynamic-linker=/.lpmx/bin/ld.so", "-Wl,-rpath=/.lpmx/bin"], check=True)
+        for library, name in (("ld-linux-x86-64.so.2", "ld.so"), ("libc.so.6", "libc.so.6")):
+            found = subprocess.run(["gcc", "-print-file-name=" + library], check=True, text=True,
+                                   stdout=subprocess.PIPE).stdout.strip()
+            (here / name).write_bytes(Path(os.path.realpath(found)).read_bytes())
+            (here / name).chmod(0o755)
+
+    def command(self, way: str, operation: str, path: str, count: int) -> Dict[str, object]:
+        """Arguments of subprocess for one of the ways: bare, trap, preload."""
+        if way == "bare":
+            return {"args": [str(self.root / "bin" / "static"), operation,
+                             str(self.bare) + path, str(count)]}
+        name = "/.lpmx/bin/" + ("static" if way == "trap" else "dynamic")
+        return {"args": [name, operation, path, str(count)],
+                "executable": str(_native.loader_path()),
+                "env": {"LPMX_VIEW": str(self.root / ("view" if way == "trap" else "view.preload")),
+                        "LPMX_PROGRAM": name, "LPMX_CWD": "/"}}
+
+    def counted(self, way: str, operation: str, path: str) -> float:
+        """Calls of the kernel for one operation."""
+        totals = []
+        for count in (0, 100):
+            command = self.command(way, operation, path, count)
+            log = self.root / "strace"
+            env = command.get("env")
+            subprocess.run(["strace", "-f", "-o", str(log), "env", "-i",
+                            *[f"{k}={v}" for k, v in (env or {}).items()],  # type: ignore[attr-defined]
+                            *self._as(command)], check=True, stdout=subprocess.DEVNULL)
+            totals.append(len(re.findall(r"^\d+ +\w+\(", log.read_text(errors="replace"), re.M)))
+        return (totals[1] - totals[0]) / 100
+
+    @staticmethod
+    def _as(command: Dict[str, object]) -> List[str]:
+        args = list(command["args"])  # type: ignore[call-overload]
+        if "executable" not in command:
+            return args
+        # argv[0] is the program's own name, which only a shell's exec -a can give
+        return ["bash", "-c", 'exec -a "$0" "$@"', args[0], str(command["executable"]), *args[1:]]
+
+    def timed(self, way: str, operation: str, path: str, count: int) -> float:
+        command = self.command(way, operation, path, count)
+        return float(subprocess.run(**command, check=True, text=True,  # type: ignore[call-overload]
+                                    stdout=subprocess.PIPE).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--no-times", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lpmx-calls-", dir="/var/tmp") as directory:
+        places = {}
+        for layers in LAYERS:
+            root = Path(directory) / str(layers)
+            root.mkdir()
+            places[layers] = Place(root, layers)
+            places[layers].build()
+        header = "".join(f"{n:>4} layers" for n in LAYERS)
+        print(f"{'calls of the kernel':30}{'bare':>6}   trap:{header}   preload:{header}")
+        for name, (operation, path) in ROWS.items():
+            bare = places[LAYERS[0]].counted("bare", operation, path)
+            cells = ["".join(f"{places[n].counted(way, operation, path):11.1f}" for n in LAYERS)
+                     for way in ("trap", "preload")]
+            print(f"{name:30}{bare:6.1f}        {cells[0]}           {cells[1]}", flush=True)
+        if options.no_times:
+            return
+        print(f"\n{'time':30}{'bare ns':>9}{'trap':>8}{'preload':>9}   (ratios to bare, 16 layers)")
+        place = places[16]
+        for name, (operation, path) in ROWS.items():
+            least: Dict[str, Optional[float]] = {}
+            for _ in range(options.rounds):
+                for way in ("bare", "trap", "preload"):
+                    taken = place.timed(way, operation, path, 2000)
+                    least[way] = min(taken, least.get(way) or taken)
+            bare = least["bare"] or 1
+            print(f"{name:30}{bare:9.0f}{(least['trap'] or 0) / bare:8.2f}"
+                  f"{(least['preload'] or 0) / bare:9.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
