@@ -385,4 +385,4 @@ def index_check(path: _PathLike) -> Optional[str]:
     why = _ffi.new("const char **")
     if _lib.core_index_check(_ffi.from_buffer(data), len(data), why) == 0:
         return None
-    return _ffi.string(why[0]).decode()
+    return str(_ffi.string(why[0]).decode())

@@ -127,10 +127,10 @@ def _select(suite: Suite, variant: str, include: Iterable[str], what: str) -> _S
         wanted.append("ca-certificates")
     resolution = Resolution(suite.packages, what)
     resolution.add(base)
-    first = list(resolution.chosen)
+    chosen = list(resolution.chosen)
     resolution.add(wanted)
     resolution.check()
-    first = resolution.before(first)
+    first = resolution.before(chosen)
     packages = resolution.in_order()
     for package in packages:
         check(package)
@@ -173,7 +173,8 @@ class _Maker:
             nonlocal size
             size += length
 
-        layer = self._store.layers.add(stream, label=label, on_bytes=count)
+        layer = self._store.layers.add(stream,  # type: ignore[arg-type]
+                                       label=label, on_bytes=count)
         self._sizes[layer] = size
         return layer
 

@@ -71,7 +71,8 @@ def read_changes(upper: Path, *, without: Collection[bytes] = ()) -> Iterator[by
 
 def _listed(host: bytes) -> tuple[list[bytes], list[bytes]]:
     """The names that a directory hides, and those it has."""
-    hidden, names = [], []
+    hidden: list[bytes] = []
+    names: list[bytes] = []
     for name in sorted(os.listdir(host)):
         (hidden if _is_whiteout(os.path.join(host, name)) else names).append(name)
     return hidden, names

@@ -27,8 +27,8 @@ def header(path: bytes, kind: bytes, mode: int, *, uid: int = 0, gid: int = 0, m
     info.mtime, info.size = mtime, size
     info.linkname = _text(target)
     info.devmajor, info.devminor = major, minor
-    for name, value in (xattrs or {}).items():
-        info.pax_headers["SCHILY.xattr." + _text(name)] = _text(value)
+    info.pax_headers = {"SCHILY.xattr." + _text(name): _text(value)
+                        for name, value in (xattrs or {}).items()}
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 

@@ -112,7 +112,7 @@ class Deb:
              if name == stem or name.startswith(stem + ".")), None)
         if part is None:
             raise self._damaged(f"it has no {stem}")
-        raw = io.BufferedReader(_Slice(self._file, part.offset, part.size), 1 << 18)
+        raw = io.BufferedReader(_Slice(self._file, part.offset, part.size), 1 << 18)  # type: ignore[type-var]
         suffix = part.name[len(stem):]
         if suffix == "":
             return raw
