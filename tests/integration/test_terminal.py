@@ -125,7 +125,7 @@ def test_interrupt_ends_the_program(terminal, how):
 def test_interrupt_that_the_program_handles_is_handled(terminal, how):
     """Nothing of ours dies in its place."""
     terminal.line(f"{how} sh -c 'trap \"echo caught; exit 5\" INT; echo star''ted; "
-                  "while :; do sleep 0.1; done'")
+                  "while :; do read -t 1 x; done'")
     terminal.expect("started\r\n")
 
     terminal.type("\x03")
@@ -184,7 +184,7 @@ def test_program_is_a_job_of_the_shell(terminal, how):
 def test_program_that_handles_the_stop_stops_when_it_likes(terminal, how):
     """An editor puts the terminal in order first; nobody may take the terminal before."""
     script = ("trap \"sleep 0.3; echo tidied; trap - TSTP; kill -TSTP $$; echo back\" TSTP; "
-              "echo star''ted; while :; do sleep 0.1; done")
+              "echo star''ted; while :; do read -t 1 x; done")  # a child would be stopped, too
     terminal.line(f"{how} sh -c '{script}'")
     terminal.expect("started\r\n")
 
@@ -204,7 +204,7 @@ def test_new_size_of_the_window_is_told(terminal, how):
     """SIGWINCH reaches the program, and it sees the new size."""
     terminal.resize(20, 60)
     terminal.line(f"{how} sh -c 'trap \"stty size\" WINCH; echo star''ted; "
-                  "while :; do sleep 0.1; done'")
+                  "while :; do read -t 1 x; done'")
     terminal.expect("started\r\n")
 
     terminal.resize(50, 132)
