@@ -394,7 +394,8 @@ def test_preinst_script_does_not_find_what_comes_after_it(
                 layers.directory(b"./opt/wary"), layers.file(b"./opt/wary/new", b"new\n"),
                 preinst=b"#!/bin/sh\nrm -rf /opt/wary\nmkdir -p /opt/made\necho $1 >/opt/made/by\n"
                         b"dpkg --compare-versions \"$DPKG_RUNNING_VERSION\" ge 1.20\n",
-                postinst=b"#!/bin/sh\ncat /opt/wary/new /opt/made/by >/opt/both\n")
+                postinst=b"#!/bin/sh\ncat /opt/wary/new /opt/made/by >/opt/both\n",
+                md5sums=hashlib.md5(b"new\n").hexdigest().encode() + b"  opt/wary/new\n")
 
     lpmx("bootstrap", "debian:bookworm", "--variant", "minbase", "--mirror", mirror.url,
          "--keyring", signer.ring, "--include", "lpmx-wary", check=True)
