@@ -27,7 +27,7 @@ from ..oci.reference import Reference
 from .archive_files import ArchiveFiles
 from .found import Found, digest_of_stream, make_manifest
 from .layers import LayerSource
-from .platform import check_platform
+from .platform import check_image
 from .streams import decompressed, is_compressed, pieces
 
 
@@ -57,7 +57,7 @@ def _images(files: ArchiveFiles, references: Sequence[Reference], data: bytes,
             layers: Sequence[str], platform: Platform) -> list[Found]:
     """One image under each of its names."""
     config = ImageConfig.parse(data, failing=files.failing)
-    check_platform(config, platform, failing=files.failing)
+    check_image(config, platform, failing=files.failing)
     if len(config.diff_ids) != len(layers):
         raise files.damaged(f"the image config speaks of {len(config.diff_ids)} layers, "
                             f"and manifest.json of {len(layers)}")

@@ -24,7 +24,7 @@ from ..oci.reference import Reference
 from .archive_files import ArchiveFiles
 from .found import Found, pair_layers
 from .layers import LayerSource
-from .platform import check_platform
+from .platform import check_image
 from .streams import Stream, Verified
 
 _REFERENCE = "org.opencontainers.image.ref.name"
@@ -84,7 +84,7 @@ def _found(files: ArchiveFiles, reference: Reference, data: bytes, manifest: Man
     check_layers(manifest, failing=files.failing)
     config_data = _document(files, manifest.config, CONFIG_LIMIT, "the image config")
     config = ImageConfig.parse(config_data, failing=files.failing)
-    check_platform(config, platform, failing=files.failing)
+    check_image(config, platform, failing=files.failing)
     pairs = pair_layers(config, manifest.layers, failing=files.failing)
     return Found(reference, data, config_data,
                  tuple(_source(files, diff_id, layer) for diff_id, layer in pairs))

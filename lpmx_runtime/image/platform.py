@@ -7,6 +7,7 @@ from typing import Optional
 from ..errors import UnsupportedImage
 from ..oci.config import ImageConfig
 from ..oci.manifest import Platform
+from ..store.index import LAYER_LIMIT
 
 # What each level of x86-64 adds, as psABI lists it, in the names of /proc/cpuinfo.
 _LEVELS = (
@@ -44,8 +45,13 @@ def _flags() -> set[str]:
     return set()
 
 
-def check_platform(config: ImageConfig, wanted: Platform, *, failing: str) -> None:
-    """Raise `UnsupportedImage` if an image, of which there is no choice, is for other machines."""
+def check_image(config: ImageConfig, wanted: Platform, *, failing: str) -> None:
+    """Raise `UnsupportedImage`, before any layer is fetched, if the image is of no use: for
+    other machines, or of too many layers."""
+    if len(config.diff_ids) > LAYER_LIMIT:
+        raise UnsupportedImage(f"{failing}: it has {len(config.diff_ids)} layers, and "
+                               f"{LAYER_LIMIT} are the most we handle",
+                               hint="build the image again with its layers squashed")
     if not config.architecture:
         return
     offered = Platform.of({"os": config.os, "architecture": config.architecture,

@@ -25,7 +25,7 @@ from ..registry.patience import USUAL, Patience
 from ..store import Image, Store
 from .found import pair_layers
 from .layers import LayerSource, store_layers
-from .platform import check_platform, host_platform
+from .platform import check_image, host_platform
 from .record import all_or_nothing, record
 
 _ATTEMPTS = 2  # for a layer that arrives, but not as it was sent
@@ -67,7 +67,7 @@ def _pull(store: Store, repository: Repository, platform: Platform, progress: Si
     document, manifest = _manifest(repository, platform)
     config_data = repository.document(manifest.config, CONFIG_LIMIT, "the image config")
     config = ImageConfig.parse(config_data, failing=failing)
-    check_platform(config, platform, failing=failing)
+    check_image(config, platform, failing=failing)
     progress(Note(f"{reference.familiar} is {document.digest}"))
     store_layers(store, [_source(repository, diff_id, layer) for diff_id, layer
                          in pair_layers(config, manifest.layers, failing=failing)],

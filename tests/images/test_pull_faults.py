@@ -452,6 +452,17 @@ def test_as_many_diff_ids_as_layers(small: SmallRegistry, opened: Store,
     assert "the image config speaks of 1 layers, and the manifest of 3" in refused.message
 
 
+def test_an_image_of_too_many_layers(small: SmallRegistry, opened: Store,
+                                     unchanged: Callable[[], None]) -> None:
+    """It is refused before any of them is fetched."""
+    small.image("a/b", "1", [TARS[0]] * 300)
+
+    refused = refusal(opened, f"{small.address}/a/b:1", UnsupportedImage)
+
+    assert "it has 300 layers, and 255 are the most we handle" in refused.message
+    assert 1 == len(small.seen(part="/blobs/"))  # the config
+
+
 def test_a_blob_that_the_registry_lost(small: SmallRegistry, opened: Store,
                                        unchanged: Callable[[], None]) -> None:
     """Its manifest names it, and it is not there."""
