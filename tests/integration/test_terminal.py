@@ -18,7 +18,7 @@ import time
 import pytest
 
 PROMPT = "<outside>"
-PATIENCE = 10
+PATIENCE = 30
 
 
 class Terminal:
