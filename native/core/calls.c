@@ -82,6 +82,8 @@ static const struct call calls[] = {
 	NR(connect, call_socket),
 	NR(sendto, call_socket),
 	NR(sendmsg, call_socket),
+	NR(getsockname, call_socket),
+	NR(getpeername, call_socket),
 	NR(getuid, call_identity),
 	NR(geteuid, call_identity),
 	NR(getgid, call_identity),

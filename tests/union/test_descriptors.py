@@ -1,0 +1,252 @@
+"""What goes through descriptors: sockets with names, watches, locks, mappings, handles."""
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import socket
+import struct
+from typing import Iterator, List
+
+import pytest
+from lpmx_runtime._native import AT_FDCWD, View
+
+from .bare import Bare
+from .layers import Layer, directory, link, regular
+
+NR_BIND, NR_CONNECT, NR_SENDTO, NR_WATCH, NR_STATFS, NR_TRUNCATE = 49, 42, 44, 254, 137, 76
+
+
+@pytest.fixture
+def bare() -> Iterator[Bare]:
+    layer: Layer = {"": directory(), "proc": directory(0o555), "run": directory(),
+                    "var": directory(), "var/run": link("/run"), "etc": directory(),
+                    "etc/conf": regular(b"conf" * 2000), "run/old": regular(b"old"),
+                    "run/" + "l" * 90: directory(), "run/" + "l" * 90 + "/deeper": directory()}
+    with Bare([layer]) as bare:
+        yield bare
+
+
+@pytest.fixture
+def view(bare: Bare) -> Iterator[View]:
+    with bare.view() as view:
+        yield view
+
+
+def _address(path: str) -> bytes:
+    return struct.pack("<H", socket.AF_UNIX) + path.encode()
+
+
+def _bind(view: View, sock: socket.socket, path: str) -> int:
+    address = _address(path)
+    return view.call(NR_BIND, sock.fileno(), address, len(address))
+
+
+def _connect(view: View, sock: socket.socket, path: str) -> int:
+    address = _address(path)
+    return view.call(NR_CONNECT, sock.fileno(), address, len(address))
+
+
+def _named(view: View, sock: socket.socket) -> str:
+    """What getsockname says."""
+    address, size = bytearray(110), bytearray(struct.pack("<I", 110))
+    assert 0 == view.call(51, sock.fileno(), address, size)
+    length, = struct.unpack("<I", size)
+    return bytes(address[2:length]).split(b"\0", 1)[0].decode()
+
+
+@pytest.mark.parametrize("path", ["/run/s", "/var/run/s", "/run/" + "l" * 90 + "/s",
+                                  "/run/" + "l" * 90 + "/deeper/../s"])
+def test_sockets_with_names_meet(view: View, path: str) -> None:
+    """Bound under a name of the view, through links and with all 107 bytes of it."""
+    server, client = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    with server, client:
+        assert 0 == _bind(view, server, path)
+        server.listen(1)
+        assert 0o140000 == view.lstat(path).st_mode & 0o170000
+        if len(path) < 20:      # of a longer one the kernel was only told a part
+            assert "/run/s" == _named(view, server)
+        assert 0 == _connect(view, client, path)
+        client.send(b"hello")
+        assert b"hello" == server.accept()[0].recv(9)
+    view.unlink(path)
+    assert not view.exists(path)
+
+
+def test_a_socket_takes_no_name_that_is_there(view: View) -> None:
+    """EADDRINUSE over any object; over a removed one it works and does not bring it back."""
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        assert -errno.EADDRINUSE == _bind(view, one, "/run/old")
+        view.unlink("/run/old")
+        assert 0 == _bind(view, one, "/run/old")
+        assert -errno.EADDRINUSE == _bind(view, two, "/run/old")
+        assert -errno.ENOENT == _bind(view, two, "/absent/s")
+        assert 0o140000 == view.lstat("/run/old").st_mode & 0o170000
+        view.unlink("/run/old")
+        assert not view.exists("/run/old")
+
+
+def test_a_bind_that_fails_brings_nothing_back(view: View) -> None:
+    """The name of a removed file stays removed when the kernel refuses the socket."""
+    view.unlink("/run/old")
+    with socket.socket(socket.AF_UNIX) as sock:
+        assert 0 == _bind(view, sock, "/run/other")
+        assert 0 > _bind(view, sock, "/run/old")
+    assert not view.exists("/run/old")
+
+
+def test_datagrams_are_sent_to_a_name(view: View) -> None:
+    """sendto with an address of the view."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        assert 0 == _bind(view, server, "/run/log")
+        address = _address("/var/run/log")
+        assert 5 == view.call(NR_SENDTO, client.fileno(), b"hello", 5, 0, address, len(address))
+        assert b"hello" == server.recv(9)
+
+
+def test_abstract_and_other_addresses_are_the_kernels(view: View) -> None:
+    """What is no path is not translated."""
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_INET) as other:
+        name = struct.pack("<H", socket.AF_UNIX) + b"\0lpmx-test-%d" % os.getpid()
+        assert 0 == view.call(NR_BIND, server.fileno(), bytearray(name), len(name))
+        address = struct.pack(">HH4s8x", 0, 0, b"\x7f\0\0\1")
+        address = struct.pack("<H", socket.AF_INET) + address[2:]
+        assert 0 == view.call(NR_BIND, other.fileno(), bytearray(address), len(address))
+
+
+def _watch(view: View, path: str, mask: int) -> int:
+    fd = ctypes.CDLL(None).inotify_init1(os.O_NONBLOCK)
+    assert 0 <= view.call(NR_WATCH, fd, path.encode(), mask)
+    return fd
+
+
+def _events(fd: int) -> List[tuple]:
+    try:
+        data = os.read(fd, 65536)
+    except BlockingIOError:
+        return []
+    found, at = [], 0
+    while at < len(data):
+        _, mask, _, length = struct.unpack_from("<iIII", data, at)
+        found.append((mask & 0xfff, data[at + 16:at + 16 + length].rstrip(b"\0").decode()))
+        at += 16 + length
+    return found
+
+
+def test_a_watched_lower_file_tells_of_its_changes(view: View) -> None:
+    """A file that is only in a layer is watched where it will be changed."""
+    modify = 2
+    fd = _watch(view, "/etc/conf", modify)
+    file = view.open("/etc/conf", os.O_WRONLY)
+    os.write(file, b"x")
+    os.close(file)
+    assert (modify, "") in _events(fd)
+    os.close(fd)
+
+
+def test_a_watched_lower_directory_tells_of_names(view: View) -> None:
+    """Names that come, go and move."""
+    create, delete, moved_from, moved_to = 0x100, 0x200, 0x40, 0x80
+    fd = _watch(view, "/run", create | delete | moved_from | moved_to)
+    view.write("/run/new", b"")
+    view.rename("/run/new", "/run/newer")
+    view.unlink("/run/newer")
+    assert [(create, "new"), (moved_from, "new"), (moved_to, "newer"), (delete, "newer")] == \
+        _events(fd)
+    os.close(fd)
+
+
+def test_locks_are_of_one_file_whoever_opened_it_first(view: View) -> None:
+    """Two that open a lower file for writing lock the same copy."""
+    one, two = view.open("/etc/conf", os.O_RDWR), view.open("/etc/conf", os.O_RDWR)
+    fcntl.flock(one, fcntl.LOCK_EX)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(one)
+    fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(two)
+
+
+def test_shared_mappings_are_of_the_copy(view: View) -> None:
+    """What is written through a mapping is in the file for everybody."""
+    fd = view.open("/etc/conf", os.O_RDWR)
+    with mmap.mmap(fd, 8000) as one:
+        one[0:4] = b"CONF"
+        other = view.open("/etc/conf", os.O_RDONLY)
+        with mmap.mmap(other, 8000, prot=mmap.PROT_READ) as two:
+            assert b"CONF" == two[0:4]
+        os.close(other)
+    os.close(fd)
+    assert b"CONFconf" == view.read("/etc/conf", 8)
+
+
+def test_inode_numbers_last_over_copy_up_rename_and_session(bare: Bare) -> None:
+    """stat, fstat and the listing agree about them, before and after."""
+    def numbers(view: View, path: str) -> set:
+        fd = view.open(path, os.O_RDONLY)
+        found = {view.stat(path).st_ino, view.fstat(fd).st_ino}
+        os.close(fd)
+        return found
+
+    with bare.view() as view:
+        before = numbers(view, "/etc/conf")
+        directories = numbers(view, "/etc"), numbers(view, "/run"), numbers(view, "/")
+        assert 1 == len(before)
+        view.chmod("/etc/conf", 0o600)
+        assert before == numbers(view, "/etc/conf")
+        view.rename("/etc/conf", "/run/conf")
+        assert before == numbers(view, "/run/conf")
+        view.link("/run/conf", "/etc/again")
+    with bare.view() as view:
+        assert before == numbers(view, "/etc/again") == numbers(view, "/run/conf")
+        assert directories == (numbers(view, "/etc"), numbers(view, "/run"), numbers(view, "/"))
+        devices = {view.stat(path).st_dev for path in ("/", "/etc", "/run/conf", "/run/old")}
+        assert 1 == len(devices)
+
+
+def _names(block: bytes) -> List[bytes]:
+    found, at = [], 0
+    while at < len(block):
+        size, = struct.unpack_from("<H", block, at + 16)
+        found.append(block[at + 19:at + size].split(b"\0", 1)[0])
+        at += size
+    return found
+
+
+def test_positions_in_a_directory_can_be_gone_back_to(view: View) -> None:
+    """seekdir to what telldir said gives the same names again."""
+    for number in range(50):
+        view.write(f"/run/{number}", b"")
+    fd = view.open("/run", os.O_RDONLY | os.O_DIRECTORY)
+    data = bytearray(300)
+    seen: List[tuple] = []
+    while True:
+        at = os.lseek(fd, 0, os.SEEK_CUR)
+        length = view.call(217, fd, data, len(data))
+        if length <= 0:
+            break
+        seen.append((at, bytes(data[:length])))
+    for at, block in reversed(seen):
+        os.lseek(fd, at, os.SEEK_SET)
+        length = view.call(217, fd, data, len(data))
+        assert _names(block) == _names(bytes(data[:length]))
+    os.close(fd)
+
+
+def test_room_on_the_file_system_is_the_uppers(bare: Bare, view: View) -> None:
+    """statfs of anything in the union tells of the place that is written to."""
+    data = bytearray(120)
+    assert 0 == view.call(NR_STATFS, b"/etc/conf", data)
+    kind, size, blocks = struct.unpack_from("<QQQ", data)
+    here = os.statvfs(bare.upper)
+    assert (here.f_bsize, here.f_blocks) == (size, blocks)
+
+
+def test_handles_are_of_the_file_behind(view: View) -> None:
+    """name_to_handle_at of a path of the view works where the file system has handles."""
+    handle, mount = bytearray(struct.pack("<Ii", 128, 0) + bytes(128)), bytearray(4)
+    result = view.call(303, AT_FDCWD, b"/etc/conf", handle, mount, 0)
+    assert result in (0, -errno.EOPNOTSUPP)
