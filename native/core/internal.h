@@ -189,6 +189,10 @@ long pile_next(struct pile *pile, char *path) HIDDEN;
 long pile_back(struct pile *pile, char *path) HIDDEN;
 void pile_free(struct pile *pile) HIDDEN;
 
+/* Where in the upper the object is that was copied up with this number: 1, or 0 if
+ * nowhere.  Walks all of it: for what cannot be told otherwise, and is rare. */
+long upper_find(const struct core_view *view, uint64_t number, char host[CORE_HOST_MAX]) HIDDEN;
+
 /* ---- whiteout.c ---- */
 
 int whiteout_is(const char *host, const struct stat *st) HIDDEN;
@@ -258,6 +262,12 @@ long meta_created(const struct core_task *task, const char *parent, const char *
 void meta_mark_parent(const char *host) HIDDEN;
 /* What the object at a canonical path is shown as. */
 long meta_of_path(struct core_task *task, const char *path, struct meta *meta) HIDDEN;
+/*
+ * The object that a change through `fd` is for, which is open on the lower object
+ * at `path`: 1 and `node`, wherever it was renamed to since; 0 if it has no name
+ * any more, so that nobody can see the change.
+ */
+long meta_behind(struct core_task *task, int fd, const char *path, struct core_node *node) HIDDEN;
 int meta_allows(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
 		int want) HIDDEN;
 

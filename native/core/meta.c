@@ -395,6 +395,56 @@ static long change_node(struct core_task *task, struct core_node *node, const st
 	return r < 0 ? r : change(task, node->host, -1, to, owner, mode);
 }
 
+/* The number that the lower object behind `fd`, which has the name `path`, is known by. */
+static uint64_t number_behind(const struct core_view *view, int fd, const char *path)
+{
+	const struct lpmx_index_entry *entry;
+	size_t length = text_length(path);
+	struct stat st;
+
+	if (!view->index)
+		return sys_call2(__NR_fstat, fd, &st) ? 0 : identity_inode(view, st.st_dev, st.st_ino);
+	entry = index_find(view->index, fnv(path, length), path, (uint32_t)length);
+	return entry ? object_number(view, entry) : 0;
+}
+
+long meta_behind(struct core_task *task, int fd, const char *path, struct core_node *node)
+{
+	const struct core_view *view = task->view;
+	uint64_t number = number_behind(view, fd, path);
+	struct meta meta;
+	struct stat st;
+	long r = path_node(task, path, node);
+
+	if (r >= 0 && node->bind)
+		return node->place != CORE_ABSENT;
+	if (r >= 0 && node->place == CORE_LOWER)
+		return 1;
+	if (r >= 0 && node->place == CORE_UPPER) {
+		if (!IS(node->mode, S_IFREG) && !IS(node->mode, S_IFDIR))
+			return 1;
+		if (sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW))
+			return 0;
+		meta_of_upper(view, node->host, -1, &st, &meta);
+		if (!number || meta.inode == number)
+			return 1;
+	}
+	r = number ? upper_find(view, number, node->host) : 0;
+	if (r <= 0)
+		return r;
+	node->place = CORE_UPPER;
+	node->bind = 0;
+	node->entry = 0;
+	node->read_only = 0;
+	text_put(node->path, node->host + view->upper.length);
+	node->path_length = (uint32_t)text_length(node->path);
+	node->hash = fnv(node->path, node->path_length);
+	if (sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	node->mode = st.st_mode;
+	return 1;
+}
+
 /* And for a descriptor, whose file may have no name any more. */
 static long change_fd(struct core_task *task, long nr, const long a[6], const struct meta *to,
 		      int owner, int mode)
@@ -421,8 +471,8 @@ static long change_fd(struct core_task *task, long nr, const long a[6], const st
 	if (SYS_FAILED(memory))
 		return memory;
 	node = (void *)memory;
-	r = path_node(task, path, node);
-	if (r >= 0 && node->place != CORE_ABSENT) {
+	r = meta_behind(task, (int)a[0], path, node);
+	if (r > 0) {
 		int lower = node->place == CORE_LOWER;
 
 		r = change_node(task, node, to, owner, mode);

@@ -518,7 +518,7 @@ static long set_times(struct core_task *task, int dirfd, long user, const long *
 {
 	char path[CORE_HOST_MAX];
 	struct core_node node;
-	int was_lower, last = AT_SYMLINK_NOFOLLOW;
+	int layered, was_lower, last = AT_SYMLINK_NOFOLLOW;
 	long r;
 
 	if (!user) /* a descriptor: futimens */
@@ -539,8 +539,11 @@ descriptor:
 		if (in_upper(task->view, path) ||
 		    core_from_host(task->view, path, node.path, sizeof(node.path)) < 0)
 			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
-		text_put(path, node.path[0] ? node.path : "/");
-		r = path_node(task, node.path, &node);
+		layered = in_layer(task->view, path);
+		text_put(path, node.path);
+		r = layered ? meta_behind(task, dirfd, path, &node) : path_node(task, path, &node);
+		if (layered && r <= 0)
+			return r;
 		if (r >= 0 && node.place == CORE_ABSENT)
 			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
 	} else {
@@ -662,11 +665,12 @@ static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
 	if (r < 0 || in_upper(task->view, host) || !in_layer(task->view, host) ||
 	    core_from_host(task->view, host, path, sizeof(path)) < 0)
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	r = path_node(task, path, &node);
-	if (r >= 0 && node.bind)
+	r = meta_behind(task, (int)a[0], path, &node);
+	if (r <= 0)
+		return r;
+	if (node.bind)
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	if (r >= 0)
-		r = node.place == CORE_ABSENT ? -ENOENT : upper_writable(task, &node);
+	r = upper_writable(task, &node);
 	if (r >= 0)
 		r = copy_up(task, &node);
 	if (r < 0)

@@ -258,6 +258,7 @@ struct tree {
 	char path[CORE_HOST_MAX]; /* the directory that is read, and for a while a name in it */
 	size_t length;            /* of the directory's */
 	uint64_t hash;            /* of the directory's path in the view */
+	uint64_t wanted;          /* an inode number that is looked for */
 };
 
 /* Room for a walk, which is too large for the stack. */
@@ -367,6 +368,42 @@ long upper_discard(const char *host)
 	}
 	while (pile_back(&tree->directories, tree->path))
 		r = sys_call3(__NR_unlinkat, AT_FDCWD, tree->path, AT_REMOVEDIR);
+	tree_end(tree);
+	return r;
+}
+
+static long find_one(void *context, const char *name, uint32_t type)
+{
+	struct tree *tree = context;
+	struct meta meta;
+	struct stat st;
+	long r = tree_name(tree, name);
+
+	(void)type;
+	if (r < 0 || sys_call4(__NR_newfstatat, AT_FDCWD, tree->path, &st, AT_SYMLINK_NOFOLLOW))
+		return r;
+	if (st.st_mode & S_ISVTX) {
+		meta_of_upper(tree->view, tree->path, -1, &st, &meta);
+		if (meta.inode == tree->wanted)
+			return 1;
+	}
+	return IS(st.st_mode, S_IFDIR) ? pile_add(&tree->directories, tree->path) : 0;
+}
+
+long upper_find(const struct core_view *view, uint64_t number, char host[CORE_HOST_MAX])
+{
+	struct tree *tree = tree_begin(view, view->upper.text);
+	long r = 0;
+
+	if (!tree)
+		return -ENOMEM;
+	tree->wanted = number;
+	while (!r && pile_next(&tree->directories, tree->path)) {
+		tree->length = text_length(tree->path);
+		r = host_each(tree->path, find_one, tree);
+	}
+	if (r > 0)
+		text_put(host, tree->path);
 	tree_end(tree);
 	return r;
 }

@@ -179,6 +179,18 @@ CASES.update({
     "changes through a directory's descriptor": [
         ("open", 1, HERE, "/etc/conf.d", R | DIR, 0), ("fchmod", 1, 0o701), ("fchown", 1, 2, 2),
         ("stat", HERE, "/etc/conf.d", 0), ("fstat", 1), ("futimens", 1, 1_160_000_000), ("stat", HERE, "/etc/conf.d", 0)],
+    "a descriptor of a lower file that was renamed since": [
+        ("open", 1, HERE, "/data/one", R, 0), ("rename", HERE, "/data/one", HERE, "/moved", 0),
+        ("futimens", 1, 1_170_000_000), ("fchmod", 1, 0o604), ("fsetxattr", 1, "user.y", b"2", 0),
+        ("stat", HERE, "/moved", 0)],
+    "a descriptor of a lower file whose name is another file's now": [
+        ("open", 1, HERE, "/data/one", R, 0),
+        ("rename", HERE, "/data/one", HERE, "/data/empty", EXCHANGE),
+        ("futimens", 1, 1_170_000_000), ("fchmod", 1, 0o604), ("stat", HERE, "/data/one", 0),
+        ("stat", HERE, "/data/empty", 0)],
+    "a descriptor of a lower file that was removed": [
+        ("open", 1, HERE, "/data/one", R, 0), ("unlink", HERE, "/data/one", 0),
+        ("futimens", 1, 1_170_000_000), ("fchmod", 1, 0o604), ("fsetxattr", 1, "user.y", b"2", 0)],
     "descriptor of O_PATH": [
         ("open", 1, HERE, "/data/one", PATH, 0), ("read", 1, 3), ("fchmod", 1, 0o600), ("fstat", 1),
         ("fchown", 1, 1, 1), ("stat", 1, "", EMPTY_PATH), ("chown", 1, "", 8, 8, EMPTY_PATH),
