@@ -180,7 +180,7 @@ class _Maker:
 
     def _pieces(self, files: "Downloads") -> Iterator[bytes]:
         layer = self._layer
-        if self._suite.merged_usr:
+        if self._suite.links_usr:
             yield from layer.directory(b"usr")
             for name in _LINKED[self._architecture]:
                 yield from layer.directory(b"usr/" + name.encode())

@@ -20,10 +20,9 @@ COMPONENT = "main"
 
 #: What people also call a suite.
 NAMES = {"latest": "stable", "11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
-#: The last suites whose /bin is a directory of its own.
-SPLIT_USR = ("jessie", "stretch", "buster", "bullseye")
-#: The suite whose packages convert a /bin of its own, unless this one says that there is none.
-CONVERTING, CONVERTED = "bookworm", "usr-is-merged"
+#: The suite whose /bin is a link into /usr that no package brings: before it /bin is a
+#: directory, after it base-files has the link. Another package says that the link is there.
+_LINKED_BY_HAND, _LINKED = "bookworm", "usr-is-merged"
 
 _RELEASE_LIMIT = 16 << 20
 _LIST_LIMIT = 512 << 20
@@ -48,15 +47,14 @@ class Suite:
             return 0
 
     @property
-    def merged_usr(self) -> bool:
-        """Whether /bin and the like are links into /usr."""
-        return self.release.codename not in SPLIT_USR
-
+    def links_usr(self) -> bool:
+        """Whether /bin and the like are to be made links into /usr."""
+        return self.release.codename == _LINKED_BY_HAND
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Packages that say what the layout is."""
-        return (CONVERTED,) if self.release.codename == CONVERTING else ()
+        """Packages that say so: without them the links would be made once more."""
+        return (_LINKED,) if self.links_usr else ()
 
 
 @dataclass(frozen=True)
