@@ -58,6 +58,6 @@ def check_image(config: ImageConfig, wanted: Platform, *, failing: str) -> None:
                            "variant": config.variant})
     if wanted.fit(offered) is None:
         raise UnsupportedImage(
-            f"{failing}: it is for {offered}, and wanted is one for {wanted}",
+            f"{failing}: it is for {offered}, and wanted is one for {wanted.beside([offered])}",
             hint=f'with "--platform {offered}" it is taken all the same, to look into; '
                  "its programs do not run here")

@@ -85,6 +85,12 @@ class Platform:
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
+    def beside(self, offered: Iterable["Platform"]) -> "Platform":
+        """This platform for a message about others: the variant matters only to its kin."""
+        kin = any((self.os, self.architecture) == (other.os, other.architecture)
+                  for other in offered)
+        return self if kin else Platform(self.os, self.architecture)
+
     def fit(self, offered: "Platform") -> Optional[int]:
         """How well an image for `offered` suits this machine: 0 is best, None not at all.
 
@@ -215,7 +221,8 @@ def choose(index: Index, platform: Platform, *,
         if fit is not None and (best is None or fit < best[0]):
             best = fit, entry
     if best is None:
-        raise UnsupportedImage(f"{failing}: there is none for {platform}",
+        offered = [entry.platform for entry in index.manifests if entry.platform is not None]
+        raise UnsupportedImage(f"{failing}: there is none for {platform.beside(offered)}",
                                hint=_offer(index.manifests))
     return best[1]
 

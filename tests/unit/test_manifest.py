@@ -199,6 +199,16 @@ def test_platform_that_is_not_there_is_refused_with_those_that_are() -> None:
     assert "there is one for linux/arm64 and windows/amd64" == refused.value.hint
 
 
+@pytest.mark.parametrize("offered, shown", [("linux/arm64", "linux/amd64"),
+                                            ("linux/amd64/v4", "linux/amd64/v3")])
+def test_the_variant_is_said_where_it_is_the_point(offered: str, shown: str) -> None:
+    """Of this machine's platform, which has one without anybody having asked for it."""
+    with pytest.raises(LpmxError) as refused:
+        choose(index(offered), Platform.parse("linux/amd64/v3"), failing="cannot do it")
+
+    assert f"cannot do it: there is none for {shown}" == refused.value.message
+
+
 @pytest.mark.parametrize("wanted, offered", [
     ("linux/amd64", "linux/amd64/v2"), ("linux/arm/v6", "linux/arm/v7"),
     ("linux/arm64", "linux/arm/v7"), ("linux/amd64", "windows/amd64"),
