@@ -88,11 +88,11 @@ def test_interrupt_stops_a_cell_and_keeps_the_kernel(kernel: Running) -> None:
     kernel.text("kept = 41")
     for code in ("while True: pass", "import time; time.sleep(60)",
                  "import subprocess; subprocess.run(['sleep', '60'])"):
-        message = _begin(kernel, code)
+        message = kernel.begin(f"print('begun', flush=True)\n{code}", "begun")
 
         start = time.monotonic()
         kernel.manager.interrupt_kernel()
-        reply = _reply(kernel, message)
+        reply = kernel.reply(message)
 
         assert ("error", "KeyboardInterrupt") == (reply["status"], reply["ename"])
         assert time.monotonic() - start < 10
@@ -210,9 +210,9 @@ def test_kernel_without_provisioner_runs_by_its_argv(jupyter: Jupyter) -> None:
 
     assert "tcp" == kernel.manager.transport
     assert "root:x:0:0:root:/root:/bin/sh" == kernel.text("print(open('/etc/passwd').read())")
-    message = _begin(kernel, "import time; time.sleep(60)")
+    message = kernel.begin("print('begun', flush=True)\nimport time; time.sleep(60)", "begun")
     kernel.manager.interrupt_kernel()
-    assert "KeyboardInterrupt" == _reply(kernel, message)["ename"]
+    assert "KeyboardInterrupt" == kernel.reply(message)["ename"]
     pid = kernel.text("import os; print(os.getpid())")
     kernel.shutdown()
     assert not _alive(pid)
@@ -440,19 +440,3 @@ def _until(condition: Any, patience: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)
-
-
-def _begin(kernel: Running, code: str) -> str:
-    """Start a cell that takes long; returns when it runs."""
-    message = kernel.client.execute(f"print('begun', flush=True)\n{code}", stop_on_error=False)
-    while True:
-        heard = kernel.client.get_iopub_msg(timeout=30)
-        if heard["msg_type"] == "stream" and "begun" in heard["content"]["text"]:
-            return message
-
-
-def _reply(kernel: Running, message: str) -> Any:
-    while True:
-        reply = kernel.client.get_shell_msg(timeout=30)
-        if reply["parent_header"].get("msg_id") == message:
-            return reply["content"]

@@ -79,12 +79,11 @@ def test_change_made_while_a_cell_runs_reaches_programs_it_starts(jupyter: Jupyt
     kernel = jupyter.start(jupyter.install("tiny"))
     [container] = jupyter.containers()
     kernel.text("%lpmx env set LATE=before")
-    kernel.client.execute("import os, subprocess, time\nprint('begun', flush=True)\n"
-                          "deadline = time.time() + 20\nvalue = 'before'\n"
-                          "while value == 'before' and time.time() < deadline:\n"
-                          "    value = subprocess.run('echo $LATE', shell=True, stdout=-1, text=True).stdout.strip()\n")
-    while "begun" not in str(kernel.client.get_iopub_msg(timeout=30)["content"]):
-        pass
+    kernel.begin("import os, subprocess, time\nprint('begun', flush=True)\n"
+                 "deadline = time.time() + 20\nvalue = 'before'\n"
+                 "while value == 'before' and time.time() < deadline:\n"
+                 "    value = subprocess.run('echo $LATE', shell=True, stdout=-1, text=True).stdout.strip()\n",
+                 "begun")
 
     lpmx("env", "set", container, "LATE=after", store=jupyter.loaded.path, check=True)
 
@@ -139,27 +138,23 @@ def test_output_of_a_host_program_comes_while_it_runs(jupyter: Jupyter) -> None:
     """It does not wait for the end."""
     kernel = jupyter.start(jupyter.install("tiny"))
     start = time.monotonic()
-    message = kernel.client.execute("%lpmx host sh -c 'echo early; sleep 3; echo late'")
-    while "early" not in str(kernel.client.get_iopub_msg(timeout=30)["content"].get("text")):
-        pass
 
-    assert time.monotonic() - start < 2.5
-    reply = kernel.client.get_shell_msg(timeout=30)
-    assert message == reply["parent_header"]["msg_id"]
+    message = kernel.begin("%lpmx host sh -c 'echo early; sleep 5; echo late'", "early")
+
+    assert time.monotonic() - start < 4.5
+    assert "ok" == kernel.reply(message)["status"]
 
 
-@pytest.mark.parametrize("program", ["sleep 1000", "sh -c 'trap \"\" INT; sleep 1000'"],
+@pytest.mark.parametrize("program", [
+    "sh -c 'echo begun; exec sleep 1000'", "sh -c 'trap \"\" INT; echo begun; sleep 1000'"],
                          ids=["willing", "stubborn"])
 def test_interrupt_ends_a_host_program(jupyter: Jupyter, program: str) -> None:
     """First as Control-C does, then with more force; the exit code says which."""
     kernel = jupyter.start(jupyter.install("tiny"))
-    kernel.client.execute(f"%lpmx host {program}", stop_on_error=False)
-    while kernel.client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
-        pass
-    time.sleep(0.5)
+    message = kernel.begin(f"%lpmx host {program}", "begun")
 
     kernel.manager.interrupt_kernel()
-    reply = kernel.client.get_shell_msg(timeout=30)["content"]
+    reply = kernel.reply(message)
 
     assert ("error", "KeyboardInterrupt") == (reply["status"], reply["ename"])
     assert kernel.text("print(_exit_code)") in ("130", "143", "137")

@@ -83,7 +83,7 @@ class LabServer:
         socket = await websocket_connect(request)
         message = uuid.uuid4().hex
         text: list[str] = []
-        status = ""
+        status, idle = "", False  # they come on two channels, in either order
         try:
             await socket.write_message(json.dumps(_execute_request(message, code)))
             while True:
@@ -100,7 +100,9 @@ class LabServer:
                     status = content["status"]
                 elif kind == "error":
                     text.append(content["ename"])
-                elif kind == "status" and content["execution_state"] == "idle" and status:
+                elif kind == "status":
+                    idle = content["execution_state"] == "idle"
+                if status and idle:
                     return status, "".join(text)
         finally:
             socket.close()

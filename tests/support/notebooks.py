@@ -56,6 +56,22 @@ class Running:
         assert "ok" == cell.status, cell
         return cell.text.strip()
 
+    def begin(self, code: str, sign: str) -> str:
+        """Start a cell; returns, with its message's id, when it has printed `sign`."""
+        message = str(self.client.execute(code, stop_on_error=False))
+        while True:
+            heard = self.client.get_iopub_msg(timeout=READY_SECONDS)
+            if heard["parent_header"].get("msg_id") == message \
+                    and sign in heard["content"].get("text", ""):
+                return message
+
+    def reply(self, message: str) -> Any:
+        """The content of the reply to a cell that was begun."""
+        while True:
+            heard = self.client.get_shell_msg(timeout=READY_SECONDS)
+            if heard["parent_header"].get("msg_id") == message:
+                return heard["content"]
+
     def restart(self, **options: Any) -> None:
         self.manager.restart_kernel(**options)
         self.client.wait_for_ready(timeout=READY_SECONDS)
