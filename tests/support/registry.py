@@ -1,9 +1,11 @@
 """Debian's docker-registry on loopback, run by whoever runs the tests."""
 from __future__ import annotations
 
+import ctypes
 import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -12,6 +14,7 @@ from typing import Any, Mapping, Optional
 
 from .images import CannotBuild, run
 
+PR_SET_PDEATHSIG = 1
 PACKAGES = ("apache2-utils", "docker-registry")
 
 
@@ -19,6 +22,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def end_with_parent() -> None:
+    """A session of tests that is killed leaves no registry behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
 
 
 class Registry:
@@ -47,7 +55,8 @@ class Registry:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [program, "serve", str(directory / "config.yml")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=end_with_parent)
         self._wait()
 
     def _wait(self) -> None:
