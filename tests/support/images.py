@@ -29,9 +29,6 @@ from typing import Callable, Dict, Iterator, Optional, Sequence
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-#: Debian packages that building and the tests of images need.
-PACKAGES = ("busybox-static", "mmdebstrap", "skopeo", "uidmap", "umoci")
-
 
 class CannotBuild(Exception):
     """An image is not in the cache and cannot be made here; the message says why."""

@@ -15,7 +15,6 @@ from typing import Any, Mapping, Optional
 from .images import CannotBuild, run
 
 PR_SET_PDEATHSIG = 1
-PACKAGES = ("apache2-utils", "docker-registry")
 
 
 def free_port() -> int:
