@@ -78,14 +78,14 @@ class Generator:
         for flag in (os.O_EXCL, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW):
             if self.random.random() < 0.2:
                 flags |= flag
-        return ("open", self.slot(), self.at(), self.path(), flags, self.mode())
+        return ("openfile", self.slot(), self.at(), self.path(), flags, self.mode())
 
     def open(self) -> Operation:
         flags = self.random.choice(OPENS) | os.O_NONBLOCK
         for flag in (os.O_DIRECTORY, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW, PATH):
             if self.random.random() < 0.12:
                 flags |= flag
-        return ("open", self.slot(), self.at(), self.path(), flags, 0)
+        return ("openfile", self.slot(), self.at(), self.path(), flags, 0)
 
     def write(self) -> Operation:
         return ("pwrite", self.slot(), self.data(), self.random.choice([0, 2, 100]))
