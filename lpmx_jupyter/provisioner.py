@@ -43,10 +43,8 @@ class KernelStartFailed(RuntimeError, web.HTTPError):
 
     def __init__(self, message: str, hint: Optional[str]) -> None:
         text = f"{message}\nhint: {hint}" if hint else message
-        web.HTTPError.__init__(self, _BAD_REQUEST, text.replace("%", "%%"))
         # An HTTP status line takes no line breaks and little else.
-        self.reason = "Kernel not started"
-        self.args = (text,)
+        web.HTTPError.__init__(self, _BAD_REQUEST, text, reason="Kernel not started")
         self.text = text
 
     def __str__(self) -> str:

@@ -103,6 +103,8 @@ def test_start_that_fails_tells_the_dialog_why(jupyter: Jupyter, server: LabServ
         assert "hint: " in answer.json()["message"]
     assert [] == server.request("GET", "kernels").json()
     assert [] == jupyter.leftovers()
+    assert expected in server.log
+    assert "Logging error" not in server.log
 
 
 def test_server_that_ends_takes_its_kernels_along(jupyter: Jupyter) -> None:
