@@ -50,9 +50,6 @@ enum lpmx_op {
 	LPMX_OP_NAME = 5,
 	/* (path, buffer, size) -> length: the host path behind a path of the view */
 	LPMX_OP_HOST_PATH = 6,
-	/* (name) -> address of the live value as the calling process should see
-	 * it, 0: no live value applies, use your own, 1: it is unset */
-	LPMX_OP_ENV_GET = 7,
 	/* (buffer, size) -> length: host path of the container's directory */
 	LPMX_OP_DIRECTORY = 8,
 	/* (dirfd, path, flags, mode) -> descriptor, as openat; -LPMX_NOT_READY, and
@@ -77,7 +74,8 @@ struct lpmx_entry {
 	 * view has none; and its value when this program started. */
 	const volatile uint64_t *environment_generation;
 	uint64_t environment_start;
-	/* As LPMX_OP_ENV_GET, called directly; `own` is the caller's own value or 0. */
+	/* (name, own): the live value as the calling process should see it, `own`
+	 * (the caller's own value, or 0) where none applies, 0 where it is unset. */
 	const char *(*environment_get)(const char *name, const char *own);
 };
 

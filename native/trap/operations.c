@@ -74,16 +74,6 @@ static long list_environment(struct core_task *task, const long a[6])
 	return n;
 }
 
-/* A sentinel that no variable's value can have as its address. */
-static const char mine[1];
-
-static long get_environment(struct core_task *task, const char *name)
-{
-	const char *value = core_environment_get(task, name, mine);
-
-	return value == mine ? 0 : value ? (long)value : 1;
-}
-
 long trap_operation(struct core_task *task, const long a[6])
 {
 	char name[256];
@@ -93,7 +83,6 @@ long trap_operation(struct core_task *task, const long a[6])
 	switch (a[0]) {
 	case LPMX_OP_ENV_SET:
 	case LPMX_OP_ENV_UNSET:
-	case LPMX_OP_ENV_GET:
 		if (trap_string((char *)a[1], name, sizeof(name), -ENAMETOOLONG) < 0)
 			return -EFAULT;
 	}
@@ -108,8 +97,6 @@ long trap_operation(struct core_task *task, const long a[6])
 		return core_environment_unset((struct core_view *)task->view, name);
 	case LPMX_OP_ENV_LIST:
 		return list_environment(task, a);
-	case LPMX_OP_ENV_GET:
-		return get_environment(task, name);
 	case LPMX_OP_NAME:
 		return give(task->view->name.text, a[1], a[2]);
 	case LPMX_OP_HOST_PATH:
