@@ -18,6 +18,8 @@ from typing import Optional
 from ..errors import StoreError, StoreFull, StoreLocked
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+#: Lock files are removed while others wait for them, but not so often in a row.
+_TRIES = 1000
 
 
 class Lock:
@@ -37,7 +39,7 @@ class Lock:
 
     def __enter__(self) -> "Lock":
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        while True:
+        for _ in range(_TRIES):
             fd = self._open()
             try:
                 self._wait(fd, deadline)
@@ -50,6 +52,10 @@ class Lock:
                 raise
             # The holder before us removed the file: what we hold is nobody's lock.
             os.close(fd)
+        raise StoreError(f'cannot lock "{self.path.stem}" in the store: "{self.path}" is never '
+                         "the file that was opened",
+                         hint="its file system tells files apart wrongly; move the store to "
+                              "another one with LPMX_STORE")
 
     def __exit__(self, *unused: object) -> None:
         fd, self._fd = self._fd, -1

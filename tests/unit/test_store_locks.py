@@ -156,3 +156,16 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
             Lock(closed / "l", shared=shared).__enter__()
         assert caught.value.hint
     closed.chmod(0o755)
+
+
+def test_file_that_is_never_the_one_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that numbers files anew each time is an error, not a wait for ever."""
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+
+    with pytest.raises(StoreError) as raised:
+        with Lock(tmp_path / "keep.lock"):
+            pytest.fail("the lock was had")
+
+    assert f'cannot lock "keep" in the store: "{tmp_path}/keep.lock" is never the file that ' \
+        "was opened" == str(raised.value)
+    assert "LPMX_STORE" in (raised.value.hint or "")
