@@ -236,9 +236,11 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 				return r;
 		} else {
 			r = open_existing(task, &node, flags, mode, how);
-			/* replaced by a link, or removed, since it was looked at? */
+			/* replaced by a link, or removed, since it was looked at; or a
+			 * whiteout stands where a directory was on the way? */
 			if (node.bind || tries == 100 ||
-			    !((r == -ELOOP && !nofollow) || (r == -ENOENT && flags & O_CREAT)))
+			    !((r == -ELOOP && !nofollow) || (r == -ENOENT && flags & O_CREAT) ||
+			      (r == -ENOTDIR && !(flags & O_DIRECTORY))))
 				return r;
 		}
 	}

@@ -206,21 +206,32 @@ long upper_place_over(const struct core_view *view, const char *from, const char
 	return r;
 }
 
-static long whiteout_only(void *context, const char *name, uint32_t type)
+/* Remove `name` from the directory `context` if it is a whiteout. */
+static long drop_whiteout(void *context, const char *name, uint32_t type)
 {
 	char host[CORE_HOST_MAX];
 	long n = path_join(host, sizeof(host), context, "/");
 
-	if (type && type != S_IFCHR >> 12 && type != S_IFREG >> 12)
-		return 1;
+	(void)type;
 	if (n >= 0)
 		n = path_join(host + n, sizeof(host) - (size_t)n, "", name);
-	return n < 0 || !is_whiteout(host);
+	if (n >= 0 && is_whiteout(host))
+		sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
+	return 0;
 }
 
+/*
+ * A directory with whiteouts in it cannot be removed at once.  It changes places with
+ * a whiteout, so that nobody comes to it any more, and is emptied and removed aside.
+ * Who had found it before may still make a name in it; then the kernel refuses to
+ * remove it, and it is put back, opaque in place of its whiteouts.  The lock keeps
+ * everybody from putting something else in its place meanwhile.
+ */
 long upper_remove_directory(const struct core_view *view, const char *host, int whiteout)
 {
+	const char *path = host + view->upper.length;
 	char work[CORE_HOST_MAX];
+	struct upper_lock lock;
 	long r;
 
 	/* without whiteouts in it, the kernel says best whether it is empty */
@@ -228,26 +239,30 @@ long upper_remove_directory(const struct core_view *view, const char *host, int 
 		r = sys_call3(__NR_unlinkat, AT_FDCWD, host, AT_REMOVEDIR);
 		if (r != -ENOTEMPTY && r != -EEXIST)
 			return r;
+		upper_touch(view, fnv(path, text_length(path)), 1);
 	}
 	r = upper_work_name(view, work);
+	if (r >= 0)
+		r = whiteout_make(work, host);
 	if (r < 0)
 		return r;
-	if (whiteout)
-		r = whiteout_make(work, host);
-	if (r >= 0)
-		r = rename_host(host, work, whiteout ? RENAME_EXCHANGE_ : RENAME_NOREPLACE_);
-	if (r < 0) {
-		if (whiteout)
-			sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
-		return r;
+	upper_lock(view, &lock);
+	r = rename_host(host, work, RENAME_EXCHANGE_);
+	if (!r) {
+		r = opaque_set(work);
+		if (!r)
+			r = host_each(work, drop_whiteout, work);
+		if (!r)
+			r = sys_call3(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
+		if (r < 0)
+			rename_host(work, host, RENAME_EXCHANGE_);
 	}
-	/* nobody reaches it any more; has somebody made a name in it before? */
-	r = host_each(work, whiteout_only, work);
-	if (!r)
-		return upper_discard(work);
-	if (!rename_host(work, host, whiteout ? RENAME_EXCHANGE_ : RENAME_NOREPLACE_) && whiteout)
+	if (r < 0)
 		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
-	return r < 0 ? r : -ENOTEMPTY;
+	else if (!whiteout)
+		sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
+	upper_unlock(&lock);
+	return r;
 }
 
 /* ---- whole trees ------------------------------------------------------------------ */
