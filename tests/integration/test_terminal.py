@@ -173,6 +173,9 @@ def test_program_is_a_job_of_the_shell(terminal, how):
     terminal.expect(PROMPT)
     terminal.line("bg")
     terminal.expect(PROMPT)
+    # it reads, and is stopped for that: a stop that came after "fg" would count there
+    terminal.line("until jobs | grep -q Stopped; do :; done; echo at-re''st")
+    terminal.expect("at-rest\r\n" + PROMPT)
     terminal.line("fg")
     terminal.expect("fg\r\n.*read x.*\r\n")
     terminal.type("\x04")
