@@ -18,6 +18,7 @@ import ctypes
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -47,6 +48,13 @@ def _under_the_killing_filter() -> bool:
 
 
 CONFINED = not AS_ROOT and _under_the_killing_filter()
+
+# A run that a script starts in the background ignores these, and so would all that the
+# tests start: then nobody could interrupt it.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT
+                      else signal.SIG_DFL)
 
 
 # -- which tests run, and against what
