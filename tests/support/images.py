@@ -80,10 +80,27 @@ def run(*command: object, **options: object) -> None:
                           f"{done.returncode}\n{' '.join(words)}\n{tail}")
 
 
-def run_as_root(script: str, *arguments: object) -> None:
-    """Run a shell script as root, or as what an ordinary user has of it: root of a namespace."""
-    command: list[object] = ["sh", "-euc", script, "sh", *arguments]
-    run(*command) if os.getuid() == 0 else run("mmdebstrap", "--unshare-helper", *command)
+def permit(mode: str, path: Path) -> None:
+    """chmod -R, of what is ours to change: a namespace's root has other files beside."""
+    if os.getuid() == 0:
+        run("chmod", "-R", mode, path)
+    else:
+        run("find", path, "-user", os.getuid(), "-exec", "chmod", mode, "{}", "+")
+
+
+def run_as_root(script: str, image: str, scratch: Path, *arguments: object) -> None:
+    """Run a shell script as root, or as what an ordinary user has of it: root of a namespace.
+
+    That one is another user on the disk: what is beside `scratch` is opened to it, and
+    what it made to us.
+    """
+    command: list[object] = ["sh", "-euc", script, "sh", image, scratch, *arguments]
+    if os.getuid() == 0:
+        run(*command)
+        return
+    permit("a+rwX", scratch.parent)
+    command[2] = script + 'chmod -R a+rwX "$2/.." 2>/dev/null || true\n'
+    run("mmdebstrap", "--unshare-helper", *command)
 
 
 def mmdebstrap(suite: str, tar: Path, *packages: str, devices: bool = True) -> None:
@@ -287,7 +304,7 @@ class Cache:
             staging = Path(tempfile.mkdtemp(prefix=f"{directory.name}.", dir=self.path))
             try:
                 yield staging
-                run("chmod", "-R", "a+rX", staging)  # another user may run the tests
+                permit("a+rX", staging)  # another user may run the tests
                 staging.rename(directory)
             finally:
                 remove(staging)
