@@ -85,7 +85,8 @@ def permit(mode: str, path: Path) -> None:
     if os.getuid() == 0:
         run("chmod", "-R", mode, path)
     else:
-        run("find", path, "-user", os.getuid(), "-exec", "chmod", mode, "{}", "+")
+        run("find", path, "-user", os.getuid(), "!", "-type", "l",
+            "-exec", "chmod", mode, "{}", "+")
 
 
 def run_as_root(script: str, image: str, scratch: Path, *arguments: object) -> None:
