@@ -95,6 +95,8 @@ def run_as_root(script: str, image: str, scratch: Path, *arguments: object) -> N
     That one is another user on the disk: what is beside `scratch` is opened to it, and
     what it made to us.
     """
+    # chroot is where an ordinary user's PATH does not look
+    script = "PATH=$PATH:/usr/sbin:/sbin\n" + script
     command: list[object] = ["sh", "-euc", script, "sh", image, scratch, *arguments]
     if os.getuid() == 0:
         run(*command)
