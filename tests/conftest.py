@@ -33,6 +33,9 @@ from support import leftovers, nopriv, trees
 from support.images import Built, CannotBuild
 from support.registry import Registry
 
+#: Only `make soak`, which names it, runs it.
+collect_ignore = ["soak"]
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 MUST_RUN = os.environ.get("LPMX_TESTS_MUST_RUN") == "1"
 AS_ROOT = os.getuid() == 0

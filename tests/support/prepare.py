@@ -32,6 +32,11 @@ def account() -> pwd.struct_passwd:
         return pwd.getpwnam(USER)
 
 
+def place(checkout: Path) -> Path:
+    """Where the user's copy of the checkout is."""
+    return Path(account().pw_dir, "checkouts", f"{zlib.crc32(bytes(checkout)):08x}")
+
+
 def sources(checkout: Path) -> list[str]:
     """The files of the checkout that are, or may become, part of the repository."""
     listed = subprocess.run(
@@ -75,7 +80,7 @@ def main() -> None:
     os.umask(0o022)
     user = account()
     checkout = images.CHECKOUT
-    target = Path(user.pw_dir, "checkouts", f"{zlib.crc32(bytes(checkout)):08x}")
+    target = place(checkout)
     copy(checkout, sources(checkout), target, user)
     cache = Path(os.environ.get("LPMX_TEST_CACHE") or target / ".cache" / "tests")
     own(cache, user)

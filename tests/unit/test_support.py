@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import leftovers, nopriv, trees
+from support import leftovers, nopriv, soak, trees
 from support.registry import Registry
 
 UNSHARE = 'import ctypes; print(ctypes.CDLL(None, use_errno=True).unshare({flags}), flush=True)'
@@ -127,3 +127,18 @@ def test_real_registry_answers_on_loopback(registry: Registry) -> None:
 
     assert (200, "registry/2.0") == (answer.status,
                                      answer.getheader("Docker-Distribution-Api-Version"))
+
+
+def test_results_of_a_part_replace_only_their_own_rows(tmp_path: Path) -> None:
+    """A row that was recorded anew is the newest one's; what was not run stays as it was."""
+    old = [{**soak.row("a", "first", 1, "passed", 1), "commit": "old"},
+           {**soak.row("b", "other", 2, "passed", 1), "commit": "old"}]
+    soak.add(soak.row("a", "first", 3_000, "2 differences", 3_725.4), tmp_path)
+
+    new = [{**row, "commit": "new"} for row in soak.take([tmp_path, tmp_path / "absent"])]
+    rows = soak.merged(old, new)
+
+    assert [("a", 3_000, "new"), ("b", 2, "old")] == [(r["subject"], r["count"], r["commit"])
+                                                      for r in rows]
+    assert "| a | first | 3,000 | 2 differences | 1:02:05 |" in soak.page(rows)
+    assert [] == soak.take([tmp_path])
