@@ -1,33 +1,31 @@
-"""Does what caller.c does, through the core's Python binding: `cffi_door.py VIEW`."""
+"""The caller over the core's Python binding: `cffi_door.py CALLER`, its code a shared object.
+
+The operations are the caller's; what it would ask of the kernel it asks of the core, in this
+process, by the same function that `View.call` asks.
+"""
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 
-from lpmx_runtime._native import View
-
-_ROOM = 65536
+from lpmx_runtime import _native
 
 
 def main() -> None:
     """Answer requests from standard input until it ends."""
-    out = sys.stdout.buffer
-    with View(sys.argv[1]) as view:
-        for line in sys.stdin.buffer:
-            words = line.split()
-            if not words:
-                out.flush()
-                continue
-            args, rooms = [], []
-            for word in words[1:]:
-                if word[:1] == b"=":
-                    args.append(bytes.fromhex(word[1:].decode()) + b"\0")
-                elif word[:1] == b"+":
-                    rooms.append(bytearray(int(word[1:])))
-                    args.append(rooms[-1])
-                else:
-                    args.append(int(word))
-            result = view.call(int(words[0]), *args)
-            out.write(b" ".join([b"%d" % result] + [room.hex().encode() for room in rooms]) + b"\n")
+    ffi = _native._ffi
+    views = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
+    def opened(place: bytes) -> int:
+        while views:
+            views.pop().close()
+        views.append(_native.View(os.fsdecode(place)))
+        return int(ffi.cast("intptr_t", views[0]._task))
+
+    core_call = int(ffi.cast("intptr_t", ffi.addressof(_native._lib, "core_call")))
+    ctypes.CDLL(sys.argv[1]).serve_view(ctypes.c_void_p(core_call), opened)
 
 
 if __name__ == "__main__":

@@ -5,64 +5,95 @@ answer is good. Differences that are on purpose are in docs/reference/difference
 """
 from __future__ import annotations
 
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
-from . import tree as trees
-from .operations import Operation, perform
-from .worlds import OURS, Bench, World, hash_trees
+from .operations import LINE, LOOK, Operation, encode
+from .worlds import OURS, Bench, hash_trees
+
+Answers = Dict[str, List[bytes]]
 
 
-def differences(bench: Bench, operations: Sequence[Operation], *,
-                look_every: int = 0) -> List[str]:
-    """Do the operations in fresh worlds; every difference as one line of text."""
-    worlds = {world.name: world for world in bench.fresh()}
-    found: List[str] = []
-    for number, operation in enumerate(operations):
-        outcomes = {name: perform(world, operation) for name, world in worlds.items()}
-        right = [outcomes[name] for name in outcomes if name not in OURS]
-        for name in outcomes:
-            if name in OURS and outcomes[name] not in right:
-                found.append(f"{number} {operation}: {name} {outcomes[name]}, not "
-                             + " or ".join(map(str, right)))
-        if found or (look_every and number % look_every == look_every - 1):
-            found += _look(worlds)
+def differences(bench: Bench, operations: Sequence[Operation], *, look_every: int = 0,
+                layers_too: bool = True) -> List[str]:
+    """Do the operations in fresh worlds; every difference as one line of text.
+
+    The tree is looked at in the end, and each so many operations if that is asked for. With
+    `layers_too` the lower layers must be what they were; whoever runs many scenarios may look
+    at them once, by `changed_layers`.
+    """
+    all_of_them = with_looks(operations, look_every)
+    found = compared(all_of_them, answers_of(bench, all_of_them))
+    return found + (changed_layers(bench) if layers_too else [])
+
+
+def with_looks(operations: Sequence[Operation], look_every: int = 0) -> List[Operation]:
+    """The operations, and LOOK where the tree is looked at."""
+    every = look_every or len(operations) or 1
+    looking: List[Operation] = []
+    for at in range(0, len(operations) or 1, every):
+        looking += [*operations[at:at + every], LOOK]
+    return looking
+
+
+def answers_of(bench: Bench, operations: Sequence[Operation]) -> Answers:
+    """What each of fresh worlds answers to the operations."""
+    worlds = bench.fresh()
+    batch = encode(operations)
+    for world in worlds:
+        world.send(batch)
+    return {world.name: world.answers(len(operations)) for world in worlds}
+
+
+def changed_layers(bench: Bench) -> List[str]:
+    """Nothing, if the lower layers are what they were."""
+    now = hash_trees(bench.lower_trees())
+    if now == bench.lower_hash:
+        return []
+    bench.lower_hash = now
+    return ["a lower layer has changed"]
+
+
+def compared(operations: Sequence[Operation], answers: Answers) -> List[str]:
+    """What is wrong about the first operation that differs: what follows follows from it."""
+    ours = [name for name in answers if name in OURS]
+    right = [answers[name] for name in answers if name not in OURS]
+    differing = [name for name in ours if answers[name] != right[0]
+                 or any(LINE + b"!" in answer for answer in answers[name])]
+    for number, operation in enumerate(operations if differing else []):
+        found: List[str] = []
+        for name in differing:
+            told, possible = answers[name][number], [those[number] for those in right]
+            if operation == LOOK:
+                found += [f"{name}: {fault}" for fault in _looks(told, possible)]
+            elif told not in possible:
+                found.append(f"{number} {operation}: {name} {_text(told)}, not "
+                             + " or ".join(map(_text, dict.fromkeys(possible))))
         if found:
             return found
-    found += _look(worlds)
-    for world in worlds.values():
-        world.fds.clear()
-    now = hash_trees(bench.lower_trees())
-    if now != bench.lower_hash:
-        found.append("a lower layer has changed")
-        bench.lower_hash = now
+    return []
+
+
+def _looks(told: bytes, right: Sequence[bytes]) -> List[str]:
+    """Where a tree is odd, or neither of the right ones has the same."""
+    if told in right and LINE + b"!" not in told:
+        return []
+    tree, trees = _objects(told), [_objects(each) for each in right]
+    found = [_text(line[1:]) for line in told.split(LINE) if line[:1] == b"!"]
+    for path in sorted(set(tree).union(*trees)):
+        possible = [each.get(path) for each in trees]
+        if tree.get(path) not in possible:
+            found.append(f"{_text(path)}: {_text(tree.get(path))}, not "
+                         + " or ".join(map(_text, dict.fromkeys(possible))))
     return found
 
 
-def _look(worlds: Dict[str, World]) -> List[str]:
-    taken = {name: trees.take(world) for name, world in worlds.items()}
-    plain, overlay = taken["plain"], taken.get("overlay")
-    found = []
-    for name, tree in taken.items():
-        if name not in OURS:
-            continue
-        found += [f"{name}: {fault}" for fault in tree.faults]
-        devices = {inode[0] for inode in tree.inodes.values()}
-        if len(devices) > 1:
-            found.append(f"{name}: several devices: {devices}")
-        for path in sorted(set(plain.objects) | set(tree.objects)):
-            told, right = tree.objects.get(path), plain.objects.get(path)
-            if told != right and not (overlay and told == overlay.objects.get(path, 0)):
-                found.append(f"{name}: {path}: {_only(told, right)}, not {_only(right, told)}")
-        if tree.links() != plain.links() and not (overlay and tree.links() == overlay.links()):
-            found.append(f"{name}: names of one file: {tree.links()}, not {plain.links()}")
-    return found
+def _objects(look: bytes) -> Dict[bytes, bytes]:
+    lines = (line.partition(b" ") for line in look.split(LINE) if line[:1] not in (b"", b"!"))
+    return {path: facts for path, _, facts in lines}
 
 
-def _only(one: object, other: object) -> object:
-    """What of `one` is not in `other`."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return {k: v for k, v in one.items() if k not in other or other[k] != v}
-    return one
+def _text(data: Optional[bytes]) -> str:
+    return "absent" if data is None else data.decode("ascii", "replace")
 
 
 def smallest(bench: Bench, operations: Sequence[Operation]) -> List[Operation]:

@@ -13,35 +13,36 @@ ordinary user; ours run as one.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import hashlib
 import io
+import multiprocessing
 import os
 import pwd
+import select
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 from lpmx_runtime import _native
 from lpmx_runtime.store import Store
 
 from .layers import Layer, as_change, as_lower, as_tar
+from .operations import Operation, encode
 
 HERE = Path(__file__).resolve().parent
 
 KERNEL = ("plain", "overlay")
 OURS = ("python", "trap", "preload", "live")
+#: A process each that is in its view for life; the others can be taken to another.
+PROGRAMS = ("trap", "preload")
 #: The first of these that there is: whom our worlds run as when root runs the tests.
 USERS = (os.environ.get("LPMX_TEST_USER", ""), "lpmx-test", "tester", "nobody")
-
-Arg = object  # int, bytes, str (a path) or Room
-
-
-class Room(int):
-    """That many bytes of memory for the answer."""
 
 
 def identity() -> Tuple[int, int]:
@@ -60,41 +61,39 @@ def identity() -> Tuple[int, int]:
 class World:
     """A process that is in the scenario's tree and does what it is told."""
 
+    #: Seconds that a process may take for a batch before it is held to be stuck.
+    PATIENCE = 300
+
     def __init__(self, name: str, process: subprocess.Popen) -> None:
         self.name = name
         self.process = process
-        self.fds: Dict[int, int] = {}   # the scenario's descriptors -> the process's
         assert process.stdin and process.stdout
         self._in, self._out = process.stdin, process.stdout
 
-    def calls(self, requests: Sequence[Sequence[Arg]]) -> List[Tuple[int, List[bytes]]]:
-        """Make system calls, one after the other: result or -errno, and the rooms."""
-        lines = []
-        for request in requests:
-            words = []
-            for arg in request:
-                if isinstance(arg, Room):
-                    words.append("+%d" % arg)
-                elif isinstance(arg, int):
-                    words.append("%d" % arg)
-                else:
-                    data = os.fsencode(arg) if isinstance(arg, str) else bytes(arg)  # type: ignore[call-overload]
-                    words.append("=" + data.hex())
-            lines.append(" ".join(words))
-        self._in.write(("\n".join(lines) + "\n\n").encode())
-        self._in.flush()
-        answers = []
-        for request in requests:
-            line = self._out.readline()
-            if not line:
-                raise RuntimeError(f"the process of world {self.name!r} ended "
-                                   f"(status {self.process.wait()}) at {request!r}")
-            words = line.split()
-            answers.append((int(words[0]), [bytes.fromhex(w.decode()) for w in words[1:]]))
-        return answers
+    def send(self, batch: bytes) -> None:
+        """Have the operations of a batch done; `answers` tells what came of them."""
+        try:
+            self._in.write(batch)
+            self._in.flush()
+        except BrokenPipeError:
+            pass    # answers will say so
 
-    def call(self, *request: Arg) -> Tuple[int, List[bytes]]:
-        return self.calls([request])[0]
+    def answers(self, count: int) -> List[bytes]:
+        """As many answers; of a process that ended or got stuck that it did, for all of them."""
+        data = bytearray()
+        while data.count(b"\n") < count:
+            if not select.select([self._out], [], [], self.PATIENCE)[0]:
+                self.process.kill()
+                return [b"the process is stuck"] * count
+            more = os.read(self._out.fileno(), 1 << 20)
+            if not more:
+                return [b"the process ended with status %d" % self.process.wait()] * count
+            data += more
+        return bytes(data).split(b"\n")[:count]
+
+    def ask(self, operation: Operation) -> bytes:
+        self.send(encode([operation]))
+        return self.answers(1)[0]
 
     def close(self) -> None:
         self._in.close()
@@ -113,7 +112,8 @@ class Bench:
         self.root.chmod(0o755)
         self.worlds: List[World] = []
         self._mounts: List[Path] = []
-        self._bases: Dict[str, Path] = {}
+        self._maker: Optional[AsUser] = None
+        self.place: Optional[Path] = None
         self._count = 0
 
     def __enter__(self) -> "Bench":
@@ -128,8 +128,10 @@ class Bench:
         for world in self.worlds:
             world.process.kill()
             world.process.wait()
+        if self._maker:
+            self._maker.close()
         for mount in reversed(self._mounts):
-            subprocess.run(["umount", "-l", str(mount)], check=False)
+            _unmount(mount)
         subprocess.run(["chmod", "-R", "u+rwX", str(self.root)], check=False)
         subprocess.run(["rm", "-rf", str(self.root)], check=False)
 
@@ -138,8 +140,6 @@ class Bench:
     def _prepare(self) -> None:
         uid, gid = identity()
         ours = [name for name in self.names if name in OURS]
-        if "plain" in self.names:
-            self._bases["plain"] = self.root / "merged"
         if "live" in self.names:
             as_change(self.layers, self.root / "live")
             self._give(self.root / "live")
@@ -151,11 +151,17 @@ class Bench:
             home.mkdir()
             os.chown(home, uid, gid)
             # the store belongs to the ordinary user, as does all that is done in it
-            _as_user(_fill_store, home, [as_tar(layer) for layer in self.layers])
+            filler = AsUser(_fill_store)
+            try:
+                diff_ids = filler.do(str(home), [as_tar(layer) for layer in self.layers])
+            finally:
+                filler.close()
             store = Store.open(home / "store")
-            diff_ids = (home / "chain").read_text().split()
             self.index = store.indexes.path(diff_ids)
             self.trees = store.indexes.trees(diff_ids)
+        if ours:
+            caller()
+            self._maker = AsUser(self._make_view)
         self.lower_hash = hash_trees(self.lower_trees())
 
     def lower_trees(self) -> List[Path]:
@@ -172,23 +178,33 @@ class Bench:
                 os.chown(os.path.join(place, name), uid, gid, follow_symlinks=False)
 
     def fresh(self) -> List[World]:
-        """New worlds, in all of which nothing has happened yet."""
-        for world in self.worlds:
-            world.close()
-        for mount in reversed(self._mounts):
-            subprocess.run(["umount", "-l", str(mount)], check=True)
-        self._mounts = []
+        """New worlds, in all of which nothing has happened yet; the old ones are gone."""
+        before, mounts = self.place, self._mounts
         self._count += 1
-        place = self.root / ("run%d" % self._count)
-        place.mkdir()
-        self.place = place
-        self.worlds = [getattr(self, "_start_" + ("kernel" if name in KERNEL else "ours"))(
-            name, place / name) for name in self.names]
-        for world in self.worlds:
-            world.calls([(95, 0o022), (80, "/")])  # umask, chdir
+        self._mounts = []
+        self.place = self.root / ("run%d" % self._count)
+        self.place.mkdir()
+        kept = {world.name: world for world in self.worlds if world.process.poll() is None}
+        self.worlds = []
+        for name in self.names:
+            place = self.place / name
+            target = self._kernel(name, place) if name in KERNEL else self._ours(name, place)
+            world = kept.pop(name, None)
+            if world is None or name in PROGRAMS:   # whose view is for life
+                if world:
+                    world.close()
+                world = self._start(name, target)
+            self.worlds.append(world)
+            if name not in PROGRAMS:
+                world.ask(("enter", target))
+        for mount in reversed(mounts):
+            _unmount(mount)
+        if before:
+            subprocess.run(["rm", "-rf", str(before)], check=True)
         return self.worlds
 
-    def _start_kernel(self, name: str, place: Path) -> World:
+    def _kernel(self, name: str, place: Path) -> str:
+        """A fresh directory for a world of the kernel to have as its root."""
         root = place / "root"
         if name == "plain":
             as_change(self.layers, root)
@@ -197,30 +213,23 @@ class Bench:
                 part.mkdir(parents=True)
             lowers = ":".join(str(self.root / "lowers" / str(n))
                               for n in reversed(range(len(self.layers))))
-            subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
-                            f"lowerdir={lowers},upperdir={place}/upper,workdir={place}/work,"
-                            "userxattr", str(root)], check=True)
+            _mount("overlay", root, "overlay", 0,
+                   f"lowerdir={lowers},upperdir={place}/upper,workdir={place}/work,userxattr")
             self._mounts.append(root)
-        subprocess.run(["mount", "--rbind", "/proc", str(root / "proc")], check=True)
+        _mount("/proc", root / "proc", "", MS_BIND, "")
         self._mounts.append(root / "proc")
-        return self._start(name, [str(caller("static")), "--root", str(root)])
+        return str(root)
 
-    def _start_ours(self, name: str, place: Path) -> World:
-        uid, gid = identity()
-        _as_user(self._make_view, name, place)
-        view = place / "view"
-        if name in ("python", "live"):
-            return self._start(name, [sys.executable, str(HERE / "cffi_door.py"), str(view)],
-                               user=True)
-        kind = "dynamic" if name == "preload" else "static"
-        return self._start(name, ["/.lpmx/bin/" + caller(kind).name], user=True,
-                           executable=str(_native.loader_path()),
-                           LPMX_VIEW=str(view), LPMX_PROGRAM="/.lpmx/bin/" + caller(kind).name,
-                           LPMX_CWD="/")
+    def _ours(self, name: str, place: Path) -> str:
+        """A view file over a fresh upper."""
+        for part in (place, place / "upper", place / "work"):
+            part.mkdir()
+            os.chown(part, *identity())
+        assert self._maker
+        return str(self._maker.do(name, str(place)))
 
-    def _make_view(self, name: str, place: Path) -> Path:
-        for part in ("upper", "work"):
-            (place / part).mkdir(parents=True)
+    def _make_view(self, name: str, where: str) -> str:
+        place = Path(where)
         fields = [("kind", "container"), ("name", name), ("directory", place),
                   ("loader", _native.loader_path()),
                   ("upper", place / "upper"), ("work", place / "work"),
@@ -230,7 +239,7 @@ class Bench:
         else:
             fields += [("layer", tree) for tree in self.trees]
             fields.append(("index", self.index))
-        fields += [("bind", "rw\0/proc\0/proc"), ("bind", f"ro\0/.lpmx/bin\0{caller('static').parent}"),
+        fields += [("bind", "rw\0/proc\0/proc"), ("bind", f"ro\0/.lpmx/bin\0{caller().parent}"),
                    ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")]
         if name == "preload":
             fields.append(("preload", _native.preload_path()))
@@ -239,10 +248,21 @@ class Bench:
         (place / "view").write_bytes(os.fsencode(text))
         with _native.View(place / "view") as view:
             view.make_bind_points()
-        return place / "view"
+        return str(place / "view")
 
-    def _start(self, name: str, argv: List[str], *, user: bool = False,
-               executable: Optional[str] = None, **variables: str) -> World:
+    def _start(self, name: str, target: str) -> World:
+        if name in KERNEL:
+            return self._process(name, [str(caller())])
+        if name in ("python", "live"):
+            shared = caller().with_name("shared")
+            return self._process(name, [sys.executable, str(HERE / "cffi_door.py"), str(shared)],
+                                 user=True)
+        program = "/.lpmx/bin/" + ("dynamic" if name == "preload" else "static")
+        return self._process(name, [program], user=True, executable=str(_native.loader_path()),
+                             LPMX_VIEW=target, LPMX_PROGRAM=program, LPMX_CWD="/")
+
+    def _process(self, name: str, argv: List[str], *, user: bool = False,
+                 executable: Optional[str] = None, **variables: str) -> World:
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"}
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
@@ -250,6 +270,21 @@ class Bench:
         return World(name, subprocess.Popen(
             argv, executable=executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env=environment, cwd="/", preexec_fn=_become_user if user else None))
+
+
+MS_BIND, MNT_DETACH = 4096, 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:
+    if _libc.mount(source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags),
+                   options.encode()):
+        raise OSError(ctypes.get_errno(), "cannot mount", str(target))
+
+
+def _unmount(target: Path) -> None:
+    if _libc.umount2(os.fsencode(target), MNT_DETACH):
+        raise OSError(ctypes.get_errno(), "cannot unmount", str(target))
 
 
 def _become_user() -> None:
@@ -260,57 +295,73 @@ def _become_user() -> None:
         os.setuid(uid)
 
 
-def _as_user(function: Callable[..., object], *args: object) -> None:
-    """Call `function` in a child process that is the ordinary user."""
-    place = args[-1] if isinstance(args[-1], Path) else args[0]
-    if isinstance(place, Path) and not place.exists():
-        place.mkdir()
-        os.chown(place, *identity())
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            _become_user()
-            function(*args)
-            status = 0
-        except BaseException as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        finally:
-            os._exit(status)
-    if os.waitpid(child, 0)[1]:
-        raise RuntimeError(f"could not do {function} as an ordinary user")
+class AsUser:
+    """A process that is the ordinary user, and calls `function` as often as it is told."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._ours, theirs = multiprocessing.Pipe()
+        self._child = os.fork()
+        if not self._child:
+            status = 1
+            try:
+                self._ours.close()
+                _become_user()
+                os.environ["HOME"] = "/nonexistent"
+                while True:
+                    try:
+                        arguments = theirs.recv()
+                    except EOFError:
+                        break
+                    theirs.send(function(*arguments))
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        theirs.close()
+
+    def do(self, *arguments: object) -> object:
+        """What the function returns."""
+        self._ours.send(arguments)
+        return self._ours.recv()
+
+    def close(self) -> None:
+        self._ours.close()
+        os.waitpid(self._child, 0)
 
 
-def _fill_store(home: Path, tars: List[bytes]) -> None:
-    os.environ["HOME"] = str(home)
-    store = Store.open(home / "store")
+def _fill_store(home: str, tars: List[bytes]) -> List[str]:
+    """The store and the chain of layers that the tars are in it."""
+    store = Store.open(Path(home) / "store")
     diff_ids = [store.layers.add(io.BytesIO(tar)) for tar in tars]
     store.indexes.ensure(diff_ids)
-    (home / "chain").write_text(" ".join(diff_ids))
+    return [str(diff_id) for diff_id in diff_ids]
 
 
-_CALLERS: Dict[str, Path] = {}
+_CALLERS: List[Path] = []
 
 
-def caller(kind: str) -> Path:
-    """The compiled caller.c. The dynamic one brings its own libc, for the view has none."""
+def caller() -> Path:
+    """The compiled caller, "static"; beside it are "dynamic", which brings its own libc as
+    the view has none, and "shared"."""
     if not _CALLERS:
         place = Path(tempfile.mkdtemp(prefix="lpmx-caller-", dir=os.environ.get(
             "LPMX_TEST_SCRATCH", "/var/tmp")))
         place.chmod(0o755)
-        flags = ["-O1", "-w", "-pthread", str(HERE / "caller.c")]
-        subprocess.run(["gcc", "-static", "-o", str(place / "static"), *flags], check=True)
-        subprocess.run(["gcc", "-DLIBC", "-o", str(place / "dynamic"), *flags,
-                        "-Wl,--dynamic-linker=/.lpmx/bin/ld.so", "-Wl,-rpath=/.lpmx/bin"],
-                       check=True)
+        flags = ["-O1", "-Wall", "-Wextra", "-Werror", *map(str, (HERE / "caller").glob("*.c"))]
+        for name, special in (
+                ("static", ["-static"]), ("shared", ["-DSHARED", "-shared", "-fPIC"]),
+                ("dynamic", ["-DLIBC", "-Wl,--dynamic-linker=/.lpmx/bin/ld.so",
+                             "-Wl,-rpath=/.lpmx/bin"])):
+            subprocess.run(["gcc", "-o", str(place / name), *flags, *special], check=True)
         for library, name in (("ld-linux-x86-64.so.2", "ld.so"), ("libc.so.6", "libc.so.6")):
             found = subprocess.run(["gcc", "-print-file-name=" + library], check=True,
                                    stdout=subprocess.PIPE, text=True).stdout.strip()
             shutil.copy(os.path.realpath(found), place / name)
             (place / name).chmod(0o755)
-        _CALLERS.update({kind: place / kind for kind in ("static", "dynamic")})
+        _CALLERS.append(place / "static")
         atexit.register(shutil.rmtree, place, True)
-    return _CALLERS[kind]
+    return _CALLERS[0]
 
 
 def hash_trees(trees: Iterable[Path]) -> str:

@@ -1,0 +1,381 @@
+/* Operations on names. */
+#include "caller.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* The older of two calls that can say the same, if older ones are asked for. */
+#define OLDER(at, older, newer) (old_calls && fd_of(at) == AT_FDCWD ? (older) : (newer))
+
+/* open SLOT AT =PATH FLAGS MODE */
+static long opened(const struct word *a)
+{
+	long flags = a[3].number | O_CLOEXEC, result;
+
+	result = OLDER(a[1].number, call(SYS_open, P(a[2].text), flags, a[4].number),
+		       call(SYS_openat, fd_of(a[1].number), P(a[2].text), flags, a[4].number));
+	keep(a[0].number, result);
+	return result;
+}
+
+static void open_(const struct word *a)
+{
+	say_error(opened(a));
+}
+
+/* openfile: the same, but a descriptor of a directory is not kept. */
+static void openfile(const struct word *a)
+{
+	struct stat st;
+	long result = opened(a);
+
+	say_error(result);
+	if (result >= 0 && !call(SYS_fstat, result, P(&st)) && S_ISDIR(st.st_mode)) {
+		call(SYS_close, result);
+		drop(a[0].number);
+		say(" directory");
+	}
+}
+
+/* creat SLOT =PATH MODE */
+static void creat_(const struct word *a)
+{
+	long result = call(SYS_creat, P(a[1].text), a[2].number);
+
+	say_error(result);
+	keep(a[0].number, result);
+}
+
+/* openat2 SLOT AT =PATH FLAGS MODE RESOLVE */
+static void openat2_(const struct word *a)
+{
+	uint64_t how[3] = { (uint64_t)a[3].number | O_CLOEXEC, (uint64_t)a[4].number,
+			    (uint64_t)a[5].number };
+	long result = call(SYS_openat2, fd_of(a[1].number), P(a[2].text), P(how), sizeof(how));
+
+	say_error(result);
+	keep(a[0].number, result);
+}
+
+/* openfd SLOT OLD FLAGS */
+static void openfd(const struct word *a)
+{
+	char path[32];
+	long result;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd_of(a[1].number));
+	result = call(SYS_openat, AT_FDCWD, P(path), a[2].number | O_CLOEXEC, 0);
+	say_error(result);
+	keep(a[0].number, result);
+}
+
+/* openread =PATH: what is in the file */
+static void openread(const struct word *a)
+{
+	static char data[10000];
+	long size, fd = OLDER(AT_FDCWD, call(SYS_open, P(a[0].text), O_RDONLY | O_NONBLOCK, 0),
+			      call(SYS_openat, fd_of(AT_FDCWD), P(a[0].text),
+				   O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0));
+
+	if (fd < 0) {
+		say_error(fd);
+		return;
+	}
+	size = call(SYS_pread64, fd, P(data), sizeof(data), 0);
+	call(SYS_close, fd);
+	say_error(size);
+	if (size >= 0) {
+		say(" %ld ", size);
+		say_content(data, size);
+	}
+}
+
+static void tell(long result, const struct stat *st)
+{
+	say_error(result);
+	if (!result)
+		say_stat(st);
+}
+
+/* stat AT =PATH FLAGS */
+static void stat_(const struct word *a)
+{
+	struct stat st;
+
+	tell(call(SYS_newfstatat, fd_of(a[0].number), P(a[1].text), P(&st), a[2].number), &st);
+}
+
+/* oldstat =PATH NOFOLLOW */
+static void oldstat(const struct word *a)
+{
+	struct stat st;
+
+	tell(call(a[1].number ? SYS_lstat : SYS_stat, P(a[0].text), P(&st)), &st);
+}
+
+/* statx AT =PATH FLAGS */
+static void statx_(const struct word *a)
+{
+	struct statx sx;
+	long result = call(SYS_statx, fd_of(a[0].number), P(a[1].text), a[2].number,
+			   STATX_BASIC_STATS, P(&sx));
+
+	say_error(result);
+	if (!result) {
+		struct stat st = {
+			.st_mode = sx.stx_mode, .st_uid = sx.stx_uid, .st_gid = sx.stx_gid,
+			.st_nlink = sx.stx_nlink, .st_size = (off_t)sx.stx_size,
+			.st_rdev = (dev_t)sx.stx_rdev_major << 8 | sx.stx_rdev_minor,
+			.st_mtim = { sx.stx_mtime.tv_sec, sx.stx_mtime.tv_nsec } };
+
+		say_stat(&st);
+		if ((sx.stx_mask & STATX_BASIC_STATS) != STATX_BASIC_STATS)
+			say(" mask=%x", sx.stx_mask);
+	}
+}
+
+/* same SLOT AT =PATH FLAGS: whether the descriptor is of what has this name */
+static void same(const struct word *a)
+{
+	struct stat one, other;
+	long result = call(SYS_fstat, fd_of(a[0].number), P(&one));
+
+	if (!result)
+		result = call(SYS_newfstatat, fd_of(a[1].number), P(a[2].text), P(&other),
+			      a[3].number);
+	say_error(result);
+	if (!result)
+		say(same_object(&one, &other) ? " same" : " other");
+}
+
+/* access AT =PATH MODE */
+static void access_(const struct word *a)
+{
+	say_error(OLDER(a[0].number, call(SYS_access, P(a[1].text), a[2].number),
+			call(SYS_faccessat, fd_of(a[0].number), P(a[1].text), a[2].number)));
+}
+
+/* faccessat2 AT =PATH MODE FLAGS */
+static void faccessat2_(const struct word *a)
+{
+	say_error(call(SYS_faccessat2, fd_of(a[0].number), P(a[1].text), a[2].number,
+		       a[3].number));
+}
+
+/* readlink AT =PATH ROOM */
+static void readlink_(const struct word *a)
+{
+	char data[8192];
+	long room = a[2].number, size;
+
+	size = OLDER(a[0].number, call(SYS_readlink, P(a[1].text), P(data), room),
+		     call(SYS_readlinkat, fd_of(a[0].number), P(a[1].text), P(data), room));
+	say_error(size);
+	if (size > 0) {
+		say(" ");
+		say_bytes(data, size);
+	}
+}
+
+/* mkdir AT =PATH MODE */
+static void mkdir_(const struct word *a)
+{
+	say_error(OLDER(a[0].number, call(SYS_mkdir, P(a[1].text), a[2].number),
+			call(SYS_mkdirat, fd_of(a[0].number), P(a[1].text), a[2].number)));
+}
+
+/* mknod AT =PATH MODE DEVICE */
+static void mknod_(const struct word *a)
+{
+	say_error(OLDER(a[0].number, call(SYS_mknod, P(a[1].text), a[2].number, a[3].number),
+			call(SYS_mknodat, fd_of(a[0].number), P(a[1].text), a[2].number,
+			     a[3].number)));
+}
+
+/* symlink =TARGET AT =PATH */
+static void symlink_(const struct word *a)
+{
+	say_error(OLDER(a[1].number, call(SYS_symlink, P(a[0].text), P(a[2].text)),
+			call(SYS_symlinkat, P(a[0].text), fd_of(a[1].number), P(a[2].text))));
+}
+
+/* link AT =PATH AT =NEW FLAGS */
+static void link_(const struct word *a)
+{
+	if (old_calls && fd_of(a[0].number) == AT_FDCWD && fd_of(a[2].number) == AT_FDCWD
+	    && !a[4].number)
+		say_error(call(SYS_link, P(a[1].text), P(a[3].text)));
+	else
+		say_error(call(SYS_linkat, fd_of(a[0].number), P(a[1].text),
+			       fd_of(a[2].number), P(a[3].text), a[4].number));
+}
+
+/* linkfd SLOT AT =NEW: a name for what a descriptor is of */
+static void linkfd(const struct word *a)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd_of(a[0].number));
+	say_error(call(SYS_linkat, AT_FDCWD, P(path), fd_of(a[1].number), P(a[2].text),
+		       AT_SYMLINK_FOLLOW));
+}
+
+/* unlink AT =PATH FLAGS */
+static void unlink_(const struct word *a)
+{
+	long older = a[2].number == AT_REMOVEDIR ? SYS_rmdir : SYS_unlink;
+
+	say_error(OLDER(a[0].number, call(older, P(a[1].text)),
+			call(SYS_unlinkat, fd_of(a[0].number), P(a[1].text), a[2].number)));
+}
+
+/* rename AT =PATH AT =NEW FLAGS */
+static void rename_(const struct word *a)
+{
+	if (old_calls && fd_of(a[0].number) == AT_FDCWD && fd_of(a[2].number) == AT_FDCWD
+	    && !a[4].number)
+		say_error(call(SYS_rename, P(a[1].text), P(a[3].text)));
+	else if (old_calls && !a[4].number)
+		say_error(call(SYS_renameat, fd_of(a[0].number), P(a[1].text),
+			       fd_of(a[2].number), P(a[3].text)));
+	else
+		say_error(call(SYS_renameat2, fd_of(a[0].number), P(a[1].text),
+			       fd_of(a[2].number), P(a[3].text), a[4].number));
+}
+
+/* chmod AT =PATH MODE */
+static void chmod_(const struct word *a)
+{
+	say_error(OLDER(a[0].number, call(SYS_chmod, P(a[1].text), a[2].number),
+			call(SYS_fchmodat, fd_of(a[0].number), P(a[1].text), a[2].number)));
+}
+
+/* fchmodat2 AT =PATH MODE FLAGS */
+static void fchmodat2_(const struct word *a)
+{
+	say_error(call(452, fd_of(a[0].number), P(a[1].text), a[2].number, a[3].number));
+}
+
+/* chown AT =PATH UID GID FLAGS */
+static void chown_(const struct word *a)
+{
+	long nofollow = a[4].number == AT_SYMLINK_NOFOLLOW;
+
+	if (old_calls && fd_of(a[0].number) == AT_FDCWD && (nofollow || !a[4].number))
+		say_error(call(nofollow ? SYS_lchown : SYS_chown, P(a[1].text), a[2].number,
+			       a[3].number));
+	else
+		say_error(call(SYS_fchownat, fd_of(a[0].number), P(a[1].text), a[2].number,
+			       a[3].number, a[4].number));
+}
+
+/* chownfile =PATH UID GID: of what keeps an owner in the upper */
+static void chownfile(const struct word *a)
+{
+	struct stat st;
+	long result = call(SYS_newfstatat, fd_of(AT_FDCWD), P(a[0].text), P(&st), 0);
+
+	if (!result && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+		result = call(SYS_fchownat, fd_of(AT_FDCWD), P(a[0].text), a[1].number,
+			      a[2].number, 0);
+	say_error(result);
+}
+
+/* truncate =PATH SIZE */
+static void truncate_(const struct word *a)
+{
+	say_error(call(SYS_truncate, P(a[0].text), a[1].number));
+}
+
+/* utimens AT =PATH SECONDS FLAGS */
+static void utimens(const struct word *a)
+{
+	struct timespec times[2] = { { a[2].number, 0 }, { a[2].number, 123000000 } };
+
+	say_error(call(SYS_utimensat, fd_of(a[0].number), P(a[1].text), P(times), a[3].number));
+}
+
+/* utimensns AT =PATH SECONDS NANOSECONDS FLAGS: any nanoseconds, UTIME_NOW and UTIME_OMIT */
+static void utimensns(const struct word *a)
+{
+	struct timespec times[2] = { { a[2].number, 0 }, { a[2].number, a[3].number } };
+
+	say_error(call(SYS_utimensat, fd_of(a[0].number), P(a[1].text), P(times), a[4].number));
+}
+
+/* utime =PATH SECONDS, utimes =PATH SECONDS, futimesat AT =PATH SECONDS; 0 is the present */
+static void utime_(const struct word *a)
+{
+	long times[2] = { a[1].number, a[1].number };
+
+	say_error(call(SYS_utime, P(a[0].text), a[1].number ? P(times) : 0));
+}
+
+static void utimes_(const struct word *a)
+{
+	long times[4] = { a[1].number, 0, a[1].number, 5 };
+
+	say_error(call(SYS_utimes, P(a[0].text), a[1].number ? P(times) : 0));
+}
+
+static void futimesat_(const struct word *a)
+{
+	long times[4] = { a[2].number, 0, a[2].number, 5 };
+
+	say_error(call(SYS_futimesat, fd_of(a[0].number), P(a[1].text),
+		       a[2].number ? P(times) : 0));
+}
+
+/* chdir =PATH */
+static void chdir_(const struct word *a)
+{
+	say_error(call(SYS_chdir, P(a[0].text)));
+}
+
+/* getcwd */
+static void getcwd_(const struct word *a)
+{
+	char data[4096];
+	long size = call(SYS_getcwd, P(data), sizeof(data));
+
+	(void)a;
+	say_error(size);
+	if (size > 0) {
+		say(" ");
+		say_bytes(data, (long)strlen(data));
+	}
+}
+
+/* chroot =PATH */
+static void chroot_(const struct word *a)
+{
+	say_error(call(SYS_chroot, P(a[0].text)));
+}
+
+/* statfs =PATH */
+static void statfs_(const struct word *a)
+{
+	long data[64];
+
+	say_error(call(SYS_statfs, P(a[0].text), P(data)));
+}
+
+/* umask MASK */
+static void umask_(const struct word *a)
+{
+	say("%lo", call(SYS_umask, a[0].number));
+}
+
+const struct named_operation name_operations[] = {
+	{ "open", open_ }, { "openfile", openfile }, { "creat", creat_ }, { "openat2", openat2_ },
+	{ "openfd", openfd }, { "openread", openread }, { "stat", stat_ }, { "oldstat", oldstat },
+	{ "statx", statx_ }, { "same", same }, { "access", access_ },
+	{ "faccessat2", faccessat2_ }, { "readlink", readlink_ }, { "mkdir", mkdir_ },
+	{ "mknod", mknod_ }, { "symlink", symlink_ }, { "link", link_ }, { "linkfd", linkfd },
+	{ "unlink", unlink_ }, { "rename", rename_ }, { "chmod", chmod_ },
+	{ "fchmodat2", fchmodat2_ }, { "chown", chown_ }, { "chownfile", chownfile },
+	{ "truncate", truncate_ }, { "utimens", utimens }, { "utimensns", utimensns },
+	{ "utime", utime_ }, { "utimes", utimes_ }, { "futimesat", futimesat_ },
+	{ "chdir", chdir_ }, { "getcwd", getcwd_ }, { "chroot", chroot_ },
+	{ "statfs", statfs_ }, { "umask", umask_ }, { NULL, NULL },
+};
