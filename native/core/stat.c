@@ -260,6 +260,39 @@ long call_stat(struct core_task *task, long nr, const long a[6])
 	}
 }
 
+/*
+ * Is the program another user than root, in an illusion?  Then only we know, and to the
+ * kernel everything is the caller's own.
+ */
+static int demoted(const struct core_task *task)
+{
+	return task->view->illusion && task->credentials.fsuid;
+}
+
+static long shown_of(struct core_task *task, const struct core_node *node, struct meta *meta)
+{
+	struct stat st;
+	long r = 0;
+
+	if (node->place != CORE_LOWER || !node->entry)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		meta_of_node(task, node, &st, meta);
+	return r;
+}
+
+static long may_write(struct core_task *task, const struct core_node *node)
+{
+	const struct core_credentials *c = &task->credentials;
+	struct meta meta;
+	long r;
+
+	if (!demoted(task) || node->bind)
+		return 0;
+	r = shown_of(task, node, &meta);
+	return r < 0 || meta_allows(task, &meta, c->fsuid, c->fsgid, 2) ? r : -EACCES;
+}
+
 /* ---- access ------------------------------------------------------------------------------ */
 
 long call_access(struct core_task *task, long nr, const long a[6])
@@ -271,7 +304,6 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	struct meta meta;
-	struct stat st;
 	long r;
 
 	if ((want & ~7) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
@@ -299,12 +331,9 @@ long call_access(struct core_task *task, long nr, const long a[6])
 		return sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0);
 	if (!want)
 		return 0;
-	if (node.place != CORE_LOWER || !node.entry) {
-		r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW);
-		if (r < 0)
-			return r;
-	}
-	meta_of_node(task, &node, &st, &meta);
+	r = shown_of(task, &node, &meta);
+	if (r < 0)
+		return r;
 	if (!task->view->illusion)
 		return node.place == CORE_UPPER
 			       ? sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0)
@@ -496,6 +525,7 @@ long call_chroot(struct core_task *task, long nr, const long a[6])
 long call_truncate(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
+	struct meta meta;
 	long r;
 
 	if (a[1] < 0)
@@ -507,10 +537,40 @@ long call_truncate(struct core_task *task, long nr, const long a[6])
 		return -EISDIR;
 	if (!IS(node.mode, S_IFREG))
 		return -EINVAL;
-	r = upper_writable(task, &node);
+	/* on disk a device is a file, too, but a marked one */
+	if (!node.bind && (node.mode & S_ISVTX)) {
+		r = shown_of(task, &node, &meta);
+		if (r < 0)
+			return r;
+		if (!IS(meta.mode, S_IFREG))
+			return -EINVAL;
+	}
+	r = may_write(task, &node);
+	if (r >= 0)
+		r = upper_writable(task, &node);
 	if (r >= 0)
 		r = copy_up(task, &node);
 	return r < 0 ? r : sys_call2(nr, node.host, a[1]);
+}
+
+#define TIME_NOW ((1l << 30) - 1)
+#define TIME_OMIT ((1l << 30) - 2)
+
+/* As in utimensat(2): whoever may write may say "now", only the owner may say when. */
+static long may_set_times(struct core_task *task, const struct core_node *node, const long *times)
+{
+	const struct core_credentials *c = &task->credentials;
+	struct meta meta;
+	long r;
+
+	if (!demoted(task) || node->bind ||
+	    (times && times[1] == TIME_OMIT && times[3] == TIME_OMIT))
+		return 0;
+	r = shown_of(task, node, &meta);
+	if (r < 0 || meta.uid == c->fsuid)
+		return r;
+	return times && (times[1] != TIME_NOW || times[3] != TIME_NOW) ? -EPERM
+								       : may_write(task, node);
 }
 
 /* utime, utimes, futimesat and utimensat, all by the last of them. */
@@ -554,7 +614,9 @@ descriptor:
 	}
 	if (r < 0)
 		return r;
-	r = upper_writable(task, &node);
+	r = may_set_times(task, &node, times);
+	if (r >= 0)
+		r = upper_writable(task, &node);
 	was_lower = node.place == CORE_LOWER;
 	if (r >= 0)
 		r = copy_up(task, &node);
@@ -713,7 +775,9 @@ long call_xattr(struct core_task *task, long nr, const long a[6])
 	if (r < 0)
 		return r;
 	if (write) {
-		r = upper_writable(task, &node);
+		r = may_write(task, &node);
+		if (r >= 0)
+			r = upper_writable(task, &node);
 		if (r >= 0)
 			r = copy_up(task, &node);
 		if (r < 0)

@@ -240,7 +240,9 @@ CASES.update({
         ("mknod", HERE, "/tmp/null", CHR | 0o666, os.makedev(1, 3)), ("mknod", HERE, "/tmp/disk", BLK | 0o660, os.makedev(8, 17)),
         ("stat", HERE, "/tmp/null", 0), ("chown", HERE, "/tmp/disk", 0, 6, 0), ("rename", HERE, "/tmp/disk", HERE, "/etc/disk", 0),
         ("link", HERE, "/etc/disk", HERE, "/data/disk", 0), ("open", 1, HERE, "/etc", R | DIR, 0), ("list", 1),
-        ("mknod", HERE, "/tmp/bad", 0o030000 | 0o600, 0), ("mknod", HERE, "/tmp/dir", 0o040000 | 0o700, 0)],
+        ("mknod", HERE, "/tmp/bad", 0o030000 | 0o600, 0), ("mknod", HERE, "/tmp/dir", 0o040000 | 0o700, 0),
+        ("truncate", "/tmp/null", 0), ("truncate", "/data/disk", 4096),
+        ("stat", HERE, "/data/disk", 0)],
     "names like whiteouts": [
         ("open", 1, HERE, "/etc/.wh.hosts", W | CREATE, 0o644), ("mkdir", HERE, "/etc/.wh..wh..opq", 0o755),
         ("stat", HERE, "/etc/hosts", 0), ("open", 2, HERE, "/etc", R | DIR, 0), ("list", 2),

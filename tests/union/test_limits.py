@@ -112,15 +112,15 @@ def test_names_that_are_too_long(bare: Bare) -> None:
 
 def _call(view: View, function: str, *args: object) -> str:
     try:
-        getattr(view, function)(*args)
+        result = getattr(view, function)(*args)
     except OSError as error:
         return errno.errorcode[error.errno]
-    return "ok"
+    return errno.errorcode[-result] if isinstance(result, int) and result < 0 else "ok"
 
 
 def test_an_emulated_user_may_do_what_its_modes_allow(bare: Bare) -> None:
     """After setuid the modes that are shown decide, as they would for a real user."""
-    setuid, setgid = 105, 106
+    setuid, setgid, utimensat = 105, 106, 280
     with bare.view() as view:
         assert 0 == view.call(setgid, 1000) == view.call(setuid, 1000)
         told: Dict[str, str] = {
@@ -145,6 +145,14 @@ def test_an_emulated_user_may_do_what_its_modes_allow(bare: Bare) -> None:
             "chmod another's": _call(view, "chmod", "/bin/tool", 0o777),
             "chown own": _call(view, "chown", "/home/own", 0, 0),
             "chmod own": _call(view, "chmod", "/home/own", 0o600),
+            "cut another's": _call(view, "truncate", "/bin/tool", 0),
+            "cut what is open to all": _call(view, "truncate", "/tmp/roots", 0),
+            "date another's": _call(view, "utime", "/bin/tool", 1, 1),
+            "date what is open to all": _call(view, "utime", "/tmp/roots", 1, 1),
+            "date own": _call(view, "utime", "/home/own", 1, 1),
+            "touch another's": _call(view, "call", utimensat, -100, b"/bin/tool", 0, 0),
+            "touch what is open to all": _call(view, "call", utimensat, -100, b"/tmp/roots", 0, 0),
+            "attribute of another's": _call(view, "setxattr", "/bin/tool", "user.x", b"1"),
         }
 
     assert told == {
@@ -154,7 +162,10 @@ def test_an_emulated_user_may_do_what_its_modes_allow(bare: Bare) -> None:
         "remove root's": "EACCES", "rename root's": "EACCES", "write root's open to all": "ok",
         "remove from sticky": "EPERM", "rename from sticky": "EPERM", "new in sticky": "ok",
         "remove own from sticky": "ok", "group's": "EACCES", "chmod another's": "EPERM",
-        "chown own": "EPERM", "chmod own": "ok"}
+        "chown own": "EPERM", "chmod own": "ok", "cut another's": "EACCES",
+        "cut what is open to all": "ok", "date another's": "EPERM",
+        "date what is open to all": "EPERM", "date own": "ok", "touch another's": "EACCES",
+        "touch what is open to all": "ok", "attribute of another's": "EACCES"}
     with bare.view() as view:
         assert (1000, 1000) == (view.stat("/home/new").st_uid, view.stat("/home/new").st_gid)
 
