@@ -23,6 +23,9 @@ command line ends with.
         RunFailed (125)
             ProgramNotExecutable (126), ProgramMissing (127)
         BootstrapFailed             making an image from a package mirror
+        CommitFailed                making an image, or a tar, of a container
+        WriteFailed                 a file that the user named for a result
+        CopyFailed                  copying into a container or out of it
         KernelFailed                a Jupyter kernel in a container
         NativeError                 the compiled core is missing or too old
 """
@@ -161,6 +164,18 @@ class ProgramMissing(RunFailed):
 
 class BootstrapFailed(LpmxError):
     code = "bootstrap-failed"
+
+
+class CommitFailed(LpmxError):
+    code = "commit-failed"
+
+
+class WriteFailed(LpmxError):
+    code = "write-failed"
+
+
+class CopyFailed(LpmxError):
+    code = "copy-failed"
 
 
 class KernelFailed(LpmxError):

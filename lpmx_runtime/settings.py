@@ -101,6 +101,19 @@ def registry_mirrors(registry: str) -> list[str]:
     return places
 
 
+def source_date_epoch() -> int | None:
+    """The time that what is made now is said to be of, in seconds since 1970 (the
+    specification of SOURCE_DATE_EPOCH by reproducible-builds.org); None: the real one."""
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 11:
+        raise InvalidSetting(f'cannot use SOURCE_DATE_EPOCH "{text}": it is not a number of '
+                             "seconds since 1970", hint="unset it, or set it to a time as date +%s "
+                                                        "shows it")
+    return int(text)
+
+
 def login_files() -> list[Path]:
     """Files that may have a login for a registry, as Podman and Docker place them."""
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""lpmx pull, load, bootstrap, images, inspect, rmi: images of the store."""
+"""lpmx pull, load, save, bootstrap, images, inspect, rmi: images of the store."""
 from __future__ import annotations
 
 import argparse
@@ -72,6 +72,20 @@ def register_images(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_images)
 
 
+def register_save(parser: argparse.ArgumentParser) -> None:
+    """Write images into a file."""
+    explain(parser, ".\nLayers that several of them have are in the file once. Docker, Podman, "
+                    'skopeo, umoci and\n"lpmx load" read it.')
+    parser.add_argument("-o", "--output", metavar="FILE", default="-",
+                        help="default: standard output")
+    parser.add_argument("--format", choices=("oci-archive", "docker-archive"),
+                        default="oci-archive", dest="form", help="default: %(default)s")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument("images", metavar="IMAGE", nargs="+",
+                        help="a name, or the beginning of a digest")
+    parser.set_defaults(run=_save)
+
+
 def register_inspect(parser: argparse.ArgumentParser) -> None:
     """Show everything about an image or a container."""
     explain(parser, " as a list of JSON objects")
@@ -97,7 +111,7 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
 # -- what they do ----------------------------------------------------------------------
 
 
-def _described(image: "Image") -> dict[str, Any]:
+def described(image: "Image") -> dict[str, Any]:
     """What scripts get to know about an image."""
     return {"name": image.name, "familiar": image.familiar, "digest": image.digest,
             "config_digest": image.config_digest, "diff_ids": list(image.diff_ids),
@@ -107,7 +121,7 @@ def _described(image: "Image") -> dict[str, Any]:
 def _stored(images: "list[Image]", arguments: argparse.Namespace) -> None:
     if arguments.json:
         from .output import print_json
-        found = [_described(image) for image in images]
+        found = [described(image) for image in images]
         print_json(found if arguments.json_list else found[0])
     else:
         for image in images:
@@ -152,12 +166,21 @@ def _bootstrap(arguments: argparse.Namespace) -> None:
     _stored([image], arguments)
 
 
+def _save(arguments: argparse.Namespace) -> None:
+    from ..image.save import save
+    from ..store import Store
+    from .output import progress, write_out
+    with progress(quiet=arguments.quiet) as sink:
+        pieces = save(Store.open(), arguments.images, form=arguments.form, progress=sink)
+        write_out(arguments.output, pieces, what="the archive")
+
+
 def _images(arguments: argparse.Namespace) -> None:
     from ..store import Store
     from . import output
     images = Store.open().images.list()
     if arguments.json:
-        output.print_json([_described(image) for image in images])
+        output.print_json([described(image) for image in images])
     elif arguments.quiet:
         for image in images:
             print(image.familiar)
@@ -187,7 +210,7 @@ def _inspected(store: Any, name: str) -> dict[str, Any]:
         except ImageUnknown as error:
             raise ImageUnknown(f'cannot inspect "{name}": there is no container and no image '
                                "of this name", hint=error.hint) from None
-        return {"kind": "image", **_described(image), "config": dict(image.config)}
+        return {"kind": "image", **described(image), "config": dict(image.config)}
     return {"kind": "container", "directory": str(container.directory), **container.record,
             "processes": [process.pid for process in container.processes()]}
 

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from contextlib import contextmanager
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 from ..progress import Sink, amount
 
@@ -56,3 +56,33 @@ def progress(*, quiet: bool = False) -> Iterator[Sink]:
         yield drawn
     finally:
         drawn.close()
+
+
+def write_out(path: str, pieces: Iterable[bytes], *, what: str) -> None:
+    """Write `pieces` to the file `path`, which appears whole or not at all; "-" is
+    standard output, unless that is a terminal."""
+    import os
+    import stat
+
+    from ..errors import InvalidSetting, WriteFailed
+    from ..store.files import write_file
+    if path == "-":
+        if sys.stdout.isatty():
+            raise InvalidSetting(f"cannot write {what}: it would go to the terminal",
+                                 hint="name a file with --output, or redirect the output")
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    from pathlib import Path
+    file = Path(path)
+    try:
+        if file.exists() and not stat.S_ISREG(file.stat().st_mode):
+            with open(file, "wb") as special:   # a pipe, a device: nothing to put in its place
+                special.writelines(pieces)
+        else:
+            write_file(Path(os.path.realpath(file)), pieces)
+    except OSError as error:
+        raise WriteFailed(f'cannot write {what} to "{path}": '
+                          f"{os.strerror(error.errno or 0).lower()}",
+                          hint="check the directory, and that there is space in it") from error

@@ -27,9 +27,9 @@ from .layers import LayerSource
 from .platform import check_image
 from .streams import Stream, Verified
 
-_REFERENCE = "org.opencontainers.image.ref.name"
+REFERENCE = "org.opencontainers.image.ref.name"
 # What containerd and Docker add: the name in full, where the other is the tag alone.
-_NAME = "io.containerd.image.name"
+NAME = "io.containerd.image.name"
 
 
 def find(files: ArchiveFiles, default: str, platform: Platform) -> list[Found]:
@@ -46,7 +46,7 @@ def find(files: ArchiveFiles, default: str, platform: Platform) -> list[Found]:
 
 
 def _name(annotations: Mapping[str, str], default: str) -> str:
-    for text in (annotations.get(_NAME), annotations.get(_REFERENCE)):
+    for text in (annotations.get(NAME), annotations.get(REFERENCE)):
         if not text:
             continue
         for candidate in ([text] if "/" in text or ":" in text else []) + [f"{default}:{text}"]:

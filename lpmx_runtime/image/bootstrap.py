@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Iterable, Iterator, Optional, Sequence
 
-from .. import settings
+from .. import _native, settings
 from ..errors import BootstrapFailed
 from ..oci.digest import digest_of
 from ..oci.manifest import OCI_MANIFEST
@@ -230,7 +230,8 @@ class _Maker:
         configure(place, Parts(layer.first, layer.second, status, triggers),
                   first_index=first_index, index=index, what=self._what, progress=self._progress,
                   service_starter="/" + os.fsdecode(layer.place(b"sbin/start-stop-daemon")))
-        with ReadAhead(Stream(read_changes(place.upper))) as stream:
+        with _native.View(place.bare_view(index)) as view, \
+                ReadAhead(Stream(read_changes(view, place.upper))) as stream:
             return self._add(stream, "what the packages' scripts did")
 
     # -- the image ------------------------------------------------------------------------

@@ -1,72 +1,119 @@
 """What a container changed, as the tar of an OCI layer.
 
-An upper is in the format of native/include/lpmx_abi.h, "on-disk conventions": a
-whiteout becomes an empty file ".wh.NAME", an opaque directory gets a
-".wh..wh..opq" (OCI layer spec, "Whiteouts"), and owners, modes and device
-numbers come from the record that an object carries. Members are in the order of
-their names' bytes, each directory before what is in it and its whiteouts before
-all else, so that the same upper always gives the same tar.
+Which names an upper has and which it hides is read from the disk, where it is in the
+format of native/include/lpmx_abi.h, "on-disk conventions": a whiteout becomes an empty
+file ".wh.NAME", an opaque directory gets a ".wh..wh..opq" (OCI layer spec, "Whiteouts").
+What an object is, the view says. Members are in the order of their names' bytes, each
+directory before what is in it and its whiteouts before all else, so that the same upper
+always gives the same tar.
+
+Programs may go on changing the upper meanwhile. What is gone between two looks is left
+out, a file that grows or shrinks is as long as when it was opened, and a file that is
+replaced by a rename is the old one or the new one.
 """
 from __future__ import annotations
 
 import os
-import re
 import stat
 from pathlib import Path
-from typing import Collection, Iterator, NamedTuple, Optional, Union
+from typing import Collection, Iterable, Iterator, NamedTuple, Optional
 
+from .._native import View
+from ..errors import CommitFailed
 from . import tarwriter
+from .viewtar import Members, look
+
+OBJECT, WHITEOUT, OPAQUE = "object", "whiteout", "opaque"
 
 _WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
-_RECORD, _OVERLAY_OPAQUE, _OVERLAY_WHITEOUT = (
-    "user.containers.override_stat", "user.overlay.opaque", "user.overlay.whiteout")
-_INODE = "user.lpmx.inode"
-_RESERVED = ("user.overlay.", "user.containers.", "user.lpmx.")
-_CHUNK = 1 << 20
-
-_STAT = re.compile(rb"(\d+):(\d+):([0-7]+)(?::(block|char)[-:](\d+)[-:](\d+))?\Z")
+_OVERLAY_OPAQUE, _OVERLAY_WHITEOUT = "user.overlay.opaque", "user.overlay.whiteout"
 
 
-class _Shown(NamedTuple):
-    """What the view shows of an object."""
+class Change(NamedTuple):
+    """One thing that an upper says of `path` ("usr/bin/env", the root's is empty): there
+    is an object; the name is hidden; the directory is opaque."""
 
-    kind: bytes
-    mode: int
-    uid: int = 0
-    gid: int = 0
-    major: int = 0
-    minor: int = 0
+    path: bytes
+    kind: str
+    status: os.stat_result   # on the disk
 
 
-def read_changes(upper: Path, *, without: Collection[bytes] = ()) -> Iterator[bytes]:
-    """The pieces of the tar. Nothing may change the upper meanwhile.
+def read_changes(view: View, upper: Path, *, lower: Optional[View] = None,
+                 without: Collection[bytes] = (), latest: Optional[int] = None,
+                 failing: str = "cannot make a layer") -> Iterator[bytes]:
+    """The pieces of the tar. `view` shows the upper, with nothing bound in it.
 
-    `without` are paths ("usr/bin/env") that are left out with all below them,
-    such as the points where binds appear. Sockets are left out as well: they
-    mean nothing without the process that made them.
+    `without` are paths that are left out with all below them. The root directory is a
+    member only if it is not as `lower` shows it. `latest` is the time that no file is
+    said to be younger than. Raises `CommitFailed` for a name that layers cannot have.
     """
-    links: dict[tuple[int, int], bytes] = {}
+    members = Members(view, latest)
+    for change in walk(upper, without):
+        above, _, name = change.path.rpartition(b"/")
+        if change.kind == WHITEOUT:
+            yield tarwriter.header((above + b"/" if above else b"") + _WHITEOUT + name,
+                                   tarwriter.FILE, 0o600)
+        elif change.kind == OPAQUE:
+            yield tarwriter.header((change.path + b"/" if change.path else b"") + _OPAQUE,
+                                   tarwriter.FILE, 0o600)
+        elif not change.path:
+            if lower is not None and not _same(lower, view, b""):
+                yield from _root(members, view)
+        else:
+            if name.startswith(_WHITEOUT):
+                shown = change.path.decode("utf-8", "backslashreplace")
+                raise CommitFailed(f'{failing}: the name of "/{shown}" is one by which layers '
+                                   "say that another is deleted",
+                                   hint="rename or remove it first")
+            status = look(view, change.path)
+            if status is not None:
+                yield from members.add(change.path, status, same=_identity(change.status))
+    yield tarwriter.END
+
+
+def _root(members: Members, view: View) -> Iterator[bytes]:
+    status = look(view, b"")
+    if status is not None:
+        yield from members.add(b"", status, name=b".")
+
+
+def _identity(status: os.stat_result) -> Optional[tuple[int, int]]:
+    """What names of one file share."""
+    return (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+
+
+def _same(lower: View, view: View, path: bytes) -> bool:
+    """Whether both show a directory of the same mode and owner."""
+    before, after = look(lower, path), look(view, path)
+    return (before is not None and after is not None
+            and (before.st_mode, before.st_uid, before.st_gid)
+            == (after.st_mode, after.st_uid, after.st_gid))
+
+
+def walk(upper: Path, without: Collection[bytes] = ()) -> Iterator[Change]:
+    """All that the upper says: first the root directory, then by path."""
     skipped = frozenset(without)
     todo: list[bytes] = [b""]
     root = os.fsencode(upper)
     while todo:
         path = todo.pop()
         host = os.path.join(root, path) if path else root
-        status = os.lstat(host)
-        if not stat.S_ISDIR(status.st_mode):
-            yield from _member(host, path, status, links)
+        try:
+            status = os.lstat(host)
+            is_directory = stat.S_ISDIR(status.st_mode)
+            hidden, names = _listed(host) if is_directory else ([], [])
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        if path:
-            yield _header(path + b"/", host, _shown(host, status), status)
-        hidden, names = _listed(host)
+        yield Change(path, OBJECT, status)
+        if not is_directory:
+            continue
         prefix = path + b"/" if path else b""
         if _attribute(host, _OVERLAY_OPAQUE) == b"y":
-            yield tarwriter.header(prefix + _OPAQUE, tarwriter.FILE, 0o600)
+            yield Change(path, OPAQUE, status)
         for name in hidden:
             if prefix + name not in skipped:
-                yield tarwriter.header(prefix + _WHITEOUT + name, tarwriter.FILE, 0o600)
+                yield Change(prefix + name, WHITEOUT, status)
         todo += [prefix + name for name in reversed(names) if prefix + name not in skipped]
-    yield tarwriter.END
 
 
 def _listed(host: bytes) -> tuple[list[bytes], list[bytes]]:
@@ -74,7 +121,10 @@ def _listed(host: bytes) -> tuple[list[bytes], list[bytes]]:
     hidden: list[bytes] = []
     names: list[bytes] = []
     for name in sorted(os.listdir(host)):
-        (hidden if _is_whiteout(os.path.join(host, name)) else names).append(name)
+        try:
+            (hidden if _is_whiteout(os.path.join(host, name)) else names).append(name)
+        except FileNotFoundError:
+            pass
     return hidden, names
 
 
@@ -86,72 +136,6 @@ def _is_whiteout(host: bytes) -> bool:
             and _attribute(host, _OVERLAY_WHITEOUT) is not None)
 
 
-def _member(host: bytes, path: bytes, status: os.stat_result,
-            links: dict[tuple[int, int], bytes]) -> Iterator[bytes]:
-    """What is no directory: its header and its content."""
-    if stat.S_ISSOCK(status.st_mode):
-        return
-    shown = _shown(host, status)
-    if status.st_nlink > 1:
-        first = links.setdefault((status.st_dev, status.st_ino), path)
-        if first != path:
-            yield _header(path, host, shown._replace(kind=tarwriter.LINK), status, target=first)
-            return
-    if shown.kind == tarwriter.SYMLINK:
-        yield _header(path, host, shown, status, target=os.readlink(host))
-    elif shown.kind != tarwriter.FILE:
-        yield _header(path, host, shown, status)
-    else:
-        yield _header(path, host, shown, status, size=status.st_size)
-        yield from _content(host, status.st_size)
-
-
-def _content(host: bytes, size: int) -> Iterator[bytes]:
-    """Exactly `size` bytes, as the header said, and the padding."""
-    left = size
-    with open(host, "rb", buffering=0) as file:
-        while left:
-            piece = file.read(min(left, _CHUNK))
-            if not piece:
-                break
-            left -= len(piece)
-            yield piece
-    yield bytes(left) + tarwriter.padding(size)
-
-
-def _header(path: bytes, host: bytes, shown: _Shown, status: os.stat_result, *, size: int = 0,
-            target: bytes = b"") -> bytes:
-    xattrs = {} if shown.kind in (tarwriter.SYMLINK, tarwriter.LINK) else _attributes(host)
-    return tarwriter.header(path, shown.kind, shown.mode, uid=shown.uid, gid=shown.gid,
-                            mtime=status.st_mtime_ns // 10 ** 9, size=size, target=target,
-                            major=shown.major, minor=shown.minor, xattrs=xattrs)
-
-
-def _shown(host: bytes, status: os.stat_result) -> _Shown:
-    """What the view shows of the object: what is real, but for what its record says."""
-    mode = stat.S_IMODE(status.st_mode)
-    if stat.S_ISLNK(status.st_mode):
-        return _Shown(tarwriter.SYMLINK, 0o777)
-    if stat.S_ISFIFO(status.st_mode):
-        return _Shown(tarwriter.FIFO, mode)
-    if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-        kind = tarwriter.CHARACTER if stat.S_ISCHR(status.st_mode) else tarwriter.BLOCK_DEVICE
-        return _Shown(kind, mode, 0, 0, os.major(status.st_rdev), os.minor(status.st_rdev))
-    kind = tarwriter.DIRECTORY if stat.S_ISDIR(status.st_mode) else tarwriter.FILE
-    # The sticky bit is how an object says that it has a record, of one kind or another.
-    record = _attribute(host, _RECORD) if mode & stat.S_ISVTX else None
-    match = _STAT.match(record) if record else None
-    if match is None:
-        if mode & stat.S_ISVTX and _attribute(host, _INODE) is not None:
-            mode &= ~stat.S_ISVTX
-        return _Shown(kind, mode)
-    uid, gid, mode = int(match[1]), int(match[2]), int(match[3], 8) & 0o7777
-    if match[4] is None:
-        return _Shown(kind, mode, uid, gid)
-    kind = tarwriter.BLOCK_DEVICE if match[4] == b"block" else tarwriter.CHARACTER
-    return _Shown(kind, mode, uid, gid, int(match[5]), int(match[6]))
-
-
 def _attribute(host: bytes, name: str) -> Optional[bytes]:
     try:
         return os.getxattr(host, name, follow_symlinks=False)
@@ -159,16 +143,34 @@ def _attribute(host: bytes, name: str) -> Optional[bytes]:
         return None
 
 
-def _attributes(host: bytes) -> dict[bytes, bytes]:
-    """The attributes of an object that are its own, and not ours."""
+def places_of_binds(upper: Path, view: View, lower: View,
+                    places: Iterable[bytes]) -> frozenset[bytes]:
+    """What is in the upper only because something is bound at `places`: the empty file or
+    directory there, and the directories above that have nothing else to say.
+
+    They were made for whoever started the container, with names of that person's, and
+    no program of the container had a hand in them.
+    """
+    root = os.fsencode(upper)
+    found: set[bytes] = set()
+    for place in sorted(places, key=lambda path: -path.count(b"/")):
+        if look(lower, place) is not None or not os.path.lexists(os.path.join(root, place)):
+            continue
+        found.add(place)
+        above = place.rpartition(b"/")[0]
+        while above and _says_nothing(root, above, view, lower, found):
+            found.add(above)
+            above = above.rpartition(b"/")[0]
+    return frozenset(found)
+
+
+def _says_nothing(root: bytes, path: bytes, view: View, lower: View, known: set[bytes]) -> bool:
+    """Whether the upper's directory `path` has only what is `known`, and is new or as it was."""
+    host = os.path.join(root, path)
     try:
-        names: list[Union[str, bytes]] = sorted(os.listxattr(host, follow_symlinks=False))
+        names = os.listdir(host)
     except OSError:
-        return {}
-    found = {}
-    for name in map(os.fsdecode, names):
-        if name.startswith(("user.", "security.capability")) and not name.startswith(_RESERVED):
-            value = _attribute(host, name)
-            if value is not None:
-                found[os.fsencode(name)] = value
-    return found
+        return False
+    return (all(path + b"/" + name in known for name in names)
+            and _attribute(host, _OVERLAY_OPAQUE) != b"y"
+            and (look(lower, path) is None or _same(lower, view, path)))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from typing import Iterable, Mapping, Optional
+from typing import Iterable, Mapping, Optional, Sequence
 
 BLOCK = 512
 
@@ -20,8 +20,13 @@ END = bytes(2 * BLOCK)
 
 def header(path: bytes, kind: bytes, mode: int, *, uid: int = 0, gid: int = 0, mtime: int = 0,
            size: int = 0, target: bytes = b"", major: int = 0, minor: int = 0,
-           xattrs: Optional[Mapping[bytes, bytes]] = None) -> bytes:
-    """The header blocks of one member; `size` bytes and `padding(size)` follow."""
+           xattrs: Optional[Mapping[bytes, bytes]] = None,
+           real_size: Optional[int] = None) -> bytes:
+    """The header blocks of one member; `size` bytes and `padding(size)` follow.
+
+    With `real_size` it is a file of that size with holes: what follows is its
+    `sparse_map` and then the data (GNU tar manual, "PAX Format, Version 1.0").
+    """
     info = tarfile.TarInfo(_text(path))
     info.type, info.mode, info.uid, info.gid = kind, mode, uid, gid
     info.mtime, info.size = mtime, size
@@ -29,7 +34,21 @@ def header(path: bytes, kind: bytes, mode: int, *, uid: int = 0, gid: int = 0, m
     info.devmajor, info.devminor = major, minor
     info.pax_headers = {"SCHILY.xattr." + _text(name): _text(value)
                         for name, value in (xattrs or {}).items()}
+    if real_size is not None:
+        above, _, last = info.name.rpartition("/")
+        info.pax_headers.update({"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                                 "GNU.sparse.name": info.name,
+                                 "GNU.sparse.realsize": str(real_size)})
+        # what a reader that knows no holes unpacks it as
+        info.name = f"{above}/GNUSparseFile.0/{last}".lstrip("/")
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def sparse_map(extents: Sequence[tuple[int, int]]) -> bytes:
+    """What comes before the data of a file with holes: the offset and length of each part."""
+    text = "".join(f"{number}\n" for number in
+                   (len(extents), *(number for extent in extents for number in extent))).encode()
+    return text + padding(len(text))
 
 
 def padding(size: int) -> bytes:

@@ -20,6 +20,7 @@ class _Container:
     name: str
     image: str
     diff_ids: tuple[str, ...]
+    config_digest: str
 
 
 @dataclass
@@ -67,6 +68,7 @@ def collect(store: "Store", *, timeout: float = 0) -> Freed:
             + [container.diff_ids for container in containers]
         layers = {diff_id for chain in chains for diff_id in chain}
         blobs = {digest for image in images for digest in (image.digest, image.config_digest)}
+        blobs |= {container.config_digest for container in containers}
         store.indexes.keep_only({chain_id(chain) for chain in chains})
         for diff_id in store.layers.list():
             if diff_id not in layers:
@@ -89,7 +91,8 @@ def _containers(store: "Store") -> Iterator[_Container]:
         path = directory / "container.json"
         try:
             record = json.loads(path.read_bytes())
-            yield _Container(directory.name, record["image"], tuple(record["diff_ids"]))
+            yield _Container(directory.name, record["image"], tuple(record["diff_ids"]),
+                             record.get("config_digest", ""))
         except (FileNotFoundError, NotADirectoryError):
             continue  # being made or removed, or a file of somebody's
         except (ValueError, KeyError, TypeError) as error:

@@ -33,7 +33,7 @@ class Image:
     `name` is the canonical reference ("docker.io/library/ubuntu:18.04"),
     `digest` that of the manifest, `config` the OCI image config as it came,
     `size` the bytes of all layers' files, `added` the time in seconds since 1970.
-    `origin` is "pulled", "loaded", "bootstrapped" or "built-in". A `live` image
+    `origin` is "pulled", "loaded", "bootstrapped", "committed" or "built-in". A `live` image
     has no layers: its lower is a directory of this machine.
     """
 

@@ -2,6 +2,8 @@
 
     layers/sha256/<diff ID>/tree/      names and content, read-only
     layers/sha256/<diff ID>/entries    the entry list (entries.py)
+    layers/sha256/<diff ID>/recipe     how its tar is made again (recipe.py)
+    layers/sha256/<diff ID>/spare/     content that only the tar has, if any
 
 A layer is whole and verified before it has its name, and never changes
 afterwards; every image and every container that needs it shares it.
@@ -11,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, Callable, ContextManager, Optional
+from typing import BinaryIO, Callable, ContextManager, Iterator, Optional
 
 from ..errors import DigestMismatch, StoreDamaged, StoreError
 from .files import digest_path, is_ours, publish, split_digest, storing, sync_tree
@@ -64,6 +66,27 @@ class Layers:
         """The file with the layer's entry list."""
         return self._part(diff_id, "entries")
 
+    def tar_size(self, diff_id: str) -> int:
+        """The size of the layer's tar."""
+        from .recipe import tar_size
+        return tar_size(self._part(diff_id, "entries").with_name("recipe"))
+
+    def tar(self, diff_id: str) -> Iterator[bytes]:
+        """The layer's tar, as it came, in pieces. Raises `StoreDamaged` at the end, or
+        before, if the layer is not what it was."""
+        import hashlib
+
+        from .recipe import make_tar
+        algorithm, value = split_digest(diff_id)
+        hasher = hashlib.new(algorithm)
+        for piece in make_tar(self._part(diff_id, "entries").with_name("recipe")):
+            hasher.update(piece)
+            yield piece
+        if hasher.hexdigest() != value:
+            raise StoreDamaged(f"cannot make the tar of layer {diff_id}: its files are not what "
+                               "they were",
+                               hint='remove its image with "lpmx rmi" and get it again')
+
     def list(self) -> list[str]:
         """The diff IDs of all layers."""
         return sorted(f"{algorithm.name}:{layer.name}"
@@ -109,18 +132,24 @@ class Layers:
         # What only a pull needs is loaded by a pull.
         from . import tar
         from .entries import write_entries
-        from .unpack import unpack
+        from .recipe import Writer
+        from .unpack import Recipe, unpack
 
         algorithm = split_digest(diff_id)[0] if diff_id else "sha256"
         with storing(label), self._staging() as aside:
             made = aside / "layer"
             tree = made / "tree"
             tree.mkdir(parents=True)
-            source = tar.Source(stream, on_bytes, algorithm)
             fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                listed, attributes = unpack(source, fd, label, shared=_shared(made))
-                source.drain()  # tar stops at its end mark; the digest covers what follows, too
+                with open(made / "recipe", "wb") as file:
+                    recipe = Writer(file)
+                    source = tar.Source(stream, on_bytes, algorithm, recipe)
+                    listed, attributes, names = unpack(
+                        source, fd, label, shared=_shared(made),
+                        recipe=Recipe(recipe, made / "spare"))
+                    source.drain()  # tar stops at its end mark; the digest covers the rest, too
+                    recipe.finish(names)
                 found = f"{algorithm}:{source.hexdigest()}"
                 if diff_id is not None and found != diff_id:
                     raise DigestMismatch(f"cannot store {label}: its bytes hash to {found}",

@@ -19,7 +19,10 @@ import lzma
 import re
 import zlib
 from dataclasses import dataclass, field
-from typing import BinaryIO, Callable, Iterator, Optional
+from typing import TYPE_CHECKING, BinaryIO, Callable, Iterator, Optional
+
+if TYPE_CHECKING:
+    from .recipe import Writer
 
 BLOCK = 512
 CHUNK = 1 << 20
@@ -65,19 +68,38 @@ class Member:
 class Source:
     """A stream read once from end to end, with its digest and no seeking.
 
-    `on_bytes` is told, for each piece read, how many bytes it had.
+    `on_bytes` is told, for each piece read, how many bytes it had; `recipe` gets all
+    bytes but those that are told to be a file's content (`mark`).
     """
 
     def __init__(self, stream: BinaryIO, on_bytes: Optional[Callable[[int], object]] = None,
-                 algorithm: str = "sha256") -> None:
+                 algorithm: str = "sha256", recipe: Optional[Writer] = None) -> None:
         self._stream = stream
         self._on_bytes = on_bytes
+        self._recipe = recipe
+        self._marks: list[tuple[int, int, int, int]] = []
         self._hasher = hashlib.new(algorithm)
         self._buffer = b""
         self._at = 0
         self.count = 0
 
+    def mark(self, number: int, offset: int, length: int) -> None:
+        """Say that the `length` bytes read last are content of file `number`, at `offset`."""
+        self._marks.append((self._at - length, number, offset, length))
+
+    def _pass_on(self) -> None:
+        """Tell the recipe what was in the buffer. No piece of content is in two."""
+        if self._recipe is not None:
+            at = 0
+            for start, number, offset, length in self._marks:
+                self._recipe.frame(self._buffer[at:start])
+                self._recipe.content(number, offset, length)
+                at = start + length
+            self._recipe.frame(self._buffer[at:] if at else self._buffer)
+            self._marks.clear()
+
     def _fill(self) -> bool:
+        self._pass_on()
         try:
             self._buffer = self._stream.read(CHUNK) or b""
         except (EOFError, zlib.error, lzma.LZMAError) as error:

@@ -24,12 +24,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Optional
+from pathlib import Path
+from typing import NamedTuple, Optional
 
 from ..errors import LayerDamaged, UnsafeMember
 from . import tar
 from .entries import IMPLIED, LOWER_LINK, OBJECT, OPAQUE, WHITEOUT, Attributes, Entry
 from .files import remove_name
+from .recipe import SPARE, TREE, Writer
 
 MEMBER_LIMIT = 2_000_000
 PATH_LIMIT, NAME_LIMIT, FOLLOW_LIMIT = 4095 - 64, 255, 40
@@ -47,17 +49,27 @@ _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 _RESERVED = (b"user.overlay.", b"user.containers.", b"user.lpmx.")
 
 
-def unpack(source: tar.Source, tree: int, label: str, *,
-           shared: bool = False) -> tuple[list[Entry], Attributes]:
+class Unpacked(NamedTuple):
+    """What a layer has and hides, the attributes of its members, and the names of the
+    files that the recipe counts."""
+
+    entries: list[Entry]
+    attributes: Attributes
+    names: list[bytes]
+
+
+def unpack(source: tar.Source, tree: int, label: str, *, shared: bool = False,
+           recipe: Optional[Recipe] = None) -> Unpacked:
     """Unpack `source` into the empty directory open as `tree`; list what it has.
 
     `label` names the layer in messages. If `shared`, the group of the files may
-    read, and pass, whatever their owner may. Raises `UnsafeMember` for a member that
+    read, and pass, whatever their owner may. `recipe` is told where content is, and
+    gets content that a later member replaces. Raises `UnsafeMember` for a member that
     has no place inside the layer and `LayerDamaged` for a tar that makes no
     sense; the directory then holds what came before. Reads up to the tar's end
     mark: what follows is the caller's to drain.
     """
-    unpacker = _Unpacker(source, tree, label, shared)
+    unpacker = _Unpacker(source, tree, label, shared, recipe)
     try:
         unpacker.run()
     except tar.TarError as error:
@@ -65,18 +77,29 @@ def unpack(source: tar.Source, tree: int, label: str, *,
                            hint="fetch the image again") from error
     finally:
         unpacker.close()
-    return unpacker.entries()
+    entries, attributes = unpacker.entries()
+    return Unpacked(entries, attributes, unpacker.names())
+
+
+class Recipe(NamedTuple):
+    """Who writes down how the tar is made again, and the directory, not made yet, for
+    content without a name."""
+
+    writer: Writer
+    spare: Path
 
 
 class _Node:
-    """An object of the layer; the names that hard links give it share it."""
+    """An object of the layer; the names that hard links give it share it. `content` is
+    its number in the recipe, -1 without any."""
 
     __slots__ = ("mode", "uid", "gid", "size", "mtime_ns", "target", "major", "minor",
-                 "xattrs", "kind")
+                 "xattrs", "kind", "content")
 
     def __init__(self, mode: int, kind: int = OBJECT) -> None:
         self.mode = mode
         self.kind = kind
+        self.content = -1
         self.uid = self.gid = self.size = self.mtime_ns = self.major = self.minor = 0
         self.target = b""
         self.xattrs: dict[bytes, bytes] = {}
@@ -115,8 +138,11 @@ class _Directory(_Node):
 class _Unpacker:
     """The state of one unpacking. Holds a descriptor of one directory at a time."""
 
-    def __init__(self, source: tar.Source, tree: int, label: str, shared: bool) -> None:
+    def __init__(self, source: tar.Source, tree: int, label: str, shared: bool,
+                 recipe: Optional[Recipe]) -> None:
         self._source = source
+        self._recipe = recipe
+        self._names: list[bytes] = []
         self._tree = tree
         self._label = label
         self._shared = shared
@@ -231,7 +257,10 @@ class _Unpacker:
         fd = os.open(name, _CREATE_FLAGS, 0o600, dir_fd=self._open(parent.path))
         try:
             if member.stored:
+                self._number(node)
                 for offset, piece in reader.content(member):
+                    if node.content >= 0:
+                        self._source.mark(node.content, offset, len(piece))
                     _write(fd, piece, offset)
             if member.extents is not None:
                 os.ftruncate(fd, member.size)
@@ -241,6 +270,12 @@ class _Unpacker:
             os.utime(fd, ns=(node.mtime_ns, node.mtime_ns))
         finally:
             os.close(fd)
+
+    def _number(self, node: _Node) -> None:
+        """Give a file whose content comes its number in the recipe."""
+        if self._recipe is not None:
+            node.content = self._recipe.writer.add_file()
+            self._names.append(b"")
 
     def _take_link(self, parent: _Directory, name: bytes, member: tar.Member) -> None:
         """Make a hard link, or note one whose other name only a lower layer has."""
@@ -290,11 +325,25 @@ class _Unpacker:
         old = parent.children.pop(name, None)
         if old is None or old.kind == LOWER_LINK:
             return
+        self._spare(parent, name, old)
         if isinstance(old, _Directory):
             self.close()  # the open directory may be inside
         if isinstance(old, _Directory) or stat.S_ISLNK(old.mode):
             self._resolved.clear()
         remove_name(self._open(parent.path), name)
+
+    def _spare(self, parent: _Directory, name: bytes, old: _Node) -> None:
+        """Move content that the recipe needs out of what is being removed."""
+        todo = [(parent, name, old)]
+        while todo and self._recipe is not None:
+            parent, name, old = todo.pop()
+            if isinstance(old, _Directory):
+                todo += [(old, below, node) for below, node in old.children.items()]
+            elif old.content >= 0 and not self._names[old.content]:
+                self._recipe.spare.mkdir(exist_ok=True)
+                os.rename(name, os.fsencode(self._recipe.spare / str(old.content)),
+                          src_dir_fd=self._open(parent.path))
+                self._names[old.content] = SPARE + b"%d" % old.content
 
     # -- names ----------------------------------------------------------------------
 
@@ -429,6 +478,14 @@ class _Unpacker:
         found += [Entry(path, b"", WHITEOUT) for path in self._whiteouts]
         found += [Entry(path, b"", OPAQUE) for path in self._opaque]
         return found, attributes
+
+    def names(self) -> list[bytes]:
+        """Where in the layer's directory the content is of each file of the recipe."""
+        for directory in self._directories():
+            for name, node in directory.children.items():
+                if node.content >= 0 and not self._names[node.content]:
+                    self._names[node.content] = TREE + _join(directory.path, name)
+        return self._names
 
     @staticmethod
     def _link_groups(nodes: list[_Node]) -> dict[int, int]:

@@ -16,7 +16,7 @@ from typing import Iterator, Optional
 import pytest
 from lpmx_runtime import _native
 from lpmx_runtime.container.spec import Bind, ViewSpec
-from lpmx_runtime.image.changes import read_changes
+from lpmx_runtime.image.changes import OBJECT, WHITEOUT, read_changes, walk
 from lpmx_runtime.image.tarwriter import Stream
 from lpmx_runtime.store import Store
 from support import layers
@@ -93,7 +93,7 @@ def test_changes_as_a_layer_show_the_same(opened: Store, base: str, container: L
     change(container.view)
     expected = container.shown()
 
-    layer = opened.layers.add(Stream(read_changes(container.upper)))
+    layer = opened.layers.add(Stream(read_changes(container.view, container.upper)))
     with Layered(opened, tmp_path / "result", [base, layer]) as result:
         found = result.shown()
 
@@ -103,7 +103,7 @@ def test_changes_as_a_layer_show_the_same(opened: Store, base: str, container: L
 
 def test_changes_of_an_untouched_container_are_none(container: Layered) -> None:
     """Not even the root directory."""
-    assert {} == members(list(read_changes(container.upper)))
+    assert {} == members(list(read_changes(container.view, container.upper)))
 
 
 def test_whiteouts_and_opaque_directories_as_oci_has_them(container: Layered) -> None:
@@ -117,7 +117,7 @@ def test_whiteouts_and_opaque_directories_as_oci_has_them(container: Layered) ->
     container.view.mkdir("/old")
 
     assert ["etc", "etc/.wh.passwd", "etc/a", "old", "old/.wh..wh..opq"] == \
-        list(members(list(read_changes(container.upper))))
+        list(members(list(read_changes(container.view, container.upper))))
 
 
 def test_whiteout_in_the_form_without_devices(tmp_path: Path) -> None:
@@ -132,14 +132,15 @@ def test_whiteout_in_the_form_without_devices(tmp_path: Path) -> None:
     except OSError as error:
         pytest.skip(f"needs a file system with user attributes: {error}")
 
-    assert ["dir", "dir/.wh.gone", "dir/empty"] == list(members(list(read_changes(upper))))
+    assert [(b"", OBJECT), (b"dir", OBJECT), (b"dir/gone", WHITEOUT), (b"dir/empty", OBJECT)] == \
+        [(change.path, change.kind) for change in walk(upper)]
 
 
 def test_changes_are_reproducible(container: Layered) -> None:
     """The same upper gives the same bytes."""
     change(container.view)
 
-    assert b"".join(read_changes(container.upper)) == b"".join(read_changes(container.upper))
+    assert b"".join(read_changes(container.view, container.upper)) == b"".join(read_changes(container.view, container.upper))
 
 
 def test_paths_can_be_left_out(container: Layered) -> None:
@@ -149,7 +150,7 @@ def test_paths_can_be_left_out(container: Layered) -> None:
     container.view.write("/other", b"")
     container.view.unlink("/etc/motd")
 
-    found = members(list(read_changes(container.upper, without=[b"mount", b"etc/motd"])))
+    found = members(list(read_changes(container.view, container.upper, without=[b"mount", b"etc/motd"])))
 
     assert ["etc", "other"] == list(found)
 
@@ -164,13 +165,13 @@ def test_sockets_are_left_out(container: Layered) -> None:
         os.close(here)
         end.close()
 
-    assert {} == members(list(read_changes(container.upper)))
+    assert {} == members(list(read_changes(container.view, container.upper)))
 
 
 def test_other_tools_read_the_changes(container: Layered) -> None:
     """Python's own reader gets owners, modes and devices."""
     change(container.view)
-    found = members(list(read_changes(container.upper)))
+    found = members(list(read_changes(container.view, container.upper)))
 
     assert (0o4711, 33, 33) == (found["owned"].mode, found["owned"].uid, found["owned"].gid)
     assert found["null"].ischr() and (1, 3) == (found["null"].devmajor, found["null"].devminor)
@@ -194,4 +195,4 @@ def test_binds_need_no_points_in_the_upper(opened: Store, base: str, tmp_path: P
     with _native.View(root / "view") as view:
         assert b"covered\n" == view.read("/etc/motd") == view.read("/etc/absent")
 
-    assert {} == members(list(read_changes(root / "upper")))
+    assert [b""] == [change.path for change in walk(root / "upper")]

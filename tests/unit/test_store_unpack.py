@@ -43,7 +43,7 @@ class Unpacked:
         (self.outside / "untouched").write_text("outside")
         fd = os.open(self.tree, os.O_RDONLY)
         try:
-            listed, self.attributes = unpack(
+            listed, self.attributes, _ = unpack(
                 tar.Source(io.BytesIO(layers.tar(*members, end=end))), fd, "the layer",
                 shared=shared)
         finally:

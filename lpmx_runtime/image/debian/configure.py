@@ -97,12 +97,19 @@ class Workplace:
         binds = [Bind(path, path) for path in ("/proc", "/sys", "/dev")]
         binds += [Bind(str(native), "/.lpmx/lib", True), Bind(str(self.job), _JOB, True)]
         binds += [Bind(str(host), at, True) for at, host in shown]
+        return self._view(index, f"view-{index.name[:16]}", binds)
+
+    def bare_view(self, index: Path) -> Path:
+        """The same with nothing bound in it, to see what is in the upper."""
+        return self._view(index, f"view-{index.name[:16]}-bare", [])
+
+    def _view(self, index: Path, name: str, binds: list[Bind]) -> Path:
         spec = ViewSpec(kind="container", name="bootstrap", loader=_native.loader_path(),
                         directory=self._directory, index=index, layers=list(self._layers),
                         upper=self.upper, work=self._directory / "work",
                         control=self._directory / "control", preload=_native.preload_path(),
                         binds=binds, uid=0, gid=0)
-        path = self._directory / f"view-{index.name[:16]}"
+        path = self._directory / name
         path.write_bytes(spec.encode())
         return path
 

@@ -1,0 +1,113 @@
+"""lpmx diff, commit, export, cp: what is in a container, to be kept elsewhere."""
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Iterable
+
+from .parsing import explain
+
+if TYPE_CHECKING:
+    from ..container import Container
+    from ..store import Store
+
+
+def register_diff(parser: argparse.ArgumentParser) -> None:
+    """Show what was changed in a container."""
+    explain(
+        parser,
+        ".\nOne path a line: A is new, C is changed, D is gone. A directory is changed when "
+        "something\nin it is.")
+    parser.add_argument("--content", action="store_true",
+                        help="leave out what has the same content, mode and owner as in the image, "
+                             "and only another time")
+    parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    parser.add_argument("container", metavar="CONTAINER", help="name of a container")
+    parser.set_defaults(run=_diff)
+
+
+def register_commit(parser: argparse.ArgumentParser) -> None:
+    """Make an image of a container."""
+    explain(
+        parser,
+        ".\nThe image has the layers of the container's image and one more, with what was changed. "
+        "The\nsame changes make the same layer; with SOURCE_DATE_EPOCH set, the same image.\n"
+        "Programs may run meanwhile: each file is one that the container had while this ran, "
+        "but not\nall are of the same moment. What is bound in the container is not in the image.")
+    parser.add_argument("-c", "--change", metavar="INSTRUCTION", action="append", default=[],
+                        help="change the image's config, as in a Dockerfile: 'ENV A=1', "
+                             "'CMD [\"python3\"]'; also ENTRYPOINT, WORKDIR, USER, LABEL, EXPOSE, "
+                             "VOLUME, STOPSIGNAL")
+    parser.add_argument("-a", "--author", metavar="NAME", help="who made it, for the history")
+    parser.add_argument("-m", "--message", metavar="TEXT", help="a remark for the history")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--json", action="store_true",
+                        help="print what was stored as JSON instead of its name")
+    parser.add_argument("container", metavar="CONTAINER", help="name of a container")
+    parser.add_argument("name", metavar="NAME[:TAG]", help="name of the image")
+    parser.set_defaults(run=_commit)
+
+
+def register_export(parser: argparse.ArgumentParser) -> None:
+    """Write the files of a container or an image into a tar."""
+    explain(parser, ".\nWithout layers and without what is bound in the container; "
+                    '"lpmx load" makes an image of it again.')
+    parser.add_argument("-o", "--output", metavar="FILE", default="-",
+                        help="default: standard output")
+    parser.add_argument("name", metavar="CONTAINER|IMAGE",
+                        help="a container of that name, else an image")
+    parser.set_defaults(run=_export)
+
+
+# -- what they do ----------------------------------------------------------------------
+
+
+def _diff(arguments: argparse.Namespace) -> None:
+    from ..image.diff import differences
+    from . import output
+    _, container = _open(arguments.container)
+    found = differences(container, content=arguments.content)
+    if arguments.json:
+        output.print_json([difference._asdict() for difference in found])
+    else:
+        for difference in found:
+            print(difference.kind, difference.path)
+
+
+def _commit(arguments: argparse.Namespace) -> None:
+    from ..image.commit import commit
+    from .images import described
+    from .output import print_json, progress
+    store, container = _open(arguments.container)
+    with progress(quiet=arguments.quiet) as sink:
+        image = commit(store, container, arguments.name, changes=arguments.change,
+                       author=arguments.author, message=arguments.message, progress=sink)
+    if arguments.json:
+        print_json(described(image))
+    else:
+        print(image.familiar)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ..container import Container
+    from ..errors import ContainerUnknown, ImageUnknown
+    from ..image.export import export_container, export_image
+    from ..store import Store
+    from .output import write_out
+    store = Store.open()
+    pieces: Iterable[bytes]
+    try:
+        pieces = export_container(Container.open(store, arguments.name))
+    except ContainerUnknown:
+        try:
+            pieces = export_image(store, store.images.find(arguments.name))
+        except ImageUnknown as error:
+            raise ImageUnknown(f'cannot export "{arguments.name}": there is no container and no '
+                               "image of this name", hint=error.hint) from None
+    write_out(arguments.output, pieces, what=f'the files of "{arguments.name}"')
+
+
+def _open(name: str) -> "tuple[Store, Container]":
+    from ..container import Container
+    from ..store import Store
+    store = Store.open()
+    return store, Container.open(store, name)
