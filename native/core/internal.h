@@ -89,11 +89,6 @@ long path_join(char *to, size_t size, const char *a, const char *b) HIDDEN;
 /* core_resolve, under the rules of openat2: `how` is RESOLVE_* or 0. */
 long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
 		  struct core_node *node) HIDDEN;
-/*
- * Emulated users only: may the caller make or remove the name `node` in its directory?
- * `victim`: it exists and goes, so that a sticky directory asks for its owner.
- */
-long path_may_change(struct core_task *task, const struct core_node *node, int victim) HIDDEN;
 /* The node of a canonical path, nothing followed.  -ENOENT only for bad parents. */
 long path_node(struct core_task *task, const char *path, struct core_node *node) HIDDEN;
 /* The view's path of a descriptor (AT_FDCWD: the working directory). */
@@ -268,8 +263,29 @@ long meta_of_path(struct core_task *task, const char *path, struct meta *meta) H
  * any more, so that nobody can see the change.
  */
 long meta_behind(struct core_task *task, int fd, const char *path, struct core_node *node) HIDDEN;
-int meta_allows(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
-		int want) HIDDEN;
+
+/* ---- permission.c ---- */
+
+/* Must directories on the way be looked at?  Not for root, to whom none is closed. */
+int permission_is_checked(const struct core_task *task) HIDDEN;
+/* May this user do what the bits of `want` say (4 read, 2 write, 1 execute or search)? */
+int permission_in(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
+		  int want) HIDDEN;
+/* May the program do what only the owner may? */
+int permission_is_owner(const struct core_task *task, const struct meta *meta) HIDDEN;
+/* The same of a node: 0, or -EACCES and -EPERM.  Of binds the kernel decides. */
+long permission(struct core_task *task, const struct core_node *node, int want) HIDDEN;
+long permission_of_owner(struct core_task *task, const struct core_node *node) HIDDEN;
+/* And of an open object of the upper. */
+#define PERMISSION_OWNER 8
+long permission_fd(struct core_task *task, const char *host, int fd, int want) HIDDEN;
+/* May the program change `node`'s directory, and take the name away if it is a `victim`? */
+long permission_to_change(struct core_task *task, const struct core_node *node, int victim) HIDDEN;
+long permission_to_link(struct core_task *task, const struct core_node *node) HIDDEN;
+long permission_to_give(const struct core_task *task, const struct meta *meta,
+			const struct meta *to) HIDDEN;
+uint32_t permission_mode(const struct core_task *task, const struct meta *meta,
+			 uint32_t wanted) HIDDEN;
 
 /* ---- object.c ---- */
 

@@ -303,31 +303,6 @@ long meta_created(const struct core_task *task, const char *parent, const char *
 	return needs_record(view, &meta) ? meta_store(view, host, fd, &meta) : 0;
 }
 
-static int in_group(const struct core_task *task, uint32_t gid)
-{
-	const struct core_credentials *c = &task->credentials;
-
-	for (uint32_t i = 0; i < c->group_count; i++)
-		if (c->groups[i] == gid)
-			return 1;
-	return c->fsgid == gid;
-}
-
-int meta_allows(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
-		int want)
-{
-	uint32_t bits = meta->mode & 7;
-	int member = meta->gid == gid || in_group(task, meta->gid);
-
-	if (!uid && task->view->illusion)
-		return !(want & 1) || IS(meta->mode, S_IFDIR) || (meta->mode & 0111);
-	if (meta->uid == uid)
-		bits = meta->mode >> 6 & 7;
-	else if (member)
-		bits = meta->mode >> 3 & 7;
-	return ((uint32_t)want & ~bits) == 0;
-}
-
 /* ---- chmod ---------------------------------------------------------------------------- */
 
 /* Change what the upper object at `host` (or `fd`) is shown as. */
@@ -344,19 +319,14 @@ static long change(struct core_task *task, const char *host, int fd, const struc
 		return r;
 	meta_of_upper(task->view, host, fd, &st, &meta);
 	if (mode) {
-		meta.mode = (meta.mode & S_IFMT) | (to->mode & 07777);
-		if (task->view->illusion && task->credentials.fsuid) {
-			if (meta.uid != task->credentials.fsuid)
-				return -EPERM;
-			if (!IS(meta.mode, S_IFDIR) && !in_group(task, meta.gid))
-				meta.mode &= ~(uint32_t)S_ISGID;
-		}
+		if (!permission_is_owner(task, &meta))
+			return -EPERM;
+		meta.mode = (meta.mode & S_IFMT) | permission_mode(task, &meta, to->mode & 07777);
 	}
 	if (owner) {
-		if (task->view->illusion && task->credentials.fsuid &&
-		    (meta.uid != task->credentials.fsuid ||
-		     (to->gid != ~0u && !in_group(task, to->gid))))
-			return -EPERM;
+		r = permission_to_give(task, &meta, to);
+		if (r < 0)
+			return r;
 		if (to->uid != ~0u)
 			meta.uid = to->uid;
 		if (to->gid != ~0u)
@@ -385,7 +355,10 @@ static long change_node(struct core_task *task, struct core_node *node, const st
 				       ? -EOPNOTSUPP
 				       : sys_call3(__NR_fchmodat, AT_FDCWD, node->host, to->mode);
 		if (task->view->illusion)
-			return 0;
+			return task->credentials.fsuid && to->uid != ~0u &&
+					       to->uid != task->credentials.fsuid
+				       ? -EPERM
+				       : 0;
 		return sys_call5(__NR_fchownat, AT_FDCWD, node->host, to->uid, to->gid,
 				 AT_SYMLINK_NOFOLLOW);
 	}
@@ -532,11 +505,6 @@ long call_chown(struct core_task *task, long nr, const long a[6])
 	struct core_node node;
 	long r;
 
-	if (task->view->illusion && task->credentials.fsuid) {
-		/* only root gives files away */
-		if ((to.uid != ~0u && to.uid != task->credentials.fsuid))
-			return -EPERM;
-	}
 	if (nr == __NR_fchown)
 		return change_fd(task, nr, a, &to, 1, 0);
 	r = user_path(task, (const char *)a[at], path);

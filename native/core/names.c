@@ -23,7 +23,7 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 		return -ENOENT;
 	r = upper_writable(task, node);
 	if (r >= 0)
-		r = path_may_change(task, node, 0);
+		r = permission_to_change(task, node, 0);
 	if (r < 0)
 		return r;
 	if (node->bind) {
@@ -214,19 +214,19 @@ long call_unlink(struct core_task *task, long nr, const long a[6])
 		       : node.last == CORE_LAST_DOT      ? -EINVAL
 		       : node.last == CORE_LAST_DOT_DOT ? -ENOTEMPTY
 							 : -EBUSY;
+	if (!node.path_length)
+		return directory ? -EBUSY : -EISDIR;
+	if (!directory && node.trailing_slash)
+		return IS(node.mode, S_IFDIR) ? -EISDIR : -ENOTDIR;
+	r = upper_writable(task, &node);
+	if (r >= 0)
+		r = permission_to_change(task, &node, 1);
+	if (r < 0)
+		return r;
 	if (directory && !IS(node.mode, S_IFDIR))
 		return -ENOTDIR;
 	if (!directory && IS(node.mode, S_IFDIR))
 		return -EISDIR;
-	if (!directory && node.trailing_slash)
-		return -ENOTDIR;
-	if (!node.path_length)
-		return -EBUSY;
-	r = upper_writable(task, &node);
-	if (r >= 0)
-		r = path_may_change(task, &node, 1);
-	if (r < 0)
-		return r;
 	if (node.bind) {
 		if (text_equal(node.path, node.bind->at.text))
 			return -EBUSY;

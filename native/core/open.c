@@ -25,7 +25,7 @@ static long create(struct core_task *task, struct core_node *node, int flags, in
 
 	r = upper_writable(task, node);
 	if (r >= 0)
-		r = path_may_change(task, node, 0);
+		r = permission_to_change(task, node, 0);
 	if (r < 0)
 		return r;
 	if (node->bind)
@@ -73,6 +73,8 @@ static long temporary(struct core_task *task, struct core_node *node, int flags,
 	if (!IS(node->mode, S_IFDIR))
 		return -ENOTDIR;
 	r = upper_writable(task, node);
+	if (r >= 0)
+		r = permission(task, node, 3);
 	if (r >= 0)
 		r = copy_up(task, node);
 	if (r < 0)
@@ -154,23 +156,22 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	}
 	if (IS(node->mode, S_IFLNK) && !(flags & O_PATH))
 		return -ELOOP;
-	if (task->view->illusion && task->credentials.fsuid && !(flags & O_PATH)) {
-		struct meta meta;
-		int want = ((flags & O_ACCMODE) == O_RDONLY   ? 4
-			    : (flags & O_ACCMODE) == O_WRONLY ? 2
-							      : 6) |
-			   (flags & O_TRUNC ? 2 : 0);
-
-		if (!sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW)) {
-			meta_of_node(task, node, &st, &meta);
-			if (!meta_allows(task, &meta, task->credentials.fsuid,
-					 task->credentials.fsgid, want))
-				return -EACCES;
-		}
-	}
 	/* what is not of the kind asked for must not be copied for nothing */
 	if ((flags & O_DIRECTORY) && !IS(node->mode, S_IFDIR))
 		return -ENOTDIR;
+	if (!(flags & O_PATH)) {
+		if (IS(node->mode, S_IFDIR) && writes(flags))
+			return -EISDIR;
+		r = permission(task, node,
+			       ((flags & O_ACCMODE) == O_RDONLY	  ? 4
+				: (flags & O_ACCMODE) == O_WRONLY ? 2
+								  : 6) |
+				       (flags & O_TRUNC ? 2 : 0));
+		if (r >= 0 && (flags & O_NOATIME))
+			r = permission_of_owner(task, node);
+		if (r < 0)
+			return r;
+	}
 	if (node->place == CORE_LOWER && !(flags & O_PATH) &&
 	    (IS(node->mode, S_IFIFO) || (writes(flags) && IS(node->mode, S_IFREG)))) {
 		r = upper_writable(task, node);

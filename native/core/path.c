@@ -514,7 +514,7 @@ static NOINLINE long walk_may_search(struct walk *w)
 		return 0; /* the kernel's to say */
 	if (meta_of_path(w->task, node->path, &meta) < 0)
 		return 0;
-	return meta_allows(w->task, &meta, c->fsuid, c->fsgid, 1) ? 0 : -EACCES;
+	return permission_in(w->task, &meta, c->fsuid, c->fsgid, 1) ? 0 : -EACCES;
 }
 
 /*
@@ -684,7 +684,7 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 	w.task = task;
 	w.node = node;
 	w.root = root;
-	w.emulated = task->view->illusion && task->credentials.fsuid && how != FOR_US;
+	w.emulated = how != FOR_US && permission_is_checked(task);
 	if (how == FOR_US)
 		how = 0;
 	w.how = how;
@@ -870,25 +870,4 @@ long core_resolve(struct core_task *task, int dirfd, const char *path, int flags
 		  struct core_node *node)
 {
 	return path_resolve(task, dirfd, path, flags, 0, node);
-}
-
-long path_may_change(struct core_task *task, const struct core_node *node, int victim)
-{
-	const struct core_credentials *c = &task->credentials;
-	char path[CORE_PATH_MAX];
-	uint32_t length = path_parent(node->path, node->path_length);
-	struct meta meta, own;
-
-	if (!task->view->illusion || !c->fsuid || node->bind)
-		return 0;
-	bytes_copy(path, node->path, length);
-	path[length] = 0;
-	if (meta_of_path(task, path, &meta) < 0)
-		return 0;
-	if (!meta_allows(task, &meta, c->fsuid, c->fsgid, 3))
-		return -EACCES;
-	if (victim && (meta.mode & S_ISVTX) && meta.uid != c->fsuid &&
-	    meta_of_path(task, node->path, &own) >= 0 && own.uid != c->fsuid)
-		return -EPERM;
-	return 0;
 }

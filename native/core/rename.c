@@ -196,6 +196,15 @@ static long move_file(struct core_task *task, const struct core_node *from,
 	return r;
 }
 
+/* Are both names in one directory? */
+static int siblings(const struct core_node *one, const struct core_node *other)
+{
+	uint32_t length = path_parent(one->path, one->path_length);
+
+	return length == path_parent(other->path, other->path_length) &&
+	       text_same(one->path, other->path, length);
+}
+
 static long rename_union(struct core_task *task, struct core_node *from, struct core_node *to,
 			 unsigned flags)
 {
@@ -213,9 +222,16 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 		return -EINVAL;
 	if (to->place != CORE_ABSENT && IS(to->mode, S_IFDIR) && above(to, from))
 		return flags & RENAME_EXCHANGE_ ? -EINVAL : -ENOTEMPTY;
-	r = path_may_change(task, from, 1);
+	r = permission_to_change(task, from, 1);
 	if (r >= 0)
-		r = path_may_change(task, to, to->place != CORE_ABSENT);
+		r = permission_to_change(task, to, to->place != CORE_ABSENT);
+	/* a directory that gets another parent is changed itself: its ".." */
+	if (r >= 0 && !siblings(from, to)) {
+		if (directory)
+			r = permission(task, from, 2);
+		if (r >= 0 && (flags & RENAME_EXCHANGE_) && IS(to->mode, S_IFDIR))
+			r = permission(task, to, 2);
+	}
 	if (r >= 0)
 		r = rename_allowed(task, from, to, flags);
 	if (r < 0)
@@ -301,7 +317,9 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 
 	if (!task->view->upper.length)
 		return -EROFS;
-	r = path_may_change(task, to, 0);
+	r = permission_to_link(task, from);
+	if (r >= 0)
+		r = permission_to_change(task, to, 0);
 	if (r >= 0)
 		r = copy_up(task, from);
 	if (r >= 0)
@@ -344,7 +362,7 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 	host[r] = 0;
 	if (in_layer(task->view, host) && !in_upper(task->view, host))
 		return -ENOENT;
-	r = path_may_change(task, to, 0);
+	r = permission_to_change(task, to, 0);
 	if (r >= 0)
 		r = upper_parents(task, to);
 	if (r >= 0)

@@ -49,7 +49,7 @@ static long translate(struct core_task *task, const void *user, long size, int c
 			return -ENOENT;
 		r = upper_writable(task, &node);
 		if (r >= 0)
-			r = path_may_change(task, &node, 0);
+			r = permission_to_change(task, &node, 0);
 		if (r >= 0 && !node.bind)
 			r = upper_parents(task, &node);
 		if (r < 0)

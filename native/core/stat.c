@@ -260,15 +260,6 @@ long call_stat(struct core_task *task, long nr, const long a[6])
 	}
 }
 
-/*
- * Is the program another user than root, in an illusion?  Then only we know, and to the
- * kernel everything is the caller's own.
- */
-static int demoted(const struct core_task *task)
-{
-	return task->view->illusion && task->credentials.fsuid;
-}
-
 static long shown_of(struct core_task *task, const struct core_node *node, struct meta *meta)
 {
 	struct stat st;
@@ -279,18 +270,6 @@ static long shown_of(struct core_task *task, const struct core_node *node, struc
 	if (r >= 0)
 		meta_of_node(task, node, &st, meta);
 	return r;
-}
-
-static long may_write(struct core_task *task, const struct core_node *node)
-{
-	const struct core_credentials *c = &task->credentials;
-	struct meta meta;
-	long r;
-
-	if (!demoted(task) || node->bind)
-		return 0;
-	r = shown_of(task, node, &meta);
-	return r < 0 || meta_allows(task, &meta, c->fsuid, c->fsgid, 2) ? r : -EACCES;
 }
 
 /* ---- access ------------------------------------------------------------------------------ */
@@ -334,16 +313,11 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	r = shown_of(task, &node, &meta);
 	if (r < 0)
 		return r;
-	if (!task->view->illusion)
-		return node.place == CORE_UPPER
-			       ? sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0)
-		       : meta_allows(task, &meta, c->ruid, c->rgid, want) ? 0
-									  : -EACCES;
 	if (IS(meta.mode, S_IFLNK))
 		return 0;
 	if (flags & AT_EACCESS)
-		return meta_allows(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
-	return meta_allows(task, &meta, c->ruid, c->rgid, want) ? 0 : -EACCES;
+		return permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
+	return permission_in(task, &meta, c->ruid, c->rgid, want) ? 0 : -EACCES;
 }
 
 /* ---- readlink ------------------------------------------------------------------------------ */
@@ -464,7 +438,8 @@ long call_chdir(struct core_task *task, long nr, const long a[6])
 		return r;
 	if (!IS(node.mode, S_IFDIR) && !IS(node.mode, S_IFLNK))
 		return -ENOTDIR;
-	return sys_call1(nr, node.host);
+	r = permission(task, &node, 1);
+	return r < 0 ? r : sys_call1(nr, node.host);
 }
 
 /* Is there still a directory at `path`, which the kernel knows only in a layer? */
@@ -545,9 +520,9 @@ long call_truncate(struct core_task *task, long nr, const long a[6])
 		if (!IS(meta.mode, S_IFREG))
 			return -EINVAL;
 	}
-	r = may_write(task, &node);
+	r = upper_writable(task, &node);
 	if (r >= 0)
-		r = upper_writable(task, &node);
+		r = permission(task, &node, 2);
 	if (r >= 0)
 		r = copy_up(task, &node);
 	return r < 0 ? r : sys_call2(nr, node.host, a[1]);
@@ -556,21 +531,22 @@ long call_truncate(struct core_task *task, long nr, const long a[6])
 #define TIME_NOW ((1l << 30) - 1)
 #define TIME_OMIT ((1l << 30) - 2)
 
-/* As in utimensat(2): whoever may write may say "now", only the owner may say when. */
-static long may_set_times(struct core_task *task, const struct core_node *node, const long *times)
+/*
+ * As in utimensat(2): whoever may write may say "now", only the owner may say when.
+ * Of `node`, or of what is open as `fd` at `host` in the upper.
+ */
+static long may_set_times(struct core_task *task, const struct core_node *node, const char *host,
+			  int fd, const long *times)
 {
-	const struct core_credentials *c = &task->credentials;
-	struct meta meta;
 	long r;
 
-	if (!demoted(task) || node->bind ||
-	    (times && times[1] == TIME_OMIT && times[3] == TIME_OMIT))
+	if (times && times[1] == TIME_OMIT && times[3] == TIME_OMIT)
 		return 0;
-	r = shown_of(task, node, &meta);
-	if (r < 0 || meta.uid == c->fsuid)
-		return r;
-	return times && (times[1] != TIME_NOW || times[3] != TIME_NOW) ? -EPERM
-								       : may_write(task, node);
+	r = node ? permission_of_owner(task, node)
+		 : permission_fd(task, host, fd, PERMISSION_OWNER);
+	if (r < 0 && (!times || (times[1] == TIME_NOW && times[3] == TIME_NOW)))
+		r = node ? permission(task, node, 2) : permission_fd(task, host, fd, 2);
+	return r;
 }
 
 /* utime, utimes, futimesat and utimensat, all by the last of them. */
@@ -596,8 +572,11 @@ descriptor:
 		r = host_of_fd(dirfd, path, sizeof(path));
 		if (r < 0)
 			return r;
-		if (in_upper(task->view, path) ||
-		    core_from_host(task->view, path, node.path, sizeof(node.path)) < 0)
+		if (in_upper(task->view, path)) {
+			r = may_set_times(task, 0, path, dirfd, times);
+			return r < 0 ? r : sys_call4(__NR_utimensat, dirfd, 0, times, 0);
+		}
+		if (core_from_host(task->view, path, node.path, sizeof(node.path)) < 0)
 			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
 		layered = in_layer(task->view, path);
 		text_put(path, node.path);
@@ -614,10 +593,10 @@ descriptor:
 	}
 	if (r < 0)
 		return r;
-	r = may_set_times(task, &node, times);
-	if (r >= 0)
-		r = upper_writable(task, &node);
+	r = upper_writable(task, &node);
 	was_lower = node.place == CORE_LOWER;
+	if (r >= 0)
+		r = may_set_times(task, &node, 0, -1, times);
 	if (r >= 0)
 		r = copy_up(task, &node);
 	if (r < 0)
@@ -724,7 +703,11 @@ static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
 		return -EBADF;
 	if (r >= 0)
 		r = host_of_fd((int)a[0], host, sizeof(host));
-	if (r < 0 || in_upper(task->view, host) || !in_layer(task->view, host) ||
+	if (r >= 0 && in_upper(task->view, host))
+		r = permission_fd(task, host, (int)a[0], 2);
+	if (r < 0)
+		return r;
+	if (in_upper(task->view, host) || !in_layer(task->view, host) ||
 	    core_from_host(task->view, host, path, sizeof(path)) < 0)
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
 	r = meta_behind(task, (int)a[0], path, &node);
@@ -733,6 +716,8 @@ static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
 	if (node.bind)
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
 	r = upper_writable(task, &node);
+	if (r >= 0)
+		r = permission(task, &node, 2);
 	if (r >= 0)
 		r = copy_up(task, &node);
 	if (r < 0)
@@ -774,15 +759,14 @@ long call_xattr(struct core_task *task, long nr, const long a[6])
 	r = resolve_user(task, AT_FDCWD, a[0], nofollow ? CORE_NOFOLLOW : 0, &node);
 	if (r < 0)
 		return r;
-	if (write) {
-		r = may_write(task, &node);
-		if (r >= 0)
-			r = upper_writable(task, &node);
-		if (r >= 0)
-			r = copy_up(task, &node);
-		if (r < 0)
-			return r;
-	}
+	if (write)
+		r = upper_writable(task, &node);
+	if (r >= 0 && text_begins(list ? "" : name, "user."))
+		r = permission(task, &node, write ? 2 : 4);
+	if (r >= 0 && write)
+		r = copy_up(task, &node);
+	if (r < 0)
+		return r;
 	switch (nr) {
 	case __NR_setxattr:
 	case __NR_lsetxattr:

@@ -349,8 +349,6 @@ void core_task_root(struct core_task *task)
 {
 	struct core_credentials *c = &task->credentials;
 
-	if (!task->view->illusion)
-		return;
 	c->ruid = c->euid = c->suid = c->fsuid = 0;
 	c->rgid = c->egid = c->sgid = c->fsgid = 0;
 	c->group_count = 1;

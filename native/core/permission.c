@@ -1,0 +1,162 @@
+/*
+ * What mode and owner forbid to a program that is not shown as root.  On the disk all
+ * of a view is one user's own, so the kernel would forbid that user nothing.
+ *
+ * Over a live directory without the root illusion the copy is there to be changed by
+ * whoever made it: there, only what modes forbid their owner is forbidden.
+ */
+#include "internal.h"
+
+static int in_group(const struct core_task *task, uint32_t gid)
+{
+	const struct core_credentials *c = &task->credentials;
+	uint32_t real[256];
+	long n = c->group_count;
+	const uint32_t *groups = c->groups;
+
+	if (c->fsgid == gid)
+		return 1;
+	if (!task->view->illusion) {
+		n = sys_call2(__NR_getgroups, sizeof(real) / sizeof(*real), real);
+		groups = real;
+	}
+	for (long i = 0; i < n; i++)
+		if (groups[i] == gid)
+			return 1;
+	return 0;
+}
+
+static int free_to_change(const struct core_task *task)
+{
+	return !task->view->illusion && !task->view->index;
+}
+
+int permission_is_checked(const struct core_task *task)
+{
+	return task->credentials.fsuid && !free_to_change(task);
+}
+
+int permission_in(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
+		  int want)
+{
+	uint32_t bits = meta->mode & 7;
+
+	if (!uid || (meta->uid != uid && free_to_change(task)))
+		return !(want & 1) || IS(meta->mode, S_IFDIR) || (meta->mode & 0111);
+	if (meta->uid == uid)
+		bits = meta->mode >> 6 & 7;
+	else if (meta->gid == gid || in_group(task, meta->gid))
+		bits = meta->mode >> 3 & 7;
+	return ((uint32_t)want & ~bits) == 0;
+}
+
+int permission_is_owner(const struct core_task *task, const struct meta *meta)
+{
+	uint32_t uid = task->credentials.fsuid;
+
+	return !uid || meta->uid == uid || free_to_change(task);
+}
+
+/* What `node` is shown as, if anything is to be checked: 1; else 0. */
+static int checked(struct core_task *task, const struct core_node *node, struct meta *meta)
+{
+	struct stat st;
+
+	if (!task->credentials.fsuid || node->bind)
+		return 0;
+	if (!(node->place == CORE_LOWER && node->entry) &&
+	    sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	meta_of_node(task, node, &st, meta);
+	return 1;
+}
+
+NOINLINE long permission(struct core_task *task, const struct core_node *node, int want)
+{
+	const struct core_credentials *c = &task->credentials;
+	struct meta meta;
+
+	return !checked(task, node, &meta) || permission_in(task, &meta, c->fsuid, c->fsgid, want)
+		       ? 0
+		       : -EACCES;
+}
+
+NOINLINE long permission_of_owner(struct core_task *task, const struct core_node *node)
+{
+	struct meta meta;
+
+	return !checked(task, node, &meta) || permission_is_owner(task, &meta) ? 0 : -EPERM;
+}
+
+NOINLINE long permission_fd(struct core_task *task, const char *host, int fd, int want)
+{
+	const struct core_credentials *c = &task->credentials;
+	struct meta meta;
+	struct stat st;
+
+	if (!c->fsuid || sys_call2(__NR_fstat, fd, &st))
+		return 0;
+	meta_of_upper(task->view, host, fd, &st, &meta);
+	if (want == PERMISSION_OWNER)
+		return permission_is_owner(task, &meta) ? 0 : -EPERM;
+	return permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
+}
+
+long permission_to_change(struct core_task *task, const struct core_node *node, int victim)
+{
+	const struct core_credentials *c = &task->credentials;
+	char path[CORE_PATH_MAX];
+	uint32_t length = path_parent(node->path, node->path_length);
+	struct meta meta, own;
+
+	if (!c->fsuid || node->bind)
+		return 0;
+	bytes_copy(path, node->path, length);
+	path[length] = 0;
+	if (meta_of_path(task, path, &meta) < 0)
+		return 0;
+	if (!permission_in(task, &meta, c->fsuid, c->fsgid, 3))
+		return -EACCES;
+	if (victim && (meta.mode & S_ISVTX) && !permission_is_owner(task, &meta) &&
+	    meta_of_path(task, node->path, &own) >= 0 && !permission_is_owner(task, &own))
+		return -EPERM;
+	return 0;
+}
+
+/* As the kernel's may_linkat where fs.protected_hardlinks is set, which is everywhere. */
+long permission_to_link(struct core_task *task, const struct core_node *node)
+{
+	const struct core_credentials *c = &task->credentials;
+	struct meta meta;
+
+	if (!checked(task, node, &meta) || permission_is_owner(task, &meta))
+		return 0;
+	if (!IS(meta.mode, S_IFREG) || (meta.mode & S_ISUID) ||
+	    (meta.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) ||
+	    !permission_in(task, &meta, c->fsuid, c->fsgid, 6))
+		return -EPERM;
+	return 0;
+}
+
+/* Give `meta` the owner and group of `to`, ~0 for none. */
+long permission_to_give(const struct core_task *task, const struct meta *meta, const struct meta *to)
+{
+	const struct core_credentials *c = &task->credentials;
+
+	if (!c->fsuid)
+		return 0;
+	if (to->uid != ~0u && (to->uid != c->fsuid || meta->uid != c->fsuid))
+		return -EPERM;
+	if (to->gid != ~0u && (!permission_is_owner(task, meta) ||
+			       (to->gid != meta->gid && !in_group(task, to->gid))))
+		return -EPERM;
+	return 0;
+}
+
+/* The mode that `wanted` comes to: set-group-ID is for members only. */
+uint32_t permission_mode(const struct core_task *task, const struct meta *meta, uint32_t wanted)
+{
+	if (task->credentials.fsuid && !IS(meta->mode, S_IFDIR) && !in_group(task, meta->gid))
+		wanted &= ~(uint32_t)S_ISGID;
+	return wanted;
+}
