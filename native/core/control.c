@@ -42,6 +42,7 @@ static long make_page(const char *path, int filled)
 	fd = sys_call4(__NR_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fd;
+	sys_call2(__NR_fchmod, fd, 0600); /* the program's umask is not ours */
 	r = sys_call2(__NR_ftruncate, fd, SIZE);
 	if (r >= 0)
 		r = sys_call4(__NR_pwrite64, fd, &head, sizeof(head), 0);

@@ -102,6 +102,18 @@ static long copy_xattrs(const char *from, const char *to)
 	return 0;
 }
 
+/* A file of ours to fill, whatever umask the program has. */
+static long make_file(const char *work)
+{
+	long fd = sys_call4(__NR_openat, AT_FDCWD, work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+			    0600);
+
+	/* its attributes ask for the permission that the umask may have taken */
+	if (fd >= 0)
+		sys_call2(__NR_fchmod, fd, 0600);
+	return fd;
+}
+
 /* A new object like `node` at `work`, without metadata; or -errno and nothing. */
 static long make_like(const struct core_node *node, const struct meta *meta, long size,
 		      const char *work)
@@ -111,7 +123,8 @@ static long make_like(const struct core_node *node, const struct meta *meta, lon
 
 	switch (meta->mode & S_IFMT) {
 	case S_IFDIR:
-		return sys_call3(__NR_mkdirat, AT_FDCWD, work, 0700);
+		r = sys_call3(__NR_mkdirat, AT_FDCWD, work, 0700);
+		return r < 0 ? r : sys_call3(__NR_fchmodat, AT_FDCWD, work, 0700);
 	case S_IFLNK:
 		r = sys_call4(__NR_readlinkat, AT_FDCWD, node->host, target, sizeof(target) - 1);
 		if (r < 0)
@@ -124,8 +137,7 @@ static long make_like(const struct core_node *node, const struct meta *meta, lon
 	case S_IFREG:
 		break;
 	default:
-		to = sys_call4(__NR_openat, AT_FDCWD, work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-			       0600);
+		to = make_file(work);
 		if (to >= 0)
 			sys_call1(__NR_close, to);
 		return to < 0 ? to : 0;
@@ -133,7 +145,7 @@ static long make_like(const struct core_node *node, const struct meta *meta, lon
 	from = sys_call4(__NR_openat, AT_FDCWD, node->host, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
 	if (from < 0)
 		return from;
-	to = sys_call4(__NR_openat, AT_FDCWD, work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	to = make_file(work);
 	r = to < 0 || !size ? to : copy_content(from, to, size);
 	/* on disk before it hides the original, as ovl_copy_up_file does: after a power
 	 * loss there must not be an empty file in the place of a good one */

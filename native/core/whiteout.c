@@ -43,6 +43,7 @@ long whiteout_make(const char *host, const char *final)
 	fd = sys_call4(__NR_openat, AT_FDCWD, host, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fd;
+	sys_call2(__NR_fchmod, fd, 0600); /* the program's umask is not ours */
 	r = sys_call5(__NR_fsetxattr, fd, LPMX_XATTR_WHITEOUT, "", 0, 0);
 	sys_call1(__NR_close, fd);
 	if (!r)

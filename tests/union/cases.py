@@ -236,6 +236,14 @@ CASES.update({
         ("stat", HERE, "/tmp/a", 0), ("mkdir", HERE, "/tmp/d/sub", 0o755), ("chown", HERE, "/tmp/d", 0, 50, 0),
         ("open", 5, HERE, "/tmp/d/f", W | CREATE, 0o644), ("mkdir", HERE, "/tmp/d/sub2", 0o700),
         ("chmod", HERE, "/tmp/d", 0), ("stat", HERE, "/tmp/d/f", 0), ("mknod", HERE, "/tmp/d/x", REG | 0o600, 0)],
+    "copies and whiteouts under a umask that forbids everything": [
+        ("umask", 0o777), ("open", 1, HERE, "/etc/hosts", W | CREATE | TRUNC, 0o666), ("write", 1, b"x"),
+        ("chmod", HERE, "/data/two", 0o640), ("setxattr", "/data/one", "user.a", b"1", 0),
+        ("unlink", HERE, "/over/new", 0), ("open", 2, HERE, "/over/new", RW | CREATE, 0o644),
+        ("rename", HERE, "/usr", HERE, "/usr2", 0), ("mkdir", HERE, "/tmp/d", 0o755),
+        ("open", 3, HERE, "/tmp/d/f", W | CREATE, 0o644), ("symlink", "f", HERE, "/tmp/d/l"),
+        ("unlink", HERE, "/back/new", 0), ("unlink", HERE, "/back", REMOVEDIR), ("mkdir", HERE, "/back", 0o755),
+        ("open", 4, HERE, "/back/f", W | CREATE, 0o644), ("stat", HERE, "/etc/hosts", 0), ("umask", 0o022)],
     "devices": [
         ("mknod", HERE, "/tmp/null", CHR | 0o666, os.makedev(1, 3)), ("mknod", HERE, "/tmp/disk", BLK | 0o660, os.makedev(8, 17)),
         ("stat", HERE, "/tmp/null", 0), ("chown", HERE, "/tmp/disk", 0, 6, 0), ("rename", HERE, "/tmp/disk", HERE, "/etc/disk", 0),
