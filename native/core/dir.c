@@ -703,7 +703,7 @@ static long ours(struct core_task *task, int fd, struct core_node *node)
 		text_put(path, index_text(view->index, entry->path));
 		layered = 1;
 	} else {
-		if (host_of_fd(fd, host, sizeof(host)) < 0 ||
+		if (host_of_fd(view, fd, host, sizeof(host)) < 0 ||
 		    core_from_host(view, host, path, sizeof(path)) < 0)
 			return 0;
 		layered = !in_upper(view, host) && in_layer(view, host);

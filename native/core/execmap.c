@@ -162,7 +162,7 @@ static long host_view_resolve(struct core_task *task, int dirfd, const char *pat
 	fd = sys_call4(__NR_openat, dirfd, path, 010000000 | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	n = host_of_fd((int)fd, exec->host, sizeof(exec->host));
+	n = host_of_fd(task->view, (int)fd, exec->host, sizeof(exec->host));
 	if (n >= 0)
 		n = sys_call2(__NR_fstat, fd, &st);
 	sys_call1(__NR_close, fd);

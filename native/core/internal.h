@@ -15,6 +15,7 @@
 #include <linux/stat.h>
 
 #include "../sys/sys.h"
+#include "far.h"
 #include "lpmx_core.h"
 #include "text.h"
 
@@ -66,7 +67,7 @@ long user_probe(const struct core_task *task, const void *p) HIDDEN;
 /* -EFAULT unless the `size` bytes at `p` can be written; they are undefined then. */
 long user_writable(const struct core_task *task, void *p, size_t size) HIDDEN;
 /* Copy a NUL-terminated path from the program: its length, -EFAULT, -ENAMETOOLONG. */
-long user_path(const struct core_task *task, const char *from, char to[CORE_PATH_MAX]) HIDDEN;
+long user_path(const struct core_task *task, const char *from, char to[CORE_SAID_MAX]) HIDDEN;
 
 /* ---- index.c ---- */
 
@@ -93,8 +94,6 @@ long path_resolve(struct core_task *task, int dirfd, const char *path, int flags
 long path_node(struct core_task *task, const char *path, struct core_node *node) HIDDEN;
 /* The view's path of a descriptor (AT_FDCWD: the working directory). */
 long path_of_fd(struct core_task *task, int fd, char *path, size_t size) HIDDEN;
-/* The host path of a descriptor: its length, or -errno. */
-long host_of_fd(int fd, char *host, size_t size) HIDDEN;
 /* The object of the merged lower layers at `path`, into *node (place, mode,
  * layer, entry, host); 1 if there is one, 0 if not. */
 int lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
@@ -118,6 +117,18 @@ int in_bind(const struct core_view *view, const char *host) HIDDEN;
 int in_layer(const struct core_view *view, const char *host) HIDDEN;
 /* Write the host path of `path` in the upper. */
 long upper_host(const struct core_view *view, const char *path, char host[CORE_HOST_MAX]) HIDDEN;
+
+/* ---- far.c ---- */
+
+/* The host path of a descriptor: its length, or -errno; -ENAMETOOLONG of a file that is
+ * no layer's, for it lies deeper than the kernel tells. */
+long host_of_fd(const struct core_view *view, int fd, char *host, size_t size) HIDDEN;
+/* Of the working directory. */
+long host_of_cwd(const struct core_view *view, char *host, size_t size) HIDDEN;
+/* Of what a link of /proc leads to. */
+long host_of_link(const struct core_view *view, const char *link, char *host, size_t size) HIDDEN;
+/* The directory `host` was opened: it will be asked about. */
+void far_learn(const char *host) HIDDEN;
 
 /* ---- proc.c ---- */
 
@@ -302,6 +313,10 @@ const struct lpmx_index_entry *object_known(const struct core_view *view,
 					    const struct stat *st) HIDDEN;
 void object_learn(const struct core_view *view, const struct stat *st,
 		  const struct lpmx_index_entry *entry) HIDDEN;
+/* The host path of the layer's file that has the kernel's `st` and whose path the kernel
+ * does not tell; -ENAMETOOLONG if it is none. */
+long object_place(const struct core_view *view, const struct stat *st,
+		  char host[CORE_HOST_MAX]) HIDDEN;
 
 /* ---- dir.c ---- */
 

@@ -430,10 +430,10 @@ static long change_fd(struct core_task *task, long nr, const long a[6], const st
 	r = sys_call3(__NR_fcntl, a[0], 3 /* F_GETFL */, 0);
 	if (r >= 0 && (r & O_PATH))
 		return -EBADF;
-	r = host_of_fd((int)a[0], host, sizeof(host));
-	if (r < 0)
+	r = host_of_fd(task->view, (int)a[0], host, sizeof(host));
+	if (r < 0 && r != -ENAMETOOLONG)
 		return r;
-	if (in_upper(task->view, host))
+	if (r < 0 || in_upper(task->view, host))
 		return change(task, host, (int)a[0], to, owner, mode);
 	if (core_from_host(task->view, host, path, sizeof(path)) < 0) {
 		/* a pipe, a socket, a memory file */

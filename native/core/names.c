@@ -9,7 +9,7 @@
 static long new_name(struct core_task *task, int dirfd, const char *user, struct core_node *node,
 		     char host[CORE_HOST_MAX], int directory)
 {
-	char path[CORE_PATH_MAX];
+	char path[CORE_SAID_MAX];
 	long r;
 
 	r = user_path(task, user, path);
@@ -160,7 +160,7 @@ long call_mknod(struct core_task *task, long nr, const long a[6])
 long call_symlink(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_symlinkat;
-	char host[CORE_HOST_MAX], target[CORE_PATH_MAX];
+	char host[CORE_HOST_MAX], target[CORE_SAID_MAX];
 	struct core_node node;
 	long r;
 
@@ -197,7 +197,7 @@ long call_unlink(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_unlinkat;
 	int directory = at ? (int)a[2] & AT_REMOVEDIR : nr != __NR_unlink;
-	char path[CORE_PATH_MAX];
+	char path[CORE_SAID_MAX];
 	struct core_node node;
 	long r;
 

@@ -173,3 +173,22 @@ void object_learn(const struct core_view *view, const struct stat *st,
 			 seal(hash, view) | ((uint64_t)(entry - entries(view->index)) + 1),
 			 __ATOMIC_RELEASE);
 }
+
+long object_place(const struct core_view *view, const struct stat *st, char host[CORE_HOST_MAX])
+{
+	const struct lpmx_index_entry *e = view->index ? entries(view->index) : 0;
+	uint32_t count = view->index ? view->index->entry_count : 0;
+	struct stat found;
+
+	for (uint32_t i = 0; i < count; i++, e++) {
+		if (e->layer >= view->layer_count || IS(e->mode, S_IFDIR) ||
+		    view->layers[e->layer].length + e->path_length < CORE_SAID_MAX ||
+		    e->path_length >= CORE_PATH_MAX)
+			continue;
+		layer_host(view, e->layer, index_text(view->index, e->path), e->path_length, host);
+		if (!sys_call4(__NR_newfstatat, AT_FDCWD, host, &found, AT_SYMLINK_NOFOLLOW) &&
+		    found.st_ino == st->st_ino && found.st_dev == st->st_dev)
+			return (long)text_length(host);
+	}
+	return -ENAMETOOLONG;
+}

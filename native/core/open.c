@@ -192,6 +192,8 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 						 flags & ~(O_CREAT | O_TRUNC), 0);
 	}
 	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, (flags & ~O_CREAT) | O_NOFOLLOW, mode);
+	if (fd >= 0 && IS(node->mode, S_IFDIR))
+		far_learn(node->host);
 	/* most programs ask next what they have opened */
 	if (fd >= 0 && node->place == CORE_LOWER && node->entry && !sys_call2(__NR_fstat, fd, &st))
 		object_learn(task->view, &st, node->entry);
@@ -201,7 +203,7 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 static long open_at(struct core_task *task, int dirfd, const char *user, int flags, int mode,
 		    uint64_t how)
 {
-	char path[CORE_PATH_MAX];
+	char path[CORE_SAID_MAX];
 	struct core_node node;
 	int nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
 	long length, r;

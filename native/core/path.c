@@ -290,7 +290,7 @@ static NOINLINE int resolve_known(struct core_task *task, const char *path, uint
 	int touched = view->upper.length != 0;
 	uint32_t at = 0, start = 0;
 
-	if (!view->index || length < 2)
+	if (!view->index || length < 2 || length >= CORE_PATH_MAX)
 		return 0;
 	while (at < length) {
 		start = at + 1;
@@ -330,7 +330,8 @@ struct walk {
 	int links;
 	int emulated;     /* permissions are ours to check, from w->checked on */
 	const char *checked;
-	char rest[CORE_PATH_MAX + 8]; /* not yet walked */
+	/* not yet walked: a deep directory's path, and what was said from there */
+	char rest[CORE_PATH_MAX + CORE_SAID_MAX];
 };
 
 static void walk_to_root(struct walk *w)
@@ -342,8 +343,11 @@ static void walk_to_root(struct walk *w)
 	w->lower = 1;
 }
 
-/* Is the directory at the canonical `node->path` open to the lower layers? */
-static void walk_state(struct walk *w)
+/*
+ * Begin at the canonical `node->path`, which is or was a directory: is it open to the
+ * lower layers?  -ENOENT if it is gone, by a whiteout or by what took its place.
+ */
+static long walk_state(struct walk *w)
 {
 	struct core_node *node = w->node;
 	const struct core_view *view = w->task->view;
@@ -351,6 +355,7 @@ static void walk_state(struct walk *w)
 	const struct core_bind *bind = 0;
 	uint64_t hash = LPMX_FNV_BASIS;
 	char host[CORE_HOST_MAX];
+	struct stat st;
 
 	w->lower = 1;
 	for (uint32_t at = 0; at < length;) {
@@ -361,16 +366,19 @@ static void walk_state(struct walk *w)
 		hash = fnv_more(hash, node->path + start, at - start);
 		if (bind_exact(view, node->path, at, hash))
 			bind = bind_exact(view, node->path, at, hash);
-		if (!bind && w->lower && view->upper.length && upper_special(view, hash)) {
+		if (!bind && view->upper.length && upper_special(view, hash)) {
 			bytes_copy(host, view->upper.text, view->upper.length);
 			bytes_copy(host + view->upper.length, node->path, at);
 			host[view->upper.length + at] = 0;
 			if (opaque_is(host))
 				w->lower = 0;
+			else if (!lstat_host(host, &st) && !IS(st.st_mode, S_IFDIR))
+				return -ENOENT;
 		}
 	}
 	node->hash = hash;
 	node->bind = bind;
+	return 0;
 }
 
 static long walk_up(struct walk *w)
@@ -384,8 +392,7 @@ static long walk_up(struct walk *w)
 		node->path_length = path_parent(node->path, node->path_length);
 		node->path[node->path_length] = 0;
 	}
-	walk_state(w);
-	return 0;
+	return walk_state(w);
 }
 
 static void walk_look(struct walk *w)
@@ -475,8 +482,7 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 		node->path_length = parent;
 		node->path[parent] = 0;
 	}
-	walk_state(w);
-	return 0;
+	return walk_state(w);
 }
 
 /*
@@ -550,13 +556,12 @@ static NOINLINE int walk_known(struct walk *w, int flags, const char *rest)
 }
 
 /*
- * Walk `w->rest` from node->path.  The node describes the last component;
+ * Walk `at`, in w->rest, from node->path.  The node describes the last component;
  * parents are directories, or -ENOTDIR, or -ENOENT.
  */
-static long walk(struct walk *w, int flags)
+static long walk(struct walk *w, char *at, int flags)
 {
 	struct core_node *node = w->node;
-	char *at = w->rest;
 	int have = 0;
 
 	for (;;) {
@@ -655,7 +660,8 @@ static long walk(struct walk *w, int flags)
 			uint32_t length = node->path_length;
 
 			node->path_length = path_parent(node->path, length);
-			walk_state(w);
+			if (walk_state(w) < 0)
+				return -ENOENT;
 			node->hash = fnv_more(node->hash, node->path + node->path_length,
 					      length - node->path_length);
 			node->path_length = length;
@@ -667,9 +673,6 @@ static long walk(struct walk *w, int flags)
 	return 0;
 }
 
-/* `how` of a look-up on our own behalf: whoever got here was allowed to. */
-#define FOR_US (1ull << 63)
-
 /*
  * Resolve `path` from `base`, an absolute path of the view's real root that is a
  * directory, or "".
@@ -678,21 +681,19 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 			 const char *path, int flags, uint64_t how, struct core_node *node)
 {
 	struct walk w;
-	long length, start;
+	long length, start, r;
 
 	node_clear(node);
 	w.task = task;
 	w.node = node;
 	w.root = root;
-	w.emulated = how != FOR_US && permission_is_checked(task);
-	if (how == FOR_US)
-		how = 0;
+	w.emulated = permission_is_checked(task);
 	w.how = how;
 	w.links = 0;
-	start = path_join(w.rest, CORE_PATH_MAX, base, *path && path[0] != '/' ? "/" : "");
+	start = path_join(w.rest, sizeof(w.rest), base, *path && path[0] != '/' ? "/" : "");
 	if (start < 0)
 		return start;
-	length = path_join(w.rest + start, CORE_PATH_MAX - (size_t)start, "", path);
+	length = path_join(w.rest + start, sizeof(w.rest) - (size_t)start, "", path);
 	if (length < 0)
 		return length;
 	w.checked = w.rest + start;
@@ -703,30 +704,55 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 		return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT) ? -ENOENT : 0;
 	node_clear(node);
 	walk_to_root(&w);
-	return walk(&w, flags);
+	if (!*path || !*base)
+		return walk(&w, w.rest, flags);
+	/* the base needs no walk: it has no links in it */
+	node_path(node, base, (uint32_t)text_length(base));
+	r = walk_state(&w);
+	return r < 0 ? r : walk(&w, w.rest + start, flags);
 }
 
+/*
+ * Nothing in the path is a link, so nothing above its last name need be looked at but
+ * what may have become something else.
+ */
 NOINLINE long path_node(struct core_task *task, const char *path, struct core_node *node)
 {
-	return resolve_from(task, "", path, "", CORE_NOFOLLOW | CORE_MAY_BE_ABSENT, FOR_US, node);
+	uint32_t length = (uint32_t)text_length(path), above = path_parent(path, length);
+	struct walk w;
+	long r;
+
+	if (length >= CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	node_clear(node);
+	if (resolve_known(task, path, length, 0, node))
+		return 0;
+	node_clear(node);
+	w.task = task;
+	w.node = node;
+	w.root = "";
+	w.how = 0;
+	w.emulated = w.links = 0;
+	if (!length) {
+		walk_to_root(&w);
+		w.rest[0] = 0;
+		return walk(&w, w.rest, 0);
+	}
+	/* `path` may be node->path itself */
+	node_path(node, path, above);
+	r = walk_state(&w);
+	node->path[above] = '/';
+	bytes_copy(node->path + above + 1, path + above + 1, length - above);
+	if (r < 0)
+		return r;
+	node->path_length = length;
+	node->hash = fnv_more(node->hash, node->path + above, length - above);
+	node->last = CORE_LAST_NAME;
+	walk_look(&w);
+	return 0;
 }
 
 /* ---- descriptors ---------------------------------------------------------------- */
-
-long host_of_fd(int fd, char *host, size_t size)
-{
-	char link[40];
-	long n;
-
-	if (fd < 0)
-		return -EBADF;
-	text_put_number(text_put(link, "/proc/self/fd/"), (unsigned)fd, 10);
-	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, host, size - 1);
-	if (n < 0)
-		return n == -ENOENT ? -EBADF : n;
-	host[n] = 0;
-	return n;
-}
 
 /* The part of `host` below `prefix`: a pointer to its "/" or its end, or NULL. */
 static const char *below(const char *host, const struct core_string *prefix)
@@ -748,10 +774,8 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 	long n;
 
 	if (fd == AT_FDCWD) {
-		n = sys_call2(__NR_getcwd, host, sizeof(host));
-		if (n < 0)
-			return n;
-		return core_from_host(view, host, path, size);
+		n = host_of_cwd(view, host, sizeof(host));
+		return n < 0 ? n : core_from_host(view, host, path, size);
 	}
 	n = sys_call2(__NR_fstat, fd, &st);
 	if (n < 0)
@@ -764,7 +788,7 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 		if (entry)
 			return path_join(path, size, index_text(view->index, entry->path), "");
 	}
-	n = host_of_fd(fd, host, sizeof(host));
+	n = host_of_fd(view, fd, host, sizeof(host));
 	if (n < 0)
 		return n;
 	if (host[0] != '/')

@@ -140,16 +140,25 @@ int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 	}
 	if (!text_equal(what, "cwd") && !text_begins(what, "fd/"))
 		return 0;
-	n = sys_call4(__NR_readlinkat, AT_FDCWD, host, target, sizeof(target) - 1);
+	n = host_of_link(task->view, host, target, sizeof(target));
 	if (n <= 0 || target[0] != '/')
 		return 0;
-	target[n] = 0;
 	/* a file without a name any more: the descriptor is all there is */
 	if (n > 10 && text_equal(target + n - 10, " (deleted)"))
 		return 0;
 	if (core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
 		return 0;
 	return text_equal(what, "cwd") || still_shown(task, host, to);
+}
+
+/* A path as the text of a link. */
+static long text_said(char *path)
+{
+	size_t n = text_length(path);
+
+	if (!n)
+		path[n++] = '/', path[n] = 0;
+	return n < CORE_SAID_MAX ? (long)n : -ENAMETOOLONG;
 }
 
 long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
@@ -164,17 +173,12 @@ long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 		n = (long)text_length(task->root);
 		if (n && text_begins(to, task->root))
 			bytes_copy(to, to + n, text_length(to + n) + 1);
-		if (!to[0])
-			text_put(to, "/");
-		return (long)text_length(to);
+		return text_said(to);
 	}
-	n = sys_call4(__NR_readlinkat, AT_FDCWD, host, target, sizeof(target) - 1);
+	n = host_of_link(task->view, host, target, sizeof(target));
 	if (n <= 0 || target[0] != '/')
 		return 0;
-	target[n] = 0;
 	if (core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
 		return 0;
-	if (!to[0])
-		text_put(to, "/");
-	return (long)text_length(to);
+	return text_said(to);
 }

@@ -356,11 +356,10 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 		return -EROFS;
 	/* never a second name for a layer's file: one that the view does not show any
 	 * more has no name at all, and such a file cannot get one */
-	r = sys_call4(__NR_readlinkat, AT_FDCWD, magic, host, sizeof(host) - 1);
-	if (r < 0)
+	r = host_of_link(task->view, magic, host, sizeof(host));
+	if (r < 0 && r != -ENAMETOOLONG)
 		return r == -ENOENT ? -EBADF : r;
-	host[r] = 0;
-	if (in_layer(task->view, host) && !in_upper(task->view, host))
+	if (r >= 0 && in_layer(task->view, host) && !in_upper(task->view, host))
 		return -ENOENT;
 	r = permission_to_change(task, to, 0);
 	if (r >= 0)

@@ -97,6 +97,7 @@ static void opened_file(struct core_task *task, int fd, const struct stat *st, s
 	const struct core_view *view = task->view;
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
 	struct core_node *node = &file->node;
+	long n;
 
 	file->by_path = 0;
 	file->entry = object_known(view, st);
@@ -110,9 +111,15 @@ static void opened_file(struct core_task *task, int fd, const struct stat *st, s
 						     .st_rdev = st->st_rdev },
 		      &file->meta);
 	file->meta.mode = st->st_mode;
-	if (plain_fd(task, st) || host_of_fd(fd, host, sizeof(host)) < 0)
+	if (plain_fd(task, st))
 		return;
-	if (in_upper(view, host)) {
+	/* a file too deep for the kernel to tell where, and of no layer: the upper's */
+	n = host_of_fd(view, fd, host, sizeof(host));
+	if (n == -ENAMETOOLONG)
+		text_put_number(text_put(host, "/proc/self/fd/"), (unsigned)fd, 10);
+	else if (n < 0)
+		return;
+	if (n == -ENAMETOOLONG || in_upper(view, host)) {
 		meta_of_upper(view, host, fd, st, &file->meta);
 		return;
 	}
@@ -439,7 +446,11 @@ long call_chdir(struct core_task *task, long nr, const long a[6])
 	if (!IS(node.mode, S_IFDIR) && !IS(node.mode, S_IFLNK))
 		return -ENOTDIR;
 	r = permission(task, &node, 1);
-	return r < 0 ? r : sys_call1(nr, node.host);
+	if (r >= 0)
+		r = sys_call1(nr, node.host);
+	if (r >= 0 && !node.bind)
+		far_learn(node.host);
+	return r;
 }
 
 /* Is there still a directory at `path`, which the kernel knows only in a layer? */
@@ -456,8 +467,9 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
 	const char *text = path;
 	size_t n, root = text_length(task->root);
-	long r = sys_call2(nr, host, sizeof(host));
+	long r = host_of_cwd(task->view, host, sizeof(host));
 
+	(void)nr;
 	if (r < 0)
 		return r;
 	if (core_from_host(task->view, host, path, sizeof(path)) < 0)
@@ -470,6 +482,8 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 	if (!*text)
 		text = "/";
 	n = text_length(text) + 1;
+	if (n > CORE_SAID_MAX)
+		return -ENAMETOOLONG;
 	if (n > (size_t)a[1])
 		return -ERANGE;
 	for (size_t i = 0; i < n; i += 4096)
@@ -569,10 +583,10 @@ descriptor:
 		r = sys_call3(__NR_fcntl, dirfd, 3 /* F_GETFL */, 0);
 		if (!user && r >= 0 && (r & O_PATH))
 			return -EBADF;
-		r = host_of_fd(dirfd, path, sizeof(path));
-		if (r < 0)
+		r = host_of_fd(task->view, dirfd, path, sizeof(path));
+		if (r < 0 && r != -ENAMETOOLONG)
 			return r;
-		if (in_upper(task->view, path)) {
+		if (r < 0 || in_upper(task->view, path)) {
 			r = may_set_times(task, 0, path, dirfd, times);
 			return r < 0 ? r : sys_call4(__NR_utimensat, dirfd, 0, times, 0);
 		}
@@ -697,17 +711,19 @@ static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
 {
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
 	struct core_node node;
+	int far;
 	long r = sys_call3(__NR_fcntl, a[0], 3 /* F_GETFL */, 0);
 
 	if (r >= 0 && (r & O_PATH))
 		return -EBADF;
 	if (r >= 0)
-		r = host_of_fd((int)a[0], host, sizeof(host));
-	if (r >= 0 && in_upper(task->view, host))
+		r = host_of_fd(task->view, (int)a[0], host, sizeof(host));
+	far = r == -ENAMETOOLONG;
+	if (far || (r >= 0 && in_upper(task->view, host)))
 		r = permission_fd(task, host, (int)a[0], 2);
 	if (r < 0)
 		return r;
-	if (in_upper(task->view, host) || !in_layer(task->view, host) ||
+	if (far || in_upper(task->view, host) || !in_layer(task->view, host) ||
 	    core_from_host(task->view, host, path, sizeof(path)) < 0)
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
 	r = meta_behind(task, (int)a[0], path, &node);

@@ -42,10 +42,9 @@ long upper_writable(const struct core_task *task, const struct core_node *node)
 		/* a descriptor of a layer's file that the view has another file for by now */
 		if (!proc_magic(node->host))
 			return 0;
-		n = sys_call4(__NR_readlinkat, AT_FDCWD, node->host, target, sizeof(target) - 1);
+		n = host_of_link(task->view, node->host, target, sizeof(target));
 		if (n <= 0)
 			return 0;
-		target[n] = 0;
 		return in_layer(task->view, target) && !in_upper(task->view, target) &&
 				       !in_bind(task->view, target)
 			       ? -EROFS

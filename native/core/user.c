@@ -19,7 +19,7 @@ long user_probe(const struct core_task *task, const void *p)
 	return 0;
 }
 
-long user_path(const struct core_task *task, const char *from, char to[CORE_PATH_MAX])
+long user_path(const struct core_task *task, const char *from, char to[CORE_SAID_MAX])
 {
 	size_t n = 0;
 
@@ -29,7 +29,7 @@ long user_path(const struct core_task *task, const char *from, char to[CORE_PATH
 		if (user_probe(task, from + n) < 0)
 			return -EFAULT;
 		for (; left; left--, n++) {
-			if (n == CORE_PATH_MAX)
+			if (n == CORE_SAID_MAX)
 				return -ENAMETOOLONG;
 			if (!(to[n] = from[n]))
 				return (long)n;

@@ -14,8 +14,12 @@
 
 #include "lpmx_abi.h"
 
-#define CORE_PATH_MAX 4096
-#define CORE_HOST_MAX (2 * CORE_PATH_MAX)
+/* What a program can say at once, and its NUL: the kernel's PATH_MAX. */
+#define CORE_SAID_MAX 4096
+/* What that may come to, begun in a directory that is deep itself or led through links:
+ * a canonical path of the view; and on the host, where the container's place is before it. */
+#define CORE_PATH_MAX (4 * CORE_SAID_MAX)
+#define CORE_HOST_MAX (CORE_PATH_MAX + CORE_SAID_MAX)
 #define CORE_LAYERS_MAX 256
 #define CORE_BINDS_MAX 64
 
@@ -154,6 +158,10 @@ long core_resolve(struct core_task *task, int dirfd, const char *path, int flags
 
 /* The view's path of a host path, or -ENOENT if it is outside the view. */
 long core_from_host(const struct core_view *view, const char *host, char *path, size_t size);
+
+/* Open a host path for reading: one that core_resolve or core_exec_resolve gave, which
+ * may be longer than the kernel takes. */
+long core_host_open(const char *host, int flags);
 
 /* ---- exec support ---- */
 

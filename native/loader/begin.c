@@ -105,7 +105,7 @@ static long open_program(const struct loader_stack *s, const char **name)
 	if (r < 0)
 		return r;
 	text_put(trap_task.program_host, found.host);
-	return sys_call4(__NR_openat, AT_FDCWD, found.host, O_RDONLY | O_CLOEXEC, 0);
+	return core_host_open(found.host, O_RDONLY | O_CLOEXEC);
 }
 
 static void map_interpreter(int randomize)
@@ -119,7 +119,7 @@ static void map_interpreter(int randomize)
 		r = core_resolve(&trap_task, AT_FDCWD, host, 0, &node);
 		host = node.host;
 	}
-	fd = r < 0 ? r : sys_call4(__NR_openat, AT_FDCWD, host, O_RDONLY | O_CLOEXEC, 0);
+	fd = r < 0 ? r : core_host_open(host, O_RDONLY | O_CLOEXEC);
 	r = fd < 0 ? fd : loader_map(fd, 1, randomize, &interpreter);
 	if (r < 0)
 		cannot_map(program.interpreter, r);

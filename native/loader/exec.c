@@ -68,6 +68,9 @@ static long find_by_descriptor(struct plan *plan, int fd)
 
 	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
 	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, target->host, sizeof(target->host) - 1);
+	/* deeper than the kernel tells: as if it had none */
+	if (n == -ENAMETOOLONG)
+		n = text_put(target->host, link + 1) - target->host;
 	if (n < 0)
 		return n == -ENOENT ? -EBADF : n;
 	target->host[n] = 0;
@@ -180,7 +183,7 @@ static long prepare(struct plan *plan, int dirfd, const char *path, int flags)
 		/* a program of another container is for its loader to look into */
 		if (!plan->target.host[0])
 			return 0;
-		fd = sys_call4(__NR_openat, AT_FDCWD, plan->target.host, O_RDONLY | O_CLOEXEC, 0);
+		fd = core_host_open(plan->target.host, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			return fd;
 		r = look_into(plan, fd);

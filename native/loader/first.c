@@ -82,7 +82,7 @@ static const char *why_not(const char *path)
 
 	if (core_exec_resolve(&trap_task, AT_FDCWD, path, 0, &found) < 0)
 		return why;
-	fd = sys_call4(__NR_openat, AT_FDCWD, found.host, O_RDONLY | O_CLOEXEC, 0);
+	fd = core_host_open(found.host, O_RDONLY | O_CLOEXEC);
 	size = fd < 0 ? fd : sys_call3(__NR_read, fd, header, sizeof(header));
 	if (size >= 0)
 		loader_check(header, size, &why);

@@ -33,7 +33,7 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-#define CHUNK_SLOTS 6  /* below the size of a huge page */
+#define CHUNK_SLOTS 6
 #define CHUNK_SIZE (CHUNK_SLOTS * (size_t)TRAP_SLOT_SIZE)
 #define CHUNKS_MAX 4096
 #define FS_BITS 48
@@ -84,6 +84,8 @@ void trap_slots_begin(int fast_fs, uint64_t sp)
 	main_stack = sp;
 	chunks[0] = first_chunk;
 	sys_call3(__NR_madvise, &wiped, sizeof(wiped), MADV_WIPEONFORK);
+	/* a huge page for the few that a stack touches would be cleared at every start */
+	sys_call3(__NR_madvise, first_chunk, CHUNK_SIZE, MADV_NOHUGEPAGE);
 	wiped.pid = (uint32_t)sys_call0(__NR_getpid);
 }
 

@@ -43,6 +43,7 @@ PROGRAMS = [
     ("memfd", ["dynamic", "musl-static"]),
     ("tracing", ["dynamic"]),
     ("cancel", ["dynamic", "static"]),
+    ("deep", ["dynamic", "musl-static"]),
 ]
 
 VIEWS = ["host", "container", "preload"]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import tempfile
 import traceback
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Callable, List, Optional, Sequence
 
 from lpmx_runtime import _native
 from lpmx_runtime.store import Store
+from lpmx_runtime.store.files import remove_tree
 
 from .layers import Layer, as_tar
 
@@ -55,12 +55,7 @@ class Bare:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        for place, directories, _ in os.walk(self.root):
-            for name in directories:
-                path = os.path.join(place, name)
-                if not os.path.islink(path):  # one may lead to a directory of this machine
-                    os.chmod(path, 0o700)
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_tree(self.root)
 
     def work_left(self) -> List[str]:
         """What lies in the work directory."""

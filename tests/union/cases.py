@@ -96,6 +96,59 @@ for _name in NAMES:
     CASES[_label + ", made and removed"] = (_remove_each(_name) + _make_each(_name)
                                             + _link_each(_name))
 
+
+#: A directory of 4004 bytes, and a file there of as many as a path can have.
+_LEVEL = "d" * 199
+_DEEP = "/tmp" + ("/" + _LEVEL) * 20
+_LAST = _DEEP + "/" + "f" * (4095 - len(_DEEP) - 1)
+_OTHER = _LAST[:-1] + "g"
+
+CASES["as deep as a path reaches"] = (
+    [("mkdir", HERE, _DEEP[:4 + 200 * n], 0o755) for n in range(1, 21)]
+    + _make_each(_LAST) + _remove_each(_LAST) + _open_each(_LAST) + _change_each(_LAST)
+    + _ask_each(_LAST) + _ask_each(_LAST + "/") + _ask_each(_LAST + "x")
+    + [("link", HERE, _LAST, HERE, _OTHER, 0), ("rename", HERE, _OTHER, HERE, "/tmp/short", 0),
+       ("rename", HERE, "/etc/hosts", HERE, _OTHER, 0), ("stat", HERE, _OTHER, 0),
+       ("rename", HERE, _OTHER, HERE, _LAST, EXCHANGE), ("open", 2, HERE, _OTHER, RW, 0),
+       ("write", 2, b"x"), ("fstat", 2), ("fchmod", 2, 0o604), ("fchown", 2, 3, 4), ("fstat", 2),
+       ("fsetxattr", 2, "user.fd", b"1", 0), ("futimens", 2, 1_170_000_000), ("stat", HERE, _OTHER, 0),
+       ("openfd", 3, 2, R), ("read", 3, 9), ("chdir", _DEEP), ("getcwd",),
+       ("stat", HERE, "../" + _LEVEL, 0), ("open", 3, HERE, ".", RW | TMPFILE, 0o640),
+       ("linkfd", 3, HERE, "named"), ("unlink", HERE, "named", 0), ("list", 1),
+       ("rename", HERE, "/links", HERE, _DEEP + "/links", 0), ("readlink", HERE, "links/up", 100),
+       ("stat", HERE, "links/relative", 0), ("stat", HERE, "links/chain", 0), ("openlist", _DEEP, 300),
+       ("rename", HERE, _DEEP + "/links", HERE, "/links", 0), ("chdir", "/")])
+
+
+def _by_and_by(name: str, levels: int) -> List[Operation]:
+    """Into a tree deeper than a path reaches, with all there is to do, and out of it."""
+    down = [step for _ in range(levels)
+            for step in (("mkdir", HERE, name, 0o755), ("chdir", name))]
+    out = [step for _ in range(levels)
+           for step in (("chdir", ".."), ("unlink", HERE, name, REMOVEDIR))]
+    inside: List[Operation] = [
+        ("getcwd",), *_open_each("f"), *_ask_each("f"), *_change_each("f"), *_rename_each("f"),
+        *_ask_each("../" + name), ("symlink", "../" + name + "/f", HERE, "l"), *_ask_each("l"),
+        ("open", 1, HERE, ".", R | DIR, 0), ("stat", 1, "f", 0), ("list", 1), ("fchmod", 1, 0o700),
+        ("fchown", 1, 7, 7), ("fstat", 1), ("stat", 1, "", EMPTY_PATH), ("readfd", 1),
+        ("mkdir", 1, "sub", 0o755), ("rename", 1, "sub", 1, "sub2", 0), ("stat", 1, "sub2/..", 0),
+        ("open", 2, 1, "g", RW | CREATE, 0o2640), ("write", 2, b"text"), ("fchown", 2, 1, 2),
+        ("fstat", 2), ("openfd", 3, 2, R), ("link", 1, "g", 1, "h", 0), ("fstat", 2),
+        ("unlink", 1, "h", 0), ("unlink", 1, "g", 0), ("fstat", 2), ("fchmod", 2, 0o600), ("fstat", 2),
+        ("linkfd", 2, HERE, "again"), ("openat2", 3, 1, "sub2/../f", R, 0, BENEATH),
+        ("openat2", 3, 1, "/f", R, 0, IN_ROOT), ("openat2", 3, 1, "l", R, 0, NO_LINKS),
+        ("rename", HERE, "/etc", HERE, "etc", 0), ("stat", HERE, "etc/conf.d/a", 0),
+        ("rename", HERE, "etc", HERE, "/etc", 0), ("stat", HERE, "/etc/conf.d/a", 0),
+        ("chdir", "/"), ("fchdir", 1), ("getcwd",), ("stat", HERE, "f", 0),
+        ("unlink", HERE, "sub2", REMOVEDIR), ("unlink", HERE, "l", 0), ("unlink", HERE, "f", 0),
+        ("unlink", HERE, "again", 0), ("list", 1)]
+    return down + inside + out
+
+
+CASES["deeper than a path reaches"] = [("chdir", "/tmp")] + _by_and_by("n" * 150, 50)
+CASES["deeper than a path reaches, in a directory that was lower"] = (
+    [("chdir", "/deep/a/b")] + _by_and_by("n" * 200, 24))
+
 CASES.update({
     "written through a link": [
         ("open", 1, HERE, "/links/relative", W | APPEND, 0), ("write", 1, b" more"),
