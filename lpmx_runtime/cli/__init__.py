@@ -44,6 +44,8 @@ from ..errors import LpmxError
 #: command -> module of this package, its register function, the line of help.
 COMMANDS = {
     "pull": ("images", "register_pull", "get an image from a registry"),
+    "push": ("images", "register_push", "put an image into a registry"),
+    "tags": ("images", "register_tags", "list the tags that a registry has of a repository"),
     "login": ("logins", "register_login", "log in to a registry"),
     "logout": ("logins", "register_logout", "forget the login for a registry"),
     "load": ("images", "register_load", "get images from a file"),

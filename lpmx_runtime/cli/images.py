@@ -1,4 +1,4 @@
-"""lpmx pull, load, save, bootstrap, images, inspect, rmi: images of the store."""
+"""lpmx pull, push, tags, load, save, bootstrap, images, inspect, rmi: images of the store."""
 from __future__ import annotations
 
 import argparse
@@ -24,6 +24,35 @@ def register_pull(parser: argparse.ArgumentParser) -> None:
                         help="speak plain HTTP, or HTTPS with any certificate, to the registry")
     _add_talk(parser)
     parser.set_defaults(run=_pull)
+
+
+def register_push(parser: argparse.ArgumentParser) -> None:
+    """Put an image into a registry."""
+    explain(
+        parser,
+        ".\nBlobs that the registry has are not sent again; what breaks off goes on where it "
+        "stopped.\nA registry on this machine is spoken to over plain HTTP.")
+    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of a digest")
+    parser.add_argument("destination", metavar="DESTINATION", nargs="?",
+                        help="another name than the image's to push it to")
+    parser.add_argument("--compression", choices=("gzip", "zstd", "none"), default="gzip",
+                        help="of layers that the registry does not have; default: %(default)s")
+    parser.add_argument("--insecure", action="store_true",
+                        help="speak plain HTTP, or HTTPS with any certificate, to the registry")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--json", action="store_true",
+                        help="print the reference and the digest as JSON instead of the digest")
+    parser.set_defaults(run=_push)
+
+
+def register_tags(parser: argparse.ArgumentParser) -> None:
+    """List the tags that a registry has of a repository."""
+    parser.add_argument("repository", metavar="REPOSITORY",
+                        help="such as ubuntu or ghcr.io/acme/solver")
+    parser.add_argument("--insecure", action="store_true",
+                        help="speak plain HTTP, or HTTPS with any certificate, to the registry")
+    parser.add_argument("--json", action="store_true", help="print a list of texts as JSON")
+    parser.set_defaults(run=_tags)
 
 
 def register_load(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +166,35 @@ def _pull(arguments: argparse.Namespace) -> None:
                      insecure=arguments.insecure, progress=sink)
     arguments.json_list = False
     _stored([image], arguments)
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from ..image.push import push
+    from ..store import Store
+    from .output import print_json, progress
+    with progress(quiet=arguments.quiet) as sink:
+        pushed = push(Store.open(), arguments.image, arguments.destination,
+                      compression=arguments.compression, insecure=arguments.insecure,
+                      progress=sink)
+    if arguments.json:
+        print_json({"reference": pushed.reference, "digest": pushed.digest})
+    else:
+        print(pushed.digest)
+
+
+def _tags(arguments: argparse.Namespace) -> None:
+    from ..oci.reference import Reference
+    from ..registry.client import Repository
+    from .output import print_json
+    reference = Reference.parse(arguments.repository)
+    with Repository(reference, failing=f'cannot list the tags of "{arguments.repository}"',
+                    insecure=arguments.insecure) as repository:
+        tags = repository.all_tags()
+    if arguments.json:
+        print_json(tags)
+    else:
+        for tag in tags:
+            print(tag)
 
 
 def _load(arguments: argparse.Namespace) -> None:

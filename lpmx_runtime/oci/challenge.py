@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Sequence
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|(?=,)|\Z)")
@@ -79,13 +79,21 @@ def choose(challenges: list[Challenge]) -> Optional[Challenge]:
     return None
 
 
-def pull_scope(repository: str, challenge: Challenge) -> str:
-    """The scope to ask a token for; none without a repository, for a login alone.
+def token_scopes(repository: str, challenge: Challenge, actions: str = "pull",
+                 sources: Sequence[str] = ()) -> list[str]:
+    """The scopes to ask a token for; none without a repository, for a login alone.
 
     The registry's own idea counts where it names a repository: one that serves
     others under names of its own says here what they are called. Anything else
-    ("read", or nothing at all) is not what its token service understands.
+    ("read", or nothing at all) is not what its token service understands. But it
+    asks for what one request needs, and `actions` are what all of them do.
+    `sources` are repositories that are read, too.
     """
     if challenge.scope.startswith("repository:"):
-        return challenge.scope
-    return f"repository:{repository}:pull" if repository else ""
+        name, _, stated = challenge.scope[len("repository:"):].rpartition(":")
+        own = f"repository:{name}:{stated if actions == 'pull' else actions}"
+    elif repository:
+        own = f"repository:{repository}:{actions}"
+    else:
+        return []
+    return [own, *(f"repository:{source}:pull" for source in sources)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Callable, Mapping, Optional
+from typing import Callable, Mapping, Optional, Sequence
 from urllib.parse import urlencode, urlsplit
 
 import requests
 
 from ..errors import RegistryError, RegistryUnreachable, Unauthorized
-from ..oci.challenge import Challenge, choose, parse_challenges, pull_scope
+from ..oci.challenge import Challenge, choose, parse_challenges, token_scopes
 from .address import is_loopback
 from .connection import BODY_LIMIT, Connection
 from .credentials import Login
@@ -29,13 +29,17 @@ class Authority:
     """The logins of one repository, shared by the threads that fetch from it.
 
     `find` looks for a login; it is asked once, and not before the registry
-    wants one.
+    wants one. With `push` tokens are for writing, too, and for reading the
+    repositories `sources`.
     """
 
     def __init__(self, connection: Connection, repository: str,
-                 find: Callable[[], Optional[Login]]) -> None:
+                 find: Callable[[], Optional[Login]], *, push: bool = False,
+                 sources: Sequence[str] = ()) -> None:
         self._connection = connection
         self._repository = repository
+        self._actions = "pull,push" if push else "pull"
+        self._sources = sources
         self._find = find
         self._lock = threading.Lock()
         self._header: Optional[str] = None
@@ -101,19 +105,21 @@ class Authority:
             raise Unauthorized(
                 f"{self._connection.failing}: the registry asks to send your login over plain "
                 f'HTTP, to "{realm.netloc}"', hint="use --insecure if that is what you want")
-        wanted = {"service": challenge.service, "scope": pull_scope(self._repository, challenge)}
-        wanted = {name: value for name, value in wanted.items() if value}
+        scopes = token_scopes(self._repository, challenge, self._actions, self._sources)
+        wanted = {"service": challenge.service} if challenge.service else {}
         if login is not None and login.identity_token:
             form = {"grant_type": "refresh_token", "client_id": _CLIENT,
                     "refresh_token": login.identity_token, **wanted}
-            return self._connection.send("POST", challenge.realm, headers={}, form=form)
+            if scopes:
+                form["scope"] = " ".join(scopes)
+            return self._connection.send("POST", challenge.realm, headers={}, body=form)
         headers: Mapping[str, str] = {}
         if login is not None:
             wanted["account"] = login.user
             headers = {"Authorization": login.basic}
         separator = "&" if realm.query else "?"
-        return self._connection.get(challenge.realm + separator + urlencode(wanted),
-                                    headers=headers)
+        query = urlencode([*wanted.items(), *(("scope", scope) for scope in scopes)])
+        return self._connection.get(challenge.realm + separator + query, headers=headers)
 
     def _refused(self, challenge: Challenge, status: int, said: Said) -> None:
         connection = self._connection

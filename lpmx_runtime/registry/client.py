@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Optional, Sequence, Union
 
 import requests
 
@@ -17,7 +18,7 @@ from ..oci.digest import digest_of, is_digest, mismatch
 from ..oci.manifest import INDEXES, MANIFESTS, SIZE_LIMIT, Descriptor
 from ..oci.reference import Reference
 from ..progress import Sink, ignore
-from .address import Mirror, make_address
+from .address import Mirror, make_address, origin
 from .authority import Authority, login_hint
 from .connection import BODY_LIMIT, Connection
 from .credentials import find_login
@@ -25,9 +26,12 @@ from .failures import BROKEN, Said, status_line
 from .patience import USUAL, Patience
 from .stop import Stop
 from .stream import BlobStream
+from .upload import Uploader
 
 _ACCEPT = ", ".join(MANIFESTS + INDEXES)
 _TAGS_LIMIT = 1 << 20
+_PAGES_LIMIT = 10_000
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,14 @@ class Repository:
     loopback, one of the setting `insecure_registries`, or one that is
     `insecure`, may speak plain HTTP. Logins are looked for when one is asked
     for. With `mirror` the repository is sought there and not in the registry
-    of its name. Close it, or use `with`.
+    of its name. With `push` it can be written to, and blobs be taken over from the
+    repositories `sources` of the registry. Close it, or use `with`.
     """
 
     def __init__(self, reference: Reference, *, failing: str, insecure: bool = False,
                  patience: Patience = USUAL, progress: Sink = ignore,
-                 stop: Optional[Stop] = None, mirror: Optional[str] = None) -> None:
+                 stop: Optional[Stop] = None, mirror: Optional[str] = None,
+                 push: bool = False, sources: Sequence[str] = ()) -> None:
         self.reference = reference
         self.failing = failing
         known = settings.insecure_registries()
@@ -72,7 +78,8 @@ class Repository:
             certificates=settings.certificate_folders())
         self._authority = Authority(
             self._connection, self._name,
-            lambda: find_login(address.registry, self._name, settings.login_files()))
+            lambda: find_login(address.registry, self._name, settings.login_files()),
+            push=push, sources=sources)
 
     def __enter__(self) -> "Repository":
         return self
@@ -82,6 +89,11 @@ class Repository:
 
     def close(self) -> None:
         self._connection.close()
+
+    @property
+    def name(self) -> str:
+        """What the registry calls it."""
+        return self._name
 
     def manifest(self, name: str) -> Document:
         """The manifest or index that a tag or a digest names, verified."""
@@ -135,12 +147,79 @@ class Repository:
             if response.status_code != 200:
                 self._refuse("tags", response)
             data = self._body(response, _TAGS_LIMIT, "the list of tags")
+        return self._tags_in(data)
+
+    def all_tags(self) -> list[str]:
+        """All tags of the repository by name, got page by page (OCI distribution spec, "Listing Tags")."""
+        found: dict[str, None] = {}
+        path = self._path("tags/list")
+        for _ in range(_PAGES_LIMIT):
+            with self._connection.get(path, headers={}, login=self._authority) as response:
+                if response.status_code == 404:
+                    raise NotFoundInRegistry(
+                        f'{self.failing}: the registry has no repository "{self._name}"',
+                        hint=f'check the name; "{self.registry}" is where it was looked for')
+                if response.status_code != 200:
+                    self._refuse("tags", response)
+                found.update(dict.fromkeys(
+                    self._tags_in(self._body(response, _TAGS_LIMIT, "the list of tags"))))
+                match = _NEXT.search(response.headers.get("Link", ""))
+                if match is None:
+                    return sorted(found)
+                path = self._connection.target(response.url, match.group(1))
+            if origin(path) != origin(response.url):
+                break
+        raise RegistryError(f"{self.failing}: the list of tags leads on for ever, or elsewhere",
+                            hint="tell whoever runs the registry")
+
+    def _tags_in(self, data: bytes) -> list[str]:
         try:
             tags = json.loads(data).get("tags") or []
         except (ValueError, AttributeError, RecursionError):
             raise RegistryError(f"{self.failing}: the list of tags makes no sense",
                                 hint="tell whoever runs the registry") from None
         return [tag for tag in tags if isinstance(tag, str)]
+
+    # -- writing
+
+    def has_blob(self, digest: str, what: str) -> bool:
+        """Whether the repository has the blob."""
+        response = self._connection.send("HEAD", self._path(f"blobs/{digest}"), headers={},
+                                         login=self._authority)
+        with response:
+            if response.status_code not in (200, 404):
+                self._refuse(what, response)
+            return response.status_code == 200
+
+    def uploader(self) -> Uploader:
+        """Who puts blobs there."""
+        return Uploader(self._connection, self._authority, self._path("blobs"),
+                        has_blob=self.has_blob, refuse=self._refuse_upload)
+
+    def put_manifest(self, name: str, data: bytes, media_type: str) -> str:
+        """Have a manifest under a tag; its digest. The blobs that it names must be there."""
+        response = self._connection.send(
+            "PUT", self._path(f"manifests/{name}"), headers={"Content-Type": media_type},
+            login=self._authority, body=data)
+        with response:
+            if response.status_code not in (200, 201, 202, 204):
+                self._refuse_upload(f'the manifest "{name}"', response)
+            stated = response.headers.get("Docker-Content-Digest", "").strip()
+        digest = digest_of(data)
+        if is_digest(stated) and stated.startswith("sha256:") and stated != digest:
+            raise mismatch("the manifest, as the registry has it,", digest, stated,
+                           failing=self.failing)
+        return digest
+
+    def _refuse_upload(self, what: str, response: requests.Response) -> None:
+        """Raise for something that the registry did not take."""
+        status = response.status_code
+        if status in (401, 403, 429) or status >= 500:
+            self._refuse(what, response)
+        raise RegistryError(f"{self.failing}: the registry does not take {what} "
+                            f"({status_line(status)}{self._said(response)})",
+                            hint=f'check that "{self.registry}" is a registry, and that you may '
+                                 f'write to "{self._name}"')
 
     # -- answers
 

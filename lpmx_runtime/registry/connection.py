@@ -12,7 +12,7 @@ from __future__ import annotations
 import http.cookiejar
 import warnings
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional, Protocol
+from typing import Any, Iterable, Mapping, Optional, Protocol, Union
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -32,7 +32,10 @@ CONNECTIONS = 8
 BODY_LIMIT = 65536  # of an answer that is read for its message only
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REDIRECT_LIMIT = 10
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+PASSING = (408, 425, 429, 500, 502, 503, 504)
+
+
+Body = Union[bytes, Mapping[str, str]]
 
 
 class Login(Protocol):
@@ -97,15 +100,21 @@ class Connection:
         return self.send("GET", path, headers=headers, login=login)
 
     def send(self, method: str, path: str, *, headers: Mapping[str, str],
-             login: Optional[Login] = None,
-             form: Optional[Mapping[str, str]] = None) -> requests.Response:
-        """As `get`, with a method and a form to send."""
+             login: Optional[Login] = None, body: Optional[Body] = None,
+             once: bool = False) -> requests.Response:
+        """As `get`, with a method and something to send: bytes, or the fields of a form.
+
+        What cannot simply be said again is sent `once`: whatever breaks or fails is the
+        caller's to deal with.
+        """
         failures = 0
         while True:
             self.stop.check()
             failures += 1
+            if once:
+                return self._attempt(method, path, headers, login, body)
             try:
-                response = self._attempt(method, path, headers, login, form)
+                response = self._attempt(method, path, headers, login, body)
             except BROKEN as error:
                 self.stop.check()
                 cause = cause_of(error)
@@ -115,7 +124,7 @@ class Connection:
                     raise self.unreachable(path, error) from error
                 self.wait(failures, cause)
                 continue
-            if response.status_code not in _PASSING or failures >= self.patience.attempts:
+            if response.status_code not in PASSING or failures >= self.patience.attempts:
                 return response
             asked = retry_after(response.headers.get("Retry-After"))
             if asked is not None and asked > self.patience.longest_wait:
@@ -143,22 +152,22 @@ class Connection:
                                    hint=hint)
 
     def _attempt(self, method: str, path: str, headers: Mapping[str, str],
-                 login: Optional[Login], form: Optional[Mapping[str, str]]) -> requests.Response:
+                 login: Optional[Login], body: Optional[Body]) -> requests.Response:
         if urlsplit(path).scheme:
-            return self._exchange(method, path, headers, login, form)
+            return self._exchange(method, path, headers, login, body)
         if self._scheme:
-            return self._exchange(method, self.url(path, self._scheme), headers, login, form)
-        return self._try_schemes(method, path, headers, login, form)
+            return self._exchange(method, self.url(path, self._scheme), headers, login, body)
+        return self._try_schemes(method, path, headers, login, body)
 
     def _try_schemes(self, method: str, path: str, headers: Mapping[str, str],
                      login: Optional[Login],
-                     form: Optional[Mapping[str, str]]) -> requests.Response:
+                     body: Optional[Body]) -> requests.Response:
         """The first answer that comes over one of the schemes, which is kept to from then on."""
         doubtful: Optional[requests.Response] = None
         errors: list[BaseException] = []
         for scheme in self.address.schemes:
             try:
-                response = self._exchange(method, self.url(path, scheme), headers, login, form)
+                response = self._exchange(method, self.url(path, scheme), headers, login, body)
             except BROKEN as error:
                 errors.append(error)
                 continue
@@ -180,20 +189,20 @@ class Connection:
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str],
                   login: Optional[Login],
-                  form: Optional[Mapping[str, str]]) -> requests.Response:
+                  body: Optional[Body]) -> requests.Response:
         used = login.header() if login is not None else None
-        response = self._follow(method, url, headers, used, form)
+        response = self._follow(method, url, headers, used, body)
         if login is None or response.status_code != 401 or origin(response.url) != origin(url):
             return response
         challenge = response.headers.get("WWW-Authenticate", "")
         response.close()
         if not login.answer(challenge, used):
             return response
-        return self._follow(method, url, headers, login.header(), form)
+        return self._follow(method, url, headers, login.header(), body)
 
     def _follow(self, method: str, url: str, headers: Mapping[str, str],
                 authorization: Optional[str],
-                form: Optional[Mapping[str, str]]) -> requests.Response:
+                body: Optional[Body]) -> requests.Response:
         """Send, and send again to where the answer points. The login is for the first host only."""
         first = origin(url)
         for _ in range(_REDIRECT_LIMIT):
@@ -201,17 +210,18 @@ class Connection:
             if authorization is not None and origin(url) == first:
                 sent["Authorization"] = authorization
             response = self._session.request(
-                method, url, headers=sent, data=form, stream=True, allow_redirects=False,
+                method, url, headers=sent, data=body, stream=True, allow_redirects=False,
                 timeout=(self.patience.connect, self.patience.read), **self._route(url))
             target = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not target:
                 return response
             response.close()
-            url = self._target(url, target)
+            url = self.target(url, target)
         raise RegistryError(f"{self.failing}: the registry redirects for ever",
                             hint="tell whoever runs the registry")
 
-    def _target(self, url: str, location: str) -> str:
+    def target(self, url: str, location: str) -> str:
+        """Where an answer from `url` points: an address that may be followed."""
         target = urljoin(url, location)
         try:
             scheme, host, _ = origin(target)

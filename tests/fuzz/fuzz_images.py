@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["lpmx_runtime"]):
     from lpmx_runtime.image import archive_docker, archive_oci, archive_root
     from lpmx_runtime.image.archive_files import TarFiles
     from lpmx_runtime.image.streams import decompressed, pieces
-    from lpmx_runtime.oci.challenge import choose, parse_challenges, pull_scope
+    from lpmx_runtime.oci.challenge import choose, parse_challenges, token_scopes
     from lpmx_runtime.oci.config import ImageConfig
     from lpmx_runtime.oci.manifest import Index, Manifest, Platform, check_layers, parse_manifest
     from lpmx_runtime.oci.manifest import choose as choose_entry
@@ -60,7 +60,7 @@ def config(data: bytes) -> None:
 def challenge(data: bytes) -> None:
     chosen = choose(parse_challenges(data.decode("latin-1")))
     if chosen is not None:
-        assert pull_scope("a/b", chosen)
+        assert token_scopes("a/b", chosen)
 
 
 def said(data: bytes) -> None:

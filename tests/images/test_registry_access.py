@@ -455,4 +455,4 @@ def test_a_redirect_to_plain_http_is_refused(opened: Store) -> None:
                             patience=HASTY, progress=lambda event: None, stop=Stop())
 
     with pytest.raises(RegistryError, match='redirects to plain HTTP, at "blobs.example"'):
-        connection._target("https://registry.example/v2/", "http://blobs.example/x")
+        connection.target("https://registry.example/v2/", "http://blobs.example/x")

@@ -19,12 +19,19 @@ _PIECE = 4096
 _OWN = ("connection", "host", "transfer-encoding", "keep-alive")
 
 
+#: For `before`: the connection ends.
+NO_ANSWER = Answer(0)
+
+
 class Fault:
     """One kind of bad day. `before` may answer without asking the registry, or change
     what is asked; `after` changes the answer."""
 
     def before(self, request: Request) -> Optional[Answer]:
         return None
+
+    def sent(self, request: Request) -> Request:
+        return request
 
     def ask(self, headers: Dict[str, str]) -> Dict[str, str]:
         return headers
@@ -100,8 +107,34 @@ class Corrupt(Fault):
 class IgnoreRange(Fault):
     """The whole is sent, whatever part was asked for."""
 
+    def sent(self, request: Request) -> Request:
+        return request
+
     def ask(self, headers: Dict[str, str]) -> Dict[str, str]:
         return {name: value for name, value in headers.items() if name != "range"}
+
+
+class Lost(Fault):
+    """The connection ends before the registry has seen the request."""
+
+    def before(self, request: Request) -> Optional[Answer]:
+        return NO_ANSWER
+
+
+@dataclass
+class Shortened(Fault):
+    """Only so many bytes of what is sent get there, and then the connection ends."""
+
+    to: int
+
+    def sent(self, request: Request) -> Request:
+        first, _, _ = request.headers["content-range"].partition("-")
+        headers = {**request.headers, "content-length": str(self.to),
+                   "content-range": f"{first}-{int(first) + self.to - 1}"}
+        return Request(request.method, request.path, headers, request.body[:self.to])
+
+    def after(self, answer: Answer, closing: threading.Event) -> Optional[Answer]:
+        return None
 
 
 class Reset(Fault):
@@ -131,6 +164,7 @@ class _Planned:
     part: str
     fault: Fault
     times: int
+    method: str
 
 
 class FaultyProxy(Server):
@@ -142,15 +176,17 @@ class FaultyProxy(Server):
         self._planned: List[_Planned] = []
         self._lock = threading.Lock()
 
-    def fault(self, part: str, *faults: Fault, times: int = 1) -> None:
-        """Plan `faults` for the next `times` requests whose path has `part` in it."""
+    def fault(self, part: str, *faults: Fault, times: int = 1, method: str = "") -> None:
+        """Plan `faults` for the next `times` requests, all or those of a `method`, whose
+        path has `part` in it."""
         with self._lock:
-            self._planned += [_Planned(part, fault, times) for fault in faults]
+            self._planned += [_Planned(part, fault, times, method) for fault in faults]
 
     def _take(self, request: Request) -> Fault:
         with self._lock:
             for planned in self._planned:
-                if planned.times and planned.part in request.path:
+                if planned.times and planned.part in request.path \
+                        and planned.method in ("", request.method):
                     planned.times -= 1
                     return planned.fault
         return Fault()
@@ -159,7 +195,8 @@ class FaultyProxy(Server):
         fault = self._take(request)
         answer = fault.before(request)
         if answer is not None:
-            return answer
+            return None if answer is NO_ANSWER else answer
+        request = fault.sent(request)
         headers = fault.ask({name: value for name, value in request.headers.items()
                              if name not in _OWN})
         return fault.after(self._fetch(request, headers), self.closing)
@@ -169,8 +206,12 @@ class FaultyProxy(Server):
         try:
             connection.request(request.method, request.path, request.body or None, dict(headers))
             response = connection.getresponse()
+            # a registry that names itself would have what follows go past us
+            own = "http://{}:{}/".format(*self._upstream)
             return Answer(response.status,
-                          {name: value for name, value in response.getheaders()
+                          {name: value.replace(own, f"http://{self.address}/")
+                           if name.lower() == "location" else value
+                           for name, value in response.getheaders()
                            if name.lower() not in _OWN}, response.read())
         finally:
             connection.close()

@@ -12,7 +12,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 from urllib.parse import parse_qs, urlsplit
 
 from .loopback import Answer, Request, Server
@@ -25,6 +25,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 _MANIFEST = re.compile(r"/v2/(.+)/manifests/([^/]+)\Z")
 _BLOB = re.compile(r"/v2/(.+)/blobs/([^/]+)\Z")
+_UPLOADS = re.compile(r"/v2/(.+)/blobs/uploads/([^/]*)\Z")
 _TAGS = re.compile(r"/v2/(.+)/tags/list\Z")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z")
 
@@ -51,14 +52,23 @@ class Access:
 
 
 class SmallRegistry(Server):
-    """Repositories in memory. `answers` are exceptions by path, served as they are."""
+    """Repositories in memory. `answers` are exceptions by path, served as they are.
 
-    def __init__(self, access: Optional[Access] = None, *, ranges: bool = True) -> None:
+    A blob that is pushed belongs to its repository alone until it is mounted elsewhere;
+    with `chunks` False only whole ones are taken, and lists have `page` tags at a time.
+    """
+
+    def __init__(self, access: Optional[Access] = None, *, ranges: bool = True,
+                 chunks: bool = True, page: int = 1000) -> None:
         super().__init__(self._serve)
         self.access = access
         self.answers: Dict[str, Answer] = {}
         self._ranges = ranges
+        self._chunks = chunks
+        self._page = page
         self._blobs: Dict[str, bytes] = {}
+        self._pushed: Dict[str, Set[str]] = {}      # digest of a pushed blob -> repositories
+        self._uploads: Dict[str, bytes] = {}
         self._manifests: Dict[Tuple[str, str], Tuple[str, bytes]] = {}
         self._tokens: List[str] = []
         self._granted = 0
@@ -127,13 +137,15 @@ class SmallRegistry(Server):
             return self._challenge()
         if path == "/v2/":
             return Answer(200, {}, b"{}")
-        for pattern, method in ((_MANIFEST, self._get_manifest), (_BLOB, self._get_blob)):
+        manifest = self._put_manifest if request.method == "PUT" else self._get_manifest
+        for pattern, method in ((_UPLOADS, self._upload), (_MANIFEST, manifest),
+                                (_BLOB, self._get_blob)):
             match = pattern.match(path)
             if match:
                 return method(request, *match.groups())
         match = _TAGS.match(path)
         if match:
-            return self._get_tags(match.group(1))
+            return self._get_tags(match.group(1), parse_qs(urlsplit(request.path).query))
         return Answer(404)
 
     def _get_manifest(self, request: Request, repository: str, name: str) -> Answer:
@@ -145,7 +157,7 @@ class SmallRegistry(Server):
 
     def _get_blob(self, request: Request, repository: str, name: str) -> Answer:
         data = self._blobs.get(name)
-        if data is None:
+        if data is None or repository not in self._pushed.get(name, {repository}):
             return _error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         part = _RANGE.match(request.headers.get("range", "")) if self._ranges else None
         if part is None:
@@ -154,11 +166,68 @@ class SmallRegistry(Server):
         return Answer(206, {"Content-Range": f"bytes {start}-{end}/{len(data)}"},
                       data[start:end + 1])
 
-    def _get_tags(self, repository: str) -> Answer:
-        tags = [tag for name, tag in self._manifests if name == repository and ":" not in tag]
+    def _get_tags(self, repository: str, query: Mapping[str, List[str]]) -> Answer:
+        tags = sorted(tag for name, tag in self._manifests
+                      if name == repository and ":" not in tag)
         if not tags:
             return _error(404, "NAME_UNKNOWN", "repository name not known to registry")
-        return Answer(200, {}, json.dumps({"name": repository, "tags": tags}).encode())
+        left = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        shown, headers = left[:self._page], {}
+        if len(left) > len(shown):
+            headers["Link"] = f'</v2/{repository}/tags/list?last={shown[-1]}>; rel="next"'
+        return Answer(200, headers, json.dumps({"name": repository, "tags": shown}).encode())
+
+    # -- pushing (OCI distribution spec)
+
+    def _upload(self, request: Request, repository: str, name: str) -> Answer:
+        query = {key: values[0] for key, values in parse_qs(urlsplit(request.path).query).items()}
+        with self._lock:
+            if request.method == "POST":
+                mounted = query.get("mount", "")
+                if query.get("from") in self._pushed.get(mounted, set()):
+                    self._pushed[mounted].add(repository)
+                    return Answer(201, {"Location": f"/v2/{repository}/blobs/{mounted}"})
+                name = f"upload-{len(self._uploads)}"
+                self._uploads[name] = b""
+                return self._under_way(202, repository, name)
+            if name not in self._uploads:
+                return _error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+            if request.method == "PATCH":
+                return self._take_chunk(request, repository, name)
+            if request.method == "PUT":
+                return self._finish(request, repository, name, query.get("digest", ""))
+            return self._under_way(204, repository, name)
+
+    def _under_way(self, status: int, repository: str, name: str) -> Answer:
+        last = max(0, len(self._uploads[name]) - 1)
+        # relative, and with a query of its own: both are allowed
+        return Answer(status, {"Location": f"/v2/{repository}/blobs/uploads/{name}?state=1",
+                               "Range": f"0-{last}"})
+
+    def _take_chunk(self, request: Request, repository: str, name: str) -> Answer:
+        if not self._chunks:
+            return _error(405, "UNSUPPORTED", "the operation is unsupported")
+        first = request.headers.get("content-range", "0-").partition("-")[0]
+        if int(first) != len(self._uploads[name]):
+            return Answer(416, self._under_way(416, repository, name).headers)
+        self._uploads[name] += request.body
+        return self._under_way(202, repository, name)
+
+    def _finish(self, request: Request, repository: str, name: str, wanted: str) -> Answer:
+        data = self._uploads.pop(name) + request.body
+        if digest(data) != wanted:
+            return _error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        self._blobs[wanted] = data
+        self._pushed.setdefault(wanted, set()).add(repository)
+        return Answer(201, {"Location": f"/v2/{repository}/blobs/{wanted}"})
+
+    def _put_manifest(self, request: Request, repository: str, name: str) -> Answer:
+        value = json.loads(request.body)
+        for descriptor in [value["config"], *value["layers"]]:
+            if descriptor["digest"] not in self._blobs and "urls" not in descriptor:
+                return _error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+        made = self.manifest(repository, name, request.body, request.headers["content-type"])
+        return Answer(201, {"Docker-Content-Digest": made["digest"]})
 
     # -- access
 

@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple
 
 import pytest
 
-from lpmx_runtime.oci.challenge import Challenge, choose, parse_challenges, pull_scope
+from lpmx_runtime.oci.challenge import Challenge, choose, parse_challenges, token_scopes
 
 
 @pytest.mark.parametrize("header, expected", [
@@ -67,4 +67,11 @@ def test_a_token_goes_before_a_password(header: str, scheme: Optional[str]) -> N
 ])
 def test_scope_is_the_registrys_where_it_names_a_repository(scope: str, expected: str) -> None:
     """Some registries name none, some say "read", some call the repository otherwise."""
-    assert expected == pull_scope("a/b", Challenge("bearer", {"scope": scope}))
+    assert [expected] == token_scopes("a/b", Challenge("bearer", {"scope": scope}))
+
+
+@pytest.mark.parametrize("scope", ["repository:a/b:pull", "", "read"])
+def test_scopes_for_pushing(scope: str) -> None:
+    """Writing, whatever the one request needs, and reading what blobs are taken from."""
+    assert ["repository:a/b:pull,push", "repository:c:pull"] == token_scopes(
+        "a/b", Challenge("bearer", {"scope": scope}), "pull,push", ["c"])
