@@ -97,10 +97,10 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
         wanted["LPMX_CWD"] = directory_inside
     if "LPMX_NO_TRAP" in environ:
         wanted["LPMX_NO_TRAP"] = environ["LPMX_NO_TRAP"]
-    for name, value in values.items():
-        if value is not None and name not in _PRIVATE:
-            wanted[name] = value
-    return Launch(records.LOADER, words, wanted)
+    # the private ones come last, as the loader puts them (native/loader/vectors.c)
+    program = {name: value for name, value in values.items()
+               if value is not None and name not in _PRIVATE}
+    return Launch(records.LOADER, words, {**program, **wanted})
 
 
 def _live(directory: str) -> "dict[str, Optional[str]]":

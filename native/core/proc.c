@@ -59,12 +59,48 @@ static int own(long pid)
 	return !pid || pid == sys_call0(__NR_getpid);
 }
 
+/*
+ * Read the value of the last variable `name` ("NAME=") from an environment; its length.
+ * The private variables come last in the block, and it may be of any size.
+ */
+static long last_value(long fd, const char *name, char to[CORE_PATH_MAX])
+{
+	enum { BEFORE, INSIDE, BEHIND } where = BEFORE;
+	size_t matched = 0, n = 0;
+	long length = -ENOENT, got;
+	char block[4096];
+
+	while ((got = sys_call3(__NR_read, fd, block, sizeof(block))) > 0)
+		for (long i = 0; i < got; i++) {
+			char c = block[i];
+
+			if (!c) {
+				if (where == INSIDE) {
+					to[n] = 0;
+					length = (long)n;
+				}
+				where = BEFORE;
+				matched = n = 0;
+			} else if (where == INSIDE) {
+				if (n == CORE_PATH_MAX - 1)
+					where = BEHIND;
+				else
+					to[n++] = c;
+			} else if (where == BEFORE) {
+				if (name[matched] != c)
+					where = BEHIND;
+				else if (!name[++matched])
+					where = INSIDE;
+			}
+		}
+	return length;
+}
+
 /* The program of another process of a container, from the loader's own variable. */
 static long other_program(const char *host, char to[CORE_PATH_MAX])
 {
-	char name[64], block[4096], *p;
-	long fd, n, length = -ENOENT;
-	size_t key;
+	char name[64], *p;
+	long fd, length;
 
 	p = text_put(name, "/proc/");
 	for (const char *digit = host + 6; *digit >= '0' && *digit <= '9' && p < name + 30; digit++)
@@ -73,21 +109,8 @@ static long other_program(const char *host, char to[CORE_PATH_MAX])
 	fd = sys_call4(__NR_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	/* the private variables come first in the block */
-	n = sys_call3(__NR_read, fd, block, sizeof(block) - 1);
+	length = last_value(fd, LPMX_ENV_PROGRAM "=", to);
 	sys_call1(__NR_close, fd);
-	if (n <= 0)
-		return -ENOENT;
-	block[n] = 0;
-	for (p = block; p < block + n; p += text_length(p) + 1)
-		if ((key = text_begins(p, LPMX_ENV_PROGRAM "="))) {
-			length = (long)text_length(p + key);
-			if (p + key + length < block + n && length < CORE_PATH_MAX)
-				text_put(to, p + key);
-			else
-				length = -ENOENT;
-			break;
-		}
 	return length;
 }
 

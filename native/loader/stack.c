@@ -32,9 +32,8 @@ static int private_variable(struct loader_stack *s, const char *variable)
 
 		if (!n)
 			continue;
-		/* the first one is ours, should a program have made another */
-		if (!*names[i].value)
-			*names[i].value = variable + n;
+		/* the last one is ours, should a program have made another */
+		*names[i].value = variable + n;
 		return 1;
 	}
 	if (text_begins(variable, LOADER_ENV_NO_TRAP "="))

@@ -91,7 +91,6 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	char state[CORE_PATH_MAX + 1024], start[CORE_PATH_MAX + 32], *p = start;
 	long n = 0, r;
 
-	/* these two first: others find the program of a process in its first page */
 	to[n++] = pair(at, LPMX_ENV_VIEW, what->view_file);
 	to[n++] = pair(at, LPMX_ENV_PROGRAM, what->program);
 	if (what->keep_state) {
@@ -189,15 +188,18 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 	} else {
 		*new_argv = argv;
 	}
-	n = put_private(env, &at, what);
-	if (n < 0)
-		return n;
+	n = 0;
 	if (what->preload)
 		env[n++] = preload_pair(&at, what->preload, theirs);
 	for (char **from = env + PRIVATE_MAX; *from; from++)
 		if (!what->preload || !is_preload(*from))
 			env[n++] = *from;
-	env[n] = 0;
+	/* ours last: programs that write a title over their arguments go on over the
+	 * environment, as far as it lies without a gap */
+	r = put_private(env + n, &at, what);
+	if (r < 0)
+		return r;
+	env[n + r] = 0;
 	*new_envp = env;
 	return 0;
 }

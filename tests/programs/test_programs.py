@@ -44,6 +44,7 @@ PROGRAMS = [
     ("tracing", ["dynamic"]),
     ("cancel", ["dynamic", "static"]),
     ("deep", ["dynamic", "musl-static"]),
+    ("title", ["dynamic", "musl-static"]),
 ]
 
 VIEWS = ["host", "container", "preload"]
