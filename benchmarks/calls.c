@@ -1,5 +1,7 @@
 /*
  * One operation many times: `calls OPERATION PATH COUNT` prints nanoseconds for one.
+ * `calls count TIMES OPERATION PATH...` does each so many times, after once that does not
+ * count, between two calls of getpriority: for a tracer to count between.
  * Static it is caught by the trap, dynamic by the preload library.
  */
 #define _GNU_SOURCE
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +24,10 @@ static void once(const char *operation, const char *path)
 
 	if (!strcmp(operation, "stat")) {
 		stat(path, &st);
+	} else if (!strcmp(operation, "access")) {
+		access(path, R_OK);
+	} else if (!strcmp(operation, "readlink")) {
+		readlink(path, buffer, sizeof(buffer));
 	} else if (!strcmp(operation, "open")) {
 		fd = open(path, O_RDONLY);
 		if (fd >= 0)
@@ -41,17 +48,34 @@ static void once(const char *operation, const char *path)
 	}
 }
 
+static int count(int times, char **what)
+{
+	for (; what[0] && what[1]; what += 2) {
+		once(what[0], what[1]);
+		getpriority(PRIO_PROCESS, 0);
+		for (int i = 0; i < times; i++)
+			once(what[0], what[1]);
+		getpriority(PRIO_PROCESS, 0);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct timespec from, to;
-	int count = argc > 3 ? atoi(argv[3]) : 1;
+	int times;
 
+	if (argc < 4)
+		return 1;
+	if (!strcmp(argv[1], "count"))
+		return count(atoi(argv[2]), argv + 3);
+	times = atoi(argv[3]);
 	once(argv[1], argv[2]);
 	clock_gettime(CLOCK_MONOTONIC, &from);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < times; i++)
 		once(argv[1], argv[2]);
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	if (count)
-		printf("%.0f\n", ((to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec)) / count);
+	if (times)
+		printf("%.0f\n", ((to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec)) / times);
 	return 0;
 }

@@ -1,10 +1,10 @@
 """What one stat, open or readdir costs, and that it does not depend on the number of layers.
 
-    python benchmarks/calls.py [--rounds N] [--no-times]
+    python benchmarks/calls.py [--rounds N] [--no-times] [--write]
 
-Counts are exact: strace's of a program that does the thing 100 times, less those of
-one that does not. Each operation that the trap catches counts twice, once as the call
-that is caught and once for each that the core makes. Times are the least of the
+Counts are exact: strace's of a program that does the thing ten times. Each operation
+that the trap catches counts twice, once as the call that is caught and once for each that
+the core makes. --write puts the table into benchmarks/README.md. Times are the least of the
 rounds, bare and contained interleaved; ratios are to bare. Needs gcc and strace.
 """
 from __future__ import annotations
@@ -32,13 +32,27 @@ ROWS = {
     "stat, upper file": ("stat", "/new/file"),
     "stat, copied up": ("stat", "/usr/lib/deep/er/changed"),
     "stat, absent beside changed": ("stat", "/usr/lib/deep/er/absent2"),
+    "access, lower file": ("access", "/usr/lib/deep/er/file"),
+    "access, absent": ("access", "/usr/lib/deep/er/absent"),
+    "access, upper file": ("access", "/new/file"),
+    "readlink, lower link": ("readlink", "/lib"),
+    "readlink, absent": ("readlink", "/usr/lib/deep/er/absent"),
+    "readlink, no link": ("readlink", "/usr/lib/deep/er/file"),
     "open, lower file": ("open", "/usr/lib/deep/er/file"),
     "open, absent": ("open", "/usr/lib/deep/er/absent"),
     "open, upper file": ("open", "/new/file"),
     "open+fstat, lower file": ("open+fstat", "/usr/lib/deep/er/file"),
     "readdir, 100 lower names": ("readdir", "/usr/lib/deep"),
     "readdir, merged": ("readdir", "/usr/lib/deep/er"),
+    "readdir, absent": ("readdir", "/usr/lib/deep/absent"),
 }
+
+
+#: How often each is done to be counted.
+TIMES = 10
+
+README = HERE / "README.md"
+BEGIN, END = "<!-- calls.py writes this -->\n", "<!-- to here -->\n"
 
 
 class Place:
@@ -113,29 +127,29 @@ class Place:
             (here / name).write_bytes(Path(os.path.realpath(found)).read_bytes())
             (here / name).chmod(0o755)
 
-    def command(self, way: str, operation: str, path: str, count: int) -> Dict[str, object]:
+    def command(self, way: str, *arguments: str) -> Dict[str, object]:
         """Arguments of subprocess for one of the ways: bare, trap, preload."""
         if way == "bare":
-            return {"args": [str(self.root / "bin" / "static"), operation,
-                             str(self.bare) + path, str(count)]}
+            return {"args": [str(self.root / "bin" / "static"),
+                             *(str(self.bare) + a if a.startswith("/") else a for a in arguments)]}
         name = "/.lpmx/bin/" + ("static" if way == "trap" else "dynamic")
-        return {"args": [name, operation, path, str(count)],
+        return {"args": [name, *arguments],
                 "executable": str(_native.loader_path()),
                 "env": {"LPMX_VIEW": str(self.root / ("view" if way == "trap" else "view.preload")),
                         "LPMX_PROGRAM": name, "LPMX_CWD": "/"}}
 
-    def counted(self, way: str, operation: str, path: str) -> float:
-        """Calls of the kernel for one operation."""
-        totals = []
-        for count in (0, 100):
-            command = self.command(way, operation, path, count)
-            log = self.root / "strace"
-            env = command.get("env")
-            subprocess.run(["strace", "-f", "-o", str(log), "env", "-i",
-                            *[f"{k}={v}" for k, v in (env or {}).items()],  # type: ignore[attr-defined]
-                            *self._as(command)], check=True, stdout=subprocess.DEVNULL)
-            totals.append(len(re.findall(r"^\d+ +\w+\(", log.read_text(errors="replace"), re.M)))
-        return (totals[1] - totals[0]) / 100
+    def counted(self, way: str) -> List[float]:
+        """For each of ROWS: how many calls of the kernel one operation is."""
+        command = self.command(way, "count", str(TIMES), *(word for row in ROWS.values() for word in row))
+        log = self.root / "strace"
+        env = command.get("env")
+        subprocess.run(["strace", "-f", "-o", str(log), "env", "-i",
+                        *[f"{k}={v}" for k, v in (env or {}).items()],  # type: ignore[attr-defined]
+                        *self._as(command)], check=True, stdout=subprocess.DEVNULL)
+        calls = re.findall(r"^\d+ +(\w+)\(", log.read_text(errors="replace"), re.M)
+        marks = [at for at, name in enumerate(calls) if name == "getpriority"]
+        assert len(marks) == 2 * len(ROWS)
+        return [(end - start - 1) / TIMES for start, end in zip(marks[::2], marks[1::2])]
 
     @staticmethod
     def _as(command: Dict[str, object]) -> List[str]:
@@ -145,44 +159,62 @@ class Place:
         # argv[0] is the program's own name, which only a shell's exec -a can give
         return ["bash", "-c", 'exec -a "$0" "$@"', args[0], str(command["executable"]), *args[1:]]
 
-    def timed(self, way: str, operation: str, path: str, count: int) -> float:
-        command = self.command(way, operation, path, count)
+    def timed(self, way: str, operation: str, path: str, times: int) -> float:
+        command = self.command(way, operation, path, str(times))
         return float(subprocess.run(**command, check=True, text=True,  # type: ignore[call-overload]
                                     stdout=subprocess.PIPE).stdout)
+
+
+def place(directory: Path, layers: int) -> Place:
+    """A place under `directory`, ready."""
+    root = directory / str(layers)
+    root.mkdir()
+    made = Place(root, layers)
+    made.build()
+    return made
+
+
+def table(places: Dict[int, Place]) -> str:
+    """Calls of the kernel for each operation, as Markdown."""
+    ways = [(way, layers) for way in ("trap", "preload") for layers in places]
+    columns = [next(iter(places.values())).counted("bare")]
+    columns += [places[layers].counted(way) for way, layers in ways]
+    heads = ["", "bare", *(f"{way}, {layers} layers" for way, layers in ways)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for number, name in enumerate(ROWS):
+        cells = [name, *(f"{column[number]:g}" for column in columns)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def print_times(measured: Place, rounds: int) -> None:
+    print(f"\n{'time':30}{'bare ns':>9}{'trap':>8}{'preload':>9}   (ratios to bare, 16 layers)")
+    for name, (operation, path) in ROWS.items():
+        least: Dict[str, Optional[float]] = {}
+        for _ in range(rounds):
+            for way in ("bare", "trap", "preload"):
+                taken = measured.timed(way, operation, path, 2000)
+                least[way] = min(taken, least.get(way) or taken)
+        bare = least["bare"] or 1
+        print(f"{name:30}{bare:9.0f}{(least['trap'] or 0) / bare:8.2f}"
+              f"{(least['preload'] or 0) / bare:9.2f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--no-times", action="store_true")
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lpmx-calls-", dir="/var/tmp") as directory:
-        places = {}
-        for layers in LAYERS:
-            root = Path(directory) / str(layers)
-            root.mkdir()
-            places[layers] = Place(root, layers)
-            places[layers].build()
-        header = "".join(f"{n:>4} layers" for n in LAYERS)
-        print(f"{'calls of the kernel':30}{'bare':>6}   trap:{header}   preload:{header}")
-        for name, (operation, path) in ROWS.items():
-            bare = places[LAYERS[0]].counted("bare", operation, path)
-            cells = ["".join(f"{places[n].counted(way, operation, path):11.1f}" for n in LAYERS)
-                     for way in ("trap", "preload")]
-            print(f"{name:30}{bare:6.1f}        {cells[0]}           {cells[1]}", flush=True)
-        if options.no_times:
-            return
-        print(f"\n{'time':30}{'bare ns':>9}{'trap':>8}{'preload':>9}   (ratios to bare, 16 layers)")
-        place = places[16]
-        for name, (operation, path) in ROWS.items():
-            least: Dict[str, Optional[float]] = {}
-            for _ in range(options.rounds):
-                for way in ("bare", "trap", "preload"):
-                    taken = place.timed(way, operation, path, 2000)
-                    least[way] = min(taken, least.get(way) or taken)
-            bare = least["bare"] or 1
-            print(f"{name:30}{bare:9.0f}{(least['trap'] or 0) / bare:8.2f}"
-                  f"{(least['preload'] or 0) / bare:9.2f}", flush=True)
+        places = {layers: place(Path(directory), layers) for layers in LAYERS}
+        counts = table(places)
+        print(counts, flush=True)
+        if options.write:
+            head, _, rest = README.read_text().partition(BEGIN)
+            README.write_text(head + BEGIN + "\n" + counts + "\n" + END + rest.partition(END)[2])
+        if not options.no_times:
+            print_times(places[16], options.rounds)
 
 
 if __name__ == "__main__":

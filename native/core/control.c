@@ -35,7 +35,7 @@ static long make_page(const char *path, int filled)
 	uint64_t generation = 1;
 	long fd, r;
 
-	_Static_assert(sizeof(head) == __builtin_offsetof(struct lpmx_control, reserved), "the head");
+	_Static_assert(sizeof(head) == __builtin_offsetof(struct lpmx_control, kept), "the head");
 	if (filled)
 		this_boot(head.boot);
 

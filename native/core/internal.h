@@ -318,6 +318,12 @@ void object_learn(const struct core_view *view, const struct stat *st,
 long object_place(const struct core_view *view, const struct stat *st,
 		  char host[CORE_HOST_MAX]) HIDDEN;
 
+/* ---- sync.c ---- */
+
+/* Make the name of the upper object `host` outlast a power loss, if it is a copy, and the
+ * names of copies above it.  Shortens `host`. */
+long sync_names(const struct core_view *view, char *host) HIDDEN;
+
 /* ---- dir.c ---- */
 
 /* 1 if nothing shows in the directory, 0 if something does. */
@@ -340,6 +346,6 @@ typedef long core_handler(struct core_task *task, long nr, const long a[6]);
 core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call_chdir, call_getcwd,
 	call_chroot, call_mkdir, call_mknod, call_unlink, call_rename, call_link, call_symlink,
 	call_chmod, call_chown, call_truncate, call_times, call_xattr, call_watch, call_handle,
-	call_identity, call_socket, call_absent HIDDEN;
+	call_identity, call_sync, call_socket, call_absent HIDDEN;
 
 #endif

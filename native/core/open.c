@@ -194,6 +194,14 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, (flags & ~O_CREAT) | O_NOFOLLOW, mode);
 	if (fd >= 0 && IS(node->mode, S_IFDIR))
 		far_learn(node->host);
+	/* what is written is to last at once, and so must the name that it is under */
+	if (fd >= 0 && (flags & O_DSYNC) && writes(flags) && node->place == CORE_UPPER) {
+		r = sync_names(task->view, node->host);
+		if (r < 0) {
+			sys_call1(__NR_close, fd);
+			return r;
+		}
+	}
 	/* most programs ask next what they have opened */
 	if (fd >= 0 && node->place == CORE_LOWER && node->entry && !sys_call2(__NR_fstat, fd, &st))
 		object_learn(task->view, &st, node->entry);

@@ -274,7 +274,8 @@ struct lpmx_control {
 	uint64_t size;                 /* of the file */
 	volatile uint64_t heap_used;   /* offset of the next free byte in heap */
 	char boot[40];                 /* the boot in which the sets were last filled */
-	uint64_t reserved[55];
+	volatile uint64_t kept;        /* 1: the names of the upper's own directories are synced */
+	uint64_t reserved[54];
 	/* exists or is hidden in the upper; see core/upper.c */
 	volatile uint64_t touched[LPMX_CONTROL_BLOOM_BITS / 64];
 	/* of those: whiteouts, symlinks, opaque directories, anything but a

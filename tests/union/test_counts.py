@@ -1,0 +1,34 @@
+"""What one look-up costs does not depend on how many layers there are."""
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+def _benchmark() -> ModuleType:
+    """benchmarks/calls.py, which counts."""
+    spec = importlib.util.spec_from_file_location(
+        "lpmx_benchmark_calls", HERE.parent.parent / "benchmarks" / "calls.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.unconfined
+def test_calls_of_the_kernel_do_not_depend_on_the_number_of_layers(tmp_path: Path) -> None:
+    """stat, open, access, readlink and readdir, of what is there and what is not, by the
+    trap and by the preload library: with 128 layers as many as with 2."""
+    calls = _benchmark()
+    few, many = (calls.place(tmp_path, layers) for layers in (2, 128))
+    for way in ("trap", "preload"):
+        expected = dict(zip(calls.ROWS, few.counted(way)))
+        assert expected == dict(zip(calls.ROWS, many.counted(way)))
+        assert 3 >= expected["stat, lower file"] >= expected["stat, absent"]
