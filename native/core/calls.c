@@ -142,6 +142,6 @@ long core_call(struct core_task *task, long nr, const long a[6])
 	core_handler *handler = handler_of(nr);
 
 	if (!handler || task->view->kind == CORE_VIEW_HOST)
-		return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		return sys_wait6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	return handler(task, nr, a);
 }

@@ -96,7 +96,7 @@ long core_control_rebuild(struct core_view *view)
 
 	if (!view->control || !view->upper.length)
 		return 0;
-	if (opaque_is(view->upper.text))
+	if (opaque_is(view->upper.text) != 0)
 		upper_touch(view, LPMX_FNV_BASIS, 1);
 	r = upper_touch_tree(view, view->upper.text, "");
 	if (r < 0)
@@ -138,9 +138,10 @@ static long remove_work(void *context, const char *name, uint32_t type)
 static long fill(struct core_view *view)
 {
 	struct upper_lock lock;
-	long r = 0;
+	long r = upper_lock(view, &lock);
 
-	upper_lock(view, &lock);
+	if (r < 0)
+		return r;
 	if (!credible(view)) {
 		r = core_control_rebuild(view);
 		if (r >= 0)

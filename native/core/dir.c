@@ -150,17 +150,21 @@ struct list {
 	uint64_t hash;    /* of the directory's path with its "/" */
 };
 
-/* The type of a name that could be a whiteout, or that readdir did not tell. */
-static uint32_t type_of(const struct list *list, const char *name, uint32_t type)
+/* The type of a name that could be a whiteout, or that readdir did not tell; -ENOENT: the
+ * name is gone by now. */
+static long type_of(const struct list *list, const char *name)
 {
 	char host[CORE_HOST_MAX];
 	struct stat st;
 	long n = path_join(host, sizeof(host), list->host, "/");
 
-	if (n < 0 || path_join(host + n, sizeof(host) - (size_t)n, "", name) < 0 ||
-	    sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW))
-		return type;
-	return list->upper && whiteout_is(host, &st) ? DT_WHITEOUT : (st.st_mode & S_IFMT) >> 12;
+	if (n >= 0)
+		n = path_join(host + n, sizeof(host) - (size_t)n, "", name);
+	if (n >= 0)
+		n = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	if (n >= 0)
+		n = list->upper ? whiteout_is(host, &st) : 0;
+	return n < 0 ? n : n ? DT_WHITEOUT : (st.st_mode & S_IFMT) >> 12;
 }
 
 static long list_add(void *context, const char *name, const struct dirent64 *d)
@@ -171,6 +175,15 @@ static long list_add(void *context, const char *name, const struct dirent64 *d)
 	struct item *item;
 	long r = 0;
 
+	if (!type || (list->upper && (type == DT_CHR_ ||
+				      (type == DT_REG_ &&
+				       upper_special(list->upper,
+						     fnv_more(list->hash, name, length - 1)))))) {
+		r = type_of(list, name);
+		if (r < 0)
+			return r == -ENOENT ? 0 : r;
+		type = (uint32_t)r;
+	}
 	if (list->count == list->room) {
 		uint64_t room = list->room ? 2 * list->room : 1024;
 
@@ -187,11 +200,6 @@ static long list_add(void *context, const char *name, const struct dirent64 *d)
 			return r;
 		list->text_size = size;
 	}
-	if (!type || (list->upper && (type == DT_CHR_ ||
-				      (type == DT_REG_ &&
-				       upper_special(list->upper,
-						     fnv_more(list->hash, name, length - 1))))))
-		type = type_of(list, name, type);
 	item = &list->items[list->count++];
 	item->cookie = cookie_of(name);
 	item->inode = d->d_ino;
@@ -327,10 +335,12 @@ static NOINLINE long read_live(struct merge *m)
 	struct stat st;
 
 	for (uint32_t layer = m->view->layer_count; layer--;) {
-		int there = layer_find(m->view, layer, node->path, node->path_length, host, &st);
+		long there = layer_find(m->view, layer, node->path, node->path_length, host, &st);
 		long r;
 
-		if (there < 0 || (there && !IS(st.st_mode, S_IFDIR)))
+		if (there < 0)
+			return there;
+		if (there == LAYER_HIDES || (there && !IS(st.st_mode, S_IFDIR)))
 			break;
 		if (!there)
 			continue;

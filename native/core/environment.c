@@ -4,16 +4,14 @@
  *
  * Readers take no lock.  A slot's `name` and `value` are offsets into the page's
  * heap, each published by one atomic store after the bytes they point to; records
- * are never changed or freed, so a pointer once read stays good.  Writers hold an
- * flock() on the page, taken through a descriptor of their own, which the kernel
- * drops when they die; a writer killed half-way leaves at most unused heap.
+ * are never changed or freed, so a pointer once read stays good.  Writers hold the
+ * upper's lock, which the kernel drops when they die; a writer killed half-way leaves at
+ * most unused heap.
  *
  * Which value a process sees: the live one, unless the process changed the
  * variable itself after its start (its value is not the one it started with).
  */
 #include "internal.h"
-
-#define LOCK_EX_ 2
 
 #define NO_VALUE 1 /* hash of "not set" */
 
@@ -118,19 +116,16 @@ static long publish(struct lpmx_control *page, struct lpmx_live_table *table, co
 static long change(struct core_view *view, struct lpmx_live_table *table, const char *name,
 		   const char *value)
 {
-	long fd, r;
+	struct upper_lock lock;
+	long r;
 
 	if (!view->control)
 		return -EOPNOTSUPP;
-	fd = sys_call4(__NR_openat, AT_FDCWD, view->control_path.text, O_RDWR | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	do
-		r = sys_call2(__NR_flock, fd, LOCK_EX_);
-	while (r == -EINTR);
-	if (!r)
-		r = publish(view->control, table, name, value);
-	sys_call1(__NR_close, fd);
+	r = upper_lock(view, &lock);
+	if (r < 0)
+		return r;
+	r = publish(view->control, table, name, value);
+	upper_unlock(&lock);
 	return r;
 }
 

@@ -18,7 +18,9 @@ static long check_file(struct core_task *task, const struct core_node *node, uin
 	if (node->bind)
 		meta.mode = st.st_mode;
 	else
-		meta_of_node(task, node, &st, &meta);
+		r = meta_of_node(task, node, &st, &meta);
+	if (r < 0)
+		return r;
 	*mode = meta.mode;
 	if (!IS(st.st_mode, S_IFREG))
 		return -EACCES;

@@ -15,9 +15,33 @@
 #include <linux/stat.h>
 
 #include "../sys/sys.h"
-#include "far.h"
 #include "lpmx_core.h"
 #include "text.h"
+
+/*
+ * A call of the core's own is made again when a signal came between: a plain file system
+ * never answers EINTR, and one that can (FUSE, NFS) must not do so in the middle of a
+ * copy-up.  Not so close(), whose descriptor is gone by then.  What the program itself may
+ * have to wait in is made by sys_wait6.
+ */
+static inline long sys_wait6(long nr, long a, long b, long c, long d, long e, long f)
+{
+	return sys_call6(nr, a, b, c, d, e, f);
+}
+
+static inline long sys_own6(long nr, long a, long b, long c, long d, long e, long f)
+{
+	long r;
+
+	do
+		r = sys_wait6(nr, a, b, c, d, e, f);
+	while (r == -EINTR && nr != __NR_close);
+	return r;
+}
+#undef sys_call6
+#define sys_call6 sys_own6
+
+#include "far.h"
 
 #ifndef AT_EMPTY_PATH
 #define AT_EMPTY_PATH 0x1000
@@ -49,6 +73,13 @@
 #define RENAME_NOREPLACE_ 1u
 #define RENAME_EXCHANGE_ 2u
 #define RENAME_WHITEOUT_ 4u
+
+/* "No" of an attribute that cannot be read is no answer; of one that is not there it is. */
+static inline int xattr_missing(long r)
+{
+	return r == -ENODATA || r == -EOPNOTSUPP || r == -ERANGE || r == -ENOENT || r == -ENOTDIR ||
+	       r == -EACCES || r == -EPERM || r == -EBADF;
+}
 
 /* ---- view.c ---- */
 
@@ -96,14 +127,15 @@ long path_node(struct core_task *task, const char *path, struct core_node *node)
 long path_of_fd(struct core_task *task, int fd, char *path, size_t size) HIDDEN;
 /* The object of the merged lower layers at `path`, into *node (place, mode,
  * layer, entry, host); 1 if there is one, 0 if not. */
-int lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
+long lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
 	       struct core_node *node) HIDDEN;
 /*
- * Is `path` in this layer's own tree?  Sets `host` and *st; -1: no, and something there
- * that is no directory hides what the layers below have.  For live layers.
+ * Is `path` in this layer's own tree?  Sets `host` and *st; LAYER_HIDES: no, and something
+ * there that is no directory hides what the layers below have.  For live layers.
  */
-int layer_find(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
-	       char *host, struct stat *st) HIDDEN;
+#define LAYER_HIDES 2
+long layer_find(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
+		char *host, struct stat *st) HIDDEN;
 /* Write the host path of `path` in a layer. */
 void layer_host(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
 		char *host) HIDDEN;
@@ -155,25 +187,28 @@ long upper_writable(const struct core_task *task, const struct core_node *node) 
 long upper_parents(struct core_task *task, const struct core_node *node) HIDDEN;
 /*
  * Keep everybody else from putting an object over a whiteout, and this thread from
- * being interrupted meanwhile.  For what the kernel has no atomic operation for.
- * Never held while waiting for anything else.
+ * being interrupted meanwhile.  For what the kernel has no atomic operation for, and for
+ * the tables of the control page.  Never held while waiting for anything else.
  */
 struct upper_lock {
 	long fd;
 	uint64_t signals;
 };
-void upper_lock(const struct core_view *view, struct upper_lock *lock) HIDDEN;
+long upper_lock(const struct core_view *view, struct upper_lock *lock) HIDDEN;
 void upper_unlock(struct upper_lock *lock) HIDDEN;
 /* A name in the work directory that no other process, thread or call uses. */
 long upper_work_name(const struct core_view *view, char host[CORE_HOST_MAX]) HIDDEN;
 /* Put the work object `from` at `to` in the upper, where nothing is (-EEXIST when
- * somebody was faster).  The work name is gone afterwards in every case. */
+ * somebody was faster).  The work name is gone afterwards in every case.  A directory that
+ * is to list an object with a record says so before. */
 long upper_place(const char *from, const char *to) HIDDEN;
-/* The same where a whiteout is; -EEXIST if by now it is something else. */
+/* The same where a whiteout is, or was; -EEXIST if by now it is something else. */
 long upper_place_over(const struct core_view *view, const char *from, const char *to) HIDDEN;
 /* Put a whiteout where the directory `host` is, which shows nothing.  -ENOTEMPTY, and
  * nothing changed, if by now it does; `whiteout` 0: leave nothing in its place. */
 long upper_remove_directory(const struct core_view *view, const char *host, int whiteout) HIDDEN;
+/* Have nothing at all in the directory `host`, in which nothing shows. */
+long upper_clear_directory(const struct core_view *view, uint64_t hash, char *host) HIDDEN;
 /* Mark all names below `path` as touched that are in the tree at `host`: what
  * `path` is, or is about to become. */
 long upper_touch_tree(const struct core_view *view, const char *host, const char *path) HIDDEN;
@@ -201,12 +236,14 @@ long upper_find(const struct core_view *view, uint64_t number, char host[CORE_HO
 
 /* ---- whiteout.c ---- */
 
-int whiteout_is(const char *host, const struct stat *st) HIDDEN;
-/* A whiteout at `host`, which does not exist; `final` is where it will be. */
+/* 1, 0, or -errno if that cannot be told. */
+long whiteout_is(const char *host, const struct stat *st) HIDDEN;
+/* A whiteout at the work name `host`; `final` is where it will be. */
 long whiteout_make(const char *host, const char *final) HIDDEN;
 /* Hide `node`'s name: whatever the upper has there is replaced by a whiteout. */
 long whiteout_put(struct core_task *task, const struct core_node *node) HIDDEN;
-int opaque_is(const char *host) HIDDEN;
+/* 1, 0, or -errno if that cannot be told. */
+long opaque_is(const char *host) HIDDEN;
 long opaque_set(const char *host) HIDDEN;
 
 /* ---- copyup.c ---- */
@@ -215,14 +252,18 @@ long opaque_set(const char *host) HIDDEN;
  * A directory comes without its children. */
 long copy_up(struct core_task *task, struct core_node *node) HIDDEN;
 /* Let the upper's own directory be shown as the root that the layers have. */
-void copy_up_root(struct core_task *task) HIDDEN;
-/* The same for a file that is to be truncated: its content is left out. */
-long copy_up_empty(struct core_task *task, struct core_node *node) HIDDEN;
+long copy_up_root(struct core_task *task) HIDDEN;
 /*
- * The file behind `fd` was copied up by a call on this very descriptor: let it be one
- * of the copy, so that the program sees what it changed.  Others keep the old one.
+ * The same for a file that is opened with O_TRUNC: its content is left out.  The descriptor,
+ * so that the old content goes only when nothing can fail any more; -EAGAIN if somebody
+ * else has copied it up meanwhile, and it is to be opened as any other.
  */
-void copy_up_descriptor(int fd, const char *host) HIDDEN;
+long copy_up_truncated(struct core_task *task, struct core_node *node, int flags) HIDDEN;
+/*
+ * The file behind `fd` was copied up for a change by this very descriptor: let it be one
+ * of the copy, so that the program sees what it changes.  Others keep the old one.
+ */
+long copy_up_descriptor(int fd, const char *host) HIDDEN;
 /* Have a directory in the upper with all that shows in it, and opaque. */
 long copy_up_tree(struct core_task *task, struct core_node *node) HIDDEN;
 
@@ -244,28 +285,29 @@ struct meta {
 uint64_t identity_inode(const struct core_view *view, uint64_t device, uint64_t inode) HIDDEN;
 uint64_t identity_device(const struct core_view *view, uint64_t device) HIDDEN;
 
-/* What the upper object at `host` (or `fd` >= 0) is shown as, given its real
- * stat; -errno never, defaults always. */
-void meta_of_upper(const struct core_view *view, const char *host, int fd, const struct stat *st,
+/* What the upper object at `host` (or `fd` >= 0) is shown as, given its real stat.  With
+ * -errno *meta is what shows without the record that could not be read. */
+long meta_of_upper(const struct core_view *view, const char *host, int fd, const struct stat *st,
 		   struct meta *meta) HIDDEN;
 /* The number that a marked upper object keeps, or 0. */
 uint64_t meta_inode(const char *host) HIDDEN;
-void meta_of_node(const struct core_task *task, const struct core_node *node,
+long meta_of_node(const struct core_task *task, const struct core_node *node,
 		  const struct stat *st, struct meta *meta) HIDDEN;
 /* Make the upper object be shown as `meta`; an inode number in it is recorded. */
 long meta_store(const struct core_view *view, const char *host, int fd, const struct meta *meta) HIDDEN;
 /* The bits of a creation's mode that may be on disk. */
 #define META_REAL_BITS 0777
 /*
- * Give what was just made at `host` (or `fd` >= 0) its owner and mode.  `as` has the
- * type, the bits of the mode that are not on disk, and a device's numbers; the rest is
- * on disk, after the umask.  `parent` is the directory it is in: a set-group-ID one
- * hands its group down.
+ * The owner of what is to be made in the directory that `place` is in, into *as, which has
+ * the mode that was asked for and a device's numbers; a set-group-ID directory hands its
+ * group down.  1 if that takes a record, so that the object is to be made aside; or 0.
  */
-long meta_created(const struct core_task *task, const char *parent, const char *host, int fd,
-		  const struct meta *as) HIDDEN;
+long meta_creation(const struct core_task *task, const char *place, struct meta *as) HIDDEN;
+/* Give what was just made so at `host` (or `fd` >= 0) that owner and mode, less the umask. */
+long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as)
+	HIDDEN;
 /* Say that the directory of the upper object `host` lists an object with a record. */
-void meta_mark_parent(const char *host) HIDDEN;
+long meta_mark_parent(const char *host) HIDDEN;
 /* What the object at a canonical path is shown as. */
 long meta_of_path(struct core_task *task, const char *path, struct meta *meta) HIDDEN;
 /*
@@ -302,6 +344,8 @@ uint32_t permission_mode(const struct core_task *task, const struct meta *meta,
 
 /* The inode number of a lower object. */
 uint64_t object_number(const struct core_view *view, const struct lpmx_index_entry *entry) HIDDEN;
+/* How many names the lower file with this number has, if several; else 0. */
+uint32_t object_links(const struct core_view *view, uint64_t number) HIDDEN;
 /* All that stat tells of it, without a kernel call. */
 void object_stat(const struct core_view *view, const struct lpmx_index_entry *entry,
 		 struct stat *st) HIDDEN;

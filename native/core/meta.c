@@ -95,7 +95,7 @@ static void plain(const struct core_view *view, uint32_t uid, uint32_t gid, cons
 	meta->inode = 0;
 }
 
-/* The record `name` of an object; its length, 0 if there is none. */
+/* The record `name` of an object; its length, 0 if there is none, or -errno. */
 static long record(const char *host, int fd, const char *name, char *text, size_t size)
 {
 	long n = fd >= 0 ? sys_call4(__NR_fgetxattr, fd, name, text, size - 1)
@@ -104,24 +104,29 @@ static long record(const char *host, int fd, const char *name, char *text, size_
 	/* a descriptor made with O_PATH can only be asked by its path */
 	if (n == -EBADF && fd >= 0 && *host)
 		n = sys_call4(__NR_lgetxattr, host, name, text, size - 1);
-	if (n <= 0)
-		return 0;
+	if (n < 0)
+		return xattr_missing(n) ? 0 : n;
 	text[n] = 0;
 	return n;
 }
 
-void meta_of_upper(const struct core_view *view, const char *host, int fd, const struct stat *st,
+long meta_of_upper(const struct core_view *view, const char *host, int fd, const struct stat *st,
 		   struct meta *meta)
 {
 	const char *digits;
 	char text[96];
 	int stated;
+	long n;
 
 	plain(view, 0, 0, st, meta);
 	if (!(st->st_mode & S_ISVTX) || !(IS(st->st_mode, S_IFREG) || IS(st->st_mode, S_IFDIR)))
-		return;
-	stated = record(host, fd, LPMX_XATTR_STAT, text, sizeof(text)) && parse(text, meta);
-	if (record(host, fd, LPMX_XATTR_INODE, text, sizeof(text))) {
+		return 0;
+	n = record(host, fd, LPMX_XATTR_STAT, text, sizeof(text));
+	if (n < 0)
+		return n;
+	stated = n && parse(text, meta);
+	n = record(host, fd, LPMX_XATTR_INODE, text, sizeof(text));
+	if (n > 0) {
 		if (!stated)
 			meta->mode &= ~(uint32_t)S_ISVTX; /* our mark and no more */
 		digits = text;
@@ -129,7 +134,12 @@ void meta_of_upper(const struct core_view *view, const char *host, int fd, const
 		/* lower layers may have more directories in it: "unknown", as overlayfs says */
 		if (IS(st->st_mode, S_IFDIR))
 			meta->links = 1;
+		/* a file that still has names in a layer: as many as it has there */
+		n = (long)object_links(view, meta->inode);
+		if (n && record(host, fd, LPMX_XATTR_NAMES, text, sizeof(text)) > 0)
+			meta->links = (uint32_t)n;
 	}
+	return n < 0 ? n : 0;
 }
 
 uint64_t meta_inode(const char *host)
@@ -137,18 +147,18 @@ uint64_t meta_inode(const char *host)
 	char text[32];
 	const char *digits = text;
 
-	return record(host, -1, LPMX_XATTR_INODE, text, sizeof(text)) ? text_number(&digits, 10) : 0;
+	return record(host, -1, LPMX_XATTR_INODE, text, sizeof(text)) > 0 ? text_number(&digits, 10) : 0;
 }
 
-void meta_of_node(const struct core_task *task, const struct core_node *node, const struct stat *st,
+long meta_of_node(const struct core_task *task, const struct core_node *node, const struct stat *st,
 		  struct meta *meta)
 {
 	const struct core_view *view = task->view;
 	const struct core_credentials *c = &task->credentials;
 
-	if (node->place == CORE_UPPER) {
-		meta_of_upper(view, node->host, -1, st, meta);
-	} else if (node->place == CORE_LOWER && node->entry) {
+	if (node->place == CORE_UPPER)
+		return meta_of_upper(view, node->host, -1, st, meta);
+	if (node->place == CORE_LOWER && node->entry) {
 		meta->uid = node->entry->uid;
 		meta->gid = node->entry->gid;
 		meta->mode = node->entry->mode;
@@ -163,6 +173,7 @@ void meta_of_node(const struct core_task *task, const struct core_node *node, co
 	} else {
 		plain(view, view->uid, view->gid, st, meta);
 	}
+	return 0;
 }
 
 NOINLINE long meta_of_path(struct core_task *task, const char *path, struct meta *meta)
@@ -175,9 +186,7 @@ NOINLINE long meta_of_path(struct core_task *task, const char *path, struct meta
 		r = -ENOENT;
 	if (r >= 0 && !(node.place == CORE_LOWER && node.entry))
 		r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW);
-	if (r >= 0)
-		meta_of_node(task, &node, &st, meta);
-	return r;
+	return r < 0 ? r : meta_of_node(task, &node, &st, meta);
 }
 
 /*
@@ -199,20 +208,14 @@ static long set_mode(const char *host, int fd, uint32_t mode)
 		       : sys_call3(__NR_fchmodat, AT_FDCWD, host, mode);
 }
 
-static long put_record(const char *host, int fd, const char *name, const char *text)
+#define XATTR_REPLACE_ 2
+
+static long put_record(const char *host, int fd, const char *name, const char *text, int flags)
 {
 	size_t n = text_length(text);
 
-	return fd >= 0 ? sys_call5(__NR_fsetxattr, fd, name, text, n, 0)
-		       : sys_call5(__NR_lsetxattr, host, name, text, n, 0);
-}
-
-static void remove_record(const char *host, int fd)
-{
-	if (fd >= 0)
-		sys_call2(__NR_fremovexattr, fd, LPMX_XATTR_STAT);
-	else
-		sys_call2(__NR_lremovexattr, host, LPMX_XATTR_STAT);
+	return fd >= 0 ? sys_call5(__NR_fsetxattr, fd, name, text, n, flags)
+		       : sys_call5(__NR_lsetxattr, host, name, text, n, flags);
 }
 
 /* Does its owner show without a record?  See plain() and meta_of_upper(). */
@@ -240,67 +243,103 @@ long meta_store(const struct core_view *view, const char *host, int fd, const st
 			return 0;
 		return sys_call3(__NR_fchmodat, AT_FDCWD, host, meta->mode & 07777);
 	}
-	/* An old record must not outlive what it said: it is overwritten, or goes last. */
+	/*
+	 * One step makes it so: where the object is marked already, that the record is
+	 * written, and else that the mark is set or goes.  So an old record, where none is
+	 * needed any more, is overwritten as long as the mark stays.
+	 */
 	format(meta, text);
 	if (needs_record(view, meta)) {
-		r = put_record(host, fd, LPMX_XATTR_STAT, text);
+		r = put_record(host, fd, LPMX_XATTR_STAT, text, 0);
 		if (r == -EACCES) {
 			/* made without a permission for us: attributes ask for it */
-			set_mode(host, fd, real);
-			r = put_record(host, fd, LPMX_XATTR_STAT, text);
+			r = set_mode(host, fd, real);
+			if (r >= 0)
+				r = put_record(host, fd, LPMX_XATTR_STAT, text, 0);
 		}
 		real |= S_ISVTX;
+	} else if (meta->inode) {
+		r = put_record(host, fd, LPMX_XATTR_STAT, text, XATTR_REPLACE_);
+		if (r == -ENODATA || r == -EACCES)
+			r = 0;
 	}
 	if (r >= 0 && meta->inode) {
-		if (!(real & S_ISVTX))
-			remove_record(host, fd);
 		text_put_number(text, meta->inode, 10);
-		r = put_record(host, fd, LPMX_XATTR_INODE, text);
+		r = put_record(host, fd, LPMX_XATTR_INODE, text, 0);
+		if (r == -EACCES) {
+			r = set_mode(host, fd, real);
+			if (r >= 0)
+				r = put_record(host, fd, LPMX_XATTR_INODE, text, 0);
+		}
 		real |= S_ISVTX;
 	}
 	return r < 0 ? r : set_mode(host, fd, real);
 }
 
-void meta_mark_parent(const char *host)
+long meta_mark_parent(const char *host)
 {
 	char parent[CORE_HOST_MAX];
 	uint32_t length = path_parent(host, (uint32_t)text_length(host));
 
 	bytes_copy(parent, host, length);
 	parent[length] = 0;
-	sys_call5(__NR_lsetxattr, parent, LPMX_XATTR_IMPURE, "y", 1, 0);
+	return sys_call5(__NR_lsetxattr, parent, LPMX_XATTR_IMPURE, "y", 1, 0);
 }
 
-long meta_created(const struct core_task *task, const char *parent, const char *host, int fd,
-		  const struct meta *as)
+/* No user attributes on these: the mode is real, the owner ours. */
+static int without_record(const struct meta *meta)
+{
+	return IS(meta->mode, S_IFLNK) || IS(meta->mode, S_IFIFO) || IS(meta->mode, S_IFSOCK);
+}
+
+long meta_creation(const struct core_task *task, const char *place, struct meta *as)
 {
 	const struct core_credentials *c = &task->credentials;
 	const struct core_view *view = task->view;
-	struct meta meta = *as, above;
+	char parent[CORE_HOST_MAX];
+	uint32_t length = path_parent(place, (uint32_t)text_length(place));
+	struct meta above;
 	struct stat st;
 	long r;
 
-	if (IS(meta.mode, S_IFLNK) || IS(meta.mode, S_IFIFO) || IS(meta.mode, S_IFSOCK))
+	as->uid = view->illusion ? c->fsuid : view->host_uid;
+	as->gid = view->illusion ? c->fsgid : view->host_gid;
+	as->inode = 0;
+	if (without_record(as))
+		return 0;
+	bytes_copy(parent, place, length);
+	parent[length] = 0;
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, parent, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	/* a set-group-ID directory always has a record: the bit is never on disk */
+	if (st.st_mode & S_ISVTX) {
+		r = meta_of_upper(view, parent, -1, &st, &above);
+		if (r < 0)
+			return r;
+		if (above.mode & S_ISGID) {
+			as->gid = above.gid;
+			if (IS(as->mode, S_IFDIR))
+				as->mode |= S_ISGID;
+		}
+	}
+	return needs_record(view, as);
+}
+
+long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as)
+{
+	struct meta meta = *as;
+	struct stat st;
+	long r;
+
+	if (without_record(&meta))
 		return 0;
 	r = fd >= 0 ? sys_call2(__NR_fstat, fd, &st)
 		    : sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
 		return r;
-	meta.mode |= st.st_mode & META_REAL_BITS;
-	meta.uid = view->illusion ? c->fsuid : view->host_uid;
-	meta.gid = view->illusion ? c->fsgid : view->host_gid;
-	meta.inode = 0;
-	/* a set-group-ID directory always has a record: the bit is never on disk */
-	if (!sys_call4(__NR_newfstatat, AT_FDCWD, parent, &st, AT_SYMLINK_NOFOLLOW) &&
-	    (st.st_mode & S_ISVTX)) {
-		meta_of_upper(view, parent, -1, &st, &above);
-		if (above.mode & S_ISGID) {
-			meta.gid = above.gid;
-			if (IS(meta.mode, S_IFDIR))
-				meta.mode |= S_ISGID;
-		}
-	}
-	return needs_record(view, &meta) ? meta_store(view, host, fd, &meta) : 0;
+	meta.mode = (meta.mode & ~(uint32_t)META_REAL_BITS) | (st.st_mode & META_REAL_BITS);
+	return needs_record(task->view, &meta) ? meta_store(task->view, host, fd, &meta) : 0;
 }
 
 /* ---- chmod ---------------------------------------------------------------------------- */
@@ -309,15 +348,17 @@ long meta_created(const struct core_task *task, const char *parent, const char *
 static long change(struct core_task *task, const char *host, int fd, const struct meta *to,
 		   int owner, int mode)
 {
-	struct meta meta;
+	struct meta meta, before;
 	struct stat st;
 	long r;
 
 	r = fd >= 0 ? sys_call2(__NR_fstat, fd, &st)
 		    : sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		r = meta_of_upper(task->view, host, fd, &st, &meta);
 	if (r < 0)
 		return r;
-	meta_of_upper(task->view, host, fd, &st, &meta);
+	before = meta;
 	if (mode) {
 		if (!permission_is_owner(task, &meta))
 			return -EPERM;
@@ -335,7 +376,10 @@ static long change(struct core_task *task, const char *host, int fd, const struc
 		if (!IS(meta.mode, S_IFDIR))
 			meta.mode &= ~(uint32_t)(S_ISUID | (meta.mode & S_IXGRP ? S_ISGID : 0));
 	}
-	return meta_store(task->view, host, fd, &meta);
+	r = meta_store(task->view, host, fd, &meta);
+	if (r < 0)
+		meta_store(task->view, host, fd, &before);
+	return r;
 }
 
 /*
@@ -396,10 +440,12 @@ long meta_behind(struct core_task *task, int fd, const char *path, struct core_n
 	if (r >= 0 && node->place == CORE_UPPER) {
 		if (!IS(node->mode, S_IFREG) && !IS(node->mode, S_IFDIR))
 			return 1;
-		if (sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW))
-			return 0;
-		meta_of_upper(view, node->host, -1, &st, &meta);
-		if (!number || meta.inode == number)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
+		if (r >= 0)
+			r = meta_of_upper(view, node->host, -1, &st, &meta);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r >= 0 && (!number || meta.inode == number))
 			return 1;
 	}
 	r = number ? upper_find(view, number, node->host) : 0;
@@ -445,13 +491,17 @@ static long change_fd(struct core_task *task, long nr, const long a[6], const st
 		return memory;
 	node = (void *)memory;
 	r = meta_behind(task, (int)a[0], path, node);
-	if (r > 0) {
-		int lower = node->place == CORE_LOWER;
-
-		r = change_node(task, node, to, owner, mode);
-		if (r >= 0 && lower)
-			copy_up_descriptor((int)a[0], node->host);
+	if (r > 0 && node->place == CORE_LOWER && !IS(node->mode, S_IFLNK)) {
+		/* first of all the descriptor, so that whatever fails nothing has changed */
+		r = upper_writable(task, node);
+		if (r >= 0)
+			r = copy_up(task, node);
+		if (r >= 0)
+			r = copy_up_descriptor((int)a[0], node->host);
+		r = r < 0 ? r : 1;
 	}
+	if (r > 0)
+		r = change_node(task, node, to, owner, mode);
 	sys_call2(__NR_munmap, memory, sizeof(*node));
 	return r;
 }

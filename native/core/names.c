@@ -2,16 +2,24 @@
 #include "internal.h"
 
 /*
- * Resolve where a new name is to be: absent, in a writable place, its parents in
- * the upper.  `host` is what to make: over a whiteout that is a work name, which
- * place_new moves onto it.
+ * Where a new name is to be, and what is to be made.  Over a whiteout, or where it takes
+ * a record, that is a work name, which place_new moves into place when it is complete.
  */
-static long new_name(struct core_task *task, int dirfd, const char *user, struct core_node *node,
-		     char host[CORE_HOST_MAX], int directory)
+struct making {
+	struct core_node node;
+	struct meta meta;
+	int aside;
+	char host[CORE_HOST_MAX]; /* what to make */
+};
+
+/* Resolve the name: absent, in a writable place, its parents in the upper. */
+static long new_name(struct core_task *task, int dirfd, const char *user, struct making *m)
 {
+	struct core_node *node = &m->node;
 	char path[CORE_SAID_MAX];
 	long r;
 
+	m->aside = 0;
 	r = user_path(task, user, path);
 	if (r >= 0)
 		r = core_resolve(task, dirfd, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, node);
@@ -19,7 +27,7 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 		return r;
 	if (node->place != CORE_ABSENT || node->last != CORE_LAST_NAME)
 		return -EEXIST;
-	if (node->trailing_slash && !directory)
+	if (node->trailing_slash && !IS(m->meta.mode, S_IFDIR))
 		return -ENOENT;
 	r = upper_writable(task, node);
 	if (r >= 0)
@@ -27,120 +35,86 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 	if (r < 0)
 		return r;
 	if (node->bind) {
-		text_put(host, node->host);
+		text_put(m->host, node->host);
 		return 0;
 	}
 	r = upper_parents(task, node);
-	if (r < 0)
-		return r;
-	return node->hidden ? upper_work_name(task->view, host)
-			    : upper_host(task->view, node->path, host);
+	if (r >= 0)
+		r = upper_host(task->view, node->path, m->host);
+	if (r >= 0)
+		r = meta_creation(task, m->host, &m->meta);
+	m->aside = node->hidden || r > 0;
+	if (r >= 0 && (IS(m->meta.mode, S_IFCHR) || IS(m->meta.mode, S_IFBLK)))
+		r = meta_mark_parent(m->host);
+	return r >= 0 && m->aside ? upper_work_name(task->view, m->host) : r;
 }
 
-/* The new object is complete: into its place, if it is not there. */
-static long place_new(struct core_task *task, const struct core_node *node, const char *made)
+/* The new object is made: `r` of that.  Its owner and mode, and into its place. */
+static long place_new(struct core_task *task, struct making *m, long r)
 {
+	int directory = IS(m->meta.mode, S_IFDIR);
 	char host[CORE_HOST_MAX];
-	long r;
 
-	if (node->bind || !node->hidden)
-		return 0;
-	r = upper_host(task->view, node->path, host);
-	return r < 0 ? r : upper_place_over(task->view, made, host);
-}
-
-/* Record owner and mode of what was just made at `host`. */
-static long settle(struct core_task *task, const struct core_node *node, const char *host,
-		   const struct meta *as)
-{
-	char place[CORE_HOST_MAX];
-	long r;
-
-	if (node->bind)
-		return 0;
-	r = upper_host(task->view, node->path, place);
-	if (r < 0)
+	if (r < 0 || m->node.bind)
 		return r;
-	if (IS(as->mode, S_IFCHR) || IS(as->mode, S_IFBLK))
-		meta_mark_parent(place);
-	place[path_parent(place, (uint32_t)text_length(place))] = 0;
-	return meta_created(task, place, host, -1, as);
+	r = meta_created(task, m->host, -1, &m->meta);
+	if (r >= 0 && directory && m->node.hidden)
+		r = opaque_set(m->host);
+	if (r >= 0)
+		r = upper_host(task->view, m->node.path, host);
+	if (r < 0) {
+		sys_call3(__NR_unlinkat, AT_FDCWD, m->host, directory ? AT_REMOVEDIR : 0);
+		return r;
+	}
+	if (!m->aside)
+		return 0;
+	return m->node.hidden ? upper_place_over(task->view, m->host, host)
+			      : upper_place(m->host, host);
 }
 
 long call_mkdir(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_mkdirat;
-	char host[CORE_HOST_MAX];
-	struct core_node node;
-	struct meta meta = { .mode = S_IFDIR };
+	struct making m;
 	long r;
 
-	r = new_name(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], &node, host, 1);
+	m.meta = (struct meta){ .mode = S_IFDIR | ((uint32_t)a[at + 1] & (0777 | S_ISVTX)) };
+	r = new_name(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], &m);
 	if (r < 0)
 		return r;
-	if (node.bind)
-		return sys_call3(__NR_mkdirat, AT_FDCWD, host, a[at + 1]);
-	upper_touch(task->view, node.hash, node.hidden);
-	meta.mode |= (uint32_t)a[at + 1] & S_ISVTX;
-	r = sys_call3(__NR_mkdirat, AT_FDCWD, host, a[at + 1] & META_REAL_BITS);
-	if (r < 0)
-		return r;
-	r = settle(task, &node, host, &meta);
-	if (r >= 0 && node.hidden)
-		r = opaque_set(host);
-	if (r < 0) {
-		sys_call3(__NR_unlinkat, AT_FDCWD, host, AT_REMOVEDIR);
-		return r;
-	}
-	return place_new(task, &node, host);
+	if (m.node.bind)
+		return sys_call3(__NR_mkdirat, AT_FDCWD, m.host, a[at + 1]);
+	upper_touch(task->view, m.node.hash, m.node.hidden);
+	return place_new(task, &m,
+			 sys_call3(__NR_mkdirat, AT_FDCWD, m.host, a[at + 1] & META_REAL_BITS));
 }
 
-static long make_node(struct core_task *task, const struct core_node *node, const char *host,
-		      uint32_t mode, uint32_t device)
+static long make_node(struct core_task *task, const struct making *m, uint32_t mode, uint32_t device)
 {
-	struct meta meta = { .mode = mode & ~(uint32_t)META_REAL_BITS,
-			     .rdev_major = device >> 8 & 0xfff,
-			     .rdev_minor = (device & 0xff) | (device >> 12 & ~0xffu) };
-	long r;
-
-	if (node->bind)
-		return sys_call4(__NR_mknodat, AT_FDCWD, host, mode, device);
+	if (m->node.bind)
+		return sys_call4(__NR_mknodat, AT_FDCWD, m->host, mode, device);
 	switch (mode & S_IFMT) {
 	case S_IFCHR:
 	case S_IFBLK:
 		if (!task->view->illusion || task->credentials.euid)
 			return -EPERM;
 		/* a stand-in; what it is stands in its record */
-		r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFREG | (mode & META_REAL_BITS), 0);
-		break;
+		__attribute__((fallthrough));
 	case 0:
 	case S_IFREG:
-		meta.mode |= S_IFREG;
-		r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFREG | (mode & META_REAL_BITS), 0);
-		break;
-	case S_IFIFO:
-	case S_IFSOCK:
-		return sys_call4(__NR_mknodat, AT_FDCWD, host, mode & ~(uint32_t)(S_ISUID | S_ISGID),
+		return sys_call4(__NR_mknodat, AT_FDCWD, m->host, S_IFREG | (mode & META_REAL_BITS),
 				 0);
-	case S_IFDIR:
-		return -EPERM;
-	default:
-		return -EINVAL;
+	default: /* a fifo or a socket */
+		return sys_call4(__NR_mknodat, AT_FDCWD, m->host,
+				 mode & ~(uint32_t)(S_ISUID | S_ISGID), 0);
 	}
-	if (r >= 0) {
-		r = settle(task, node, host, &meta);
-		if (r < 0)
-			sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
-	}
-	return r;
 }
 
 long call_mknod(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_mknodat;
-	uint32_t mode = (uint32_t)a[at + 1];
-	char host[CORE_HOST_MAX];
-	struct core_node node;
+	uint32_t mode = (uint32_t)a[at + 1], device = (uint32_t)a[at + 2];
+	struct making m;
 	long r;
 
 	/* the type is looked at before the name */
@@ -149,19 +123,21 @@ long call_mknod(struct core_task *task, long nr, const long a[6])
 	if ((mode & S_IFMT) && !IS(mode, S_IFREG) && !IS(mode, S_IFCHR) && !IS(mode, S_IFBLK) &&
 	    !IS(mode, S_IFIFO) && !IS(mode, S_IFSOCK))
 		return -EINVAL;
-	r = new_name(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], &node, host, 0);
+	m.meta = (struct meta){ .mode = mode & S_IFMT ? mode : mode | S_IFREG,
+				.rdev_major = device >> 8 & 0xfff,
+				.rdev_minor = (device & 0xff) | (device >> 12 & ~0xffu) };
+	r = new_name(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], &m);
 	if (r < 0)
 		return r;
-	upper_touch(task->view, node.hash, !IS(mode, S_IFREG) && (mode & S_IFMT));
-	r = make_node(task, &node, host, mode, (uint32_t)a[at + 2]);
-	return r < 0 ? r : place_new(task, &node, host);
+	upper_touch(task->view, m.node.hash, !IS(mode, S_IFREG) && (mode & S_IFMT));
+	return place_new(task, &m, make_node(task, &m, mode, device));
 }
 
 long call_symlink(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_symlinkat;
-	char host[CORE_HOST_MAX], target[CORE_SAID_MAX];
-	struct core_node node;
+	char target[CORE_SAID_MAX];
+	struct making m;
 	long r;
 
 	r = user_path(task, (const char *)a[0], target);
@@ -169,12 +145,12 @@ long call_symlink(struct core_task *task, long nr, const long a[6])
 		return r;
 	if (!target[0])
 		return -ENOENT;
-	r = new_name(task, at ? (int)a[1] : AT_FDCWD, (const char *)a[at + 1], &node, host, 0);
+	m.meta = (struct meta){ .mode = S_IFLNK | 0777 };
+	r = new_name(task, at ? (int)a[1] : AT_FDCWD, (const char *)a[at + 1], &m);
 	if (r < 0)
 		return r;
-	upper_touch(task->view, node.hash, 1);
-	r = sys_call3(__NR_symlinkat, target, AT_FDCWD, host);
-	return r < 0 ? r : place_new(task, &node, host);
+	upper_touch(task->view, m.node.hash, 1);
+	return place_new(task, &m, sys_call3(__NR_symlinkat, target, AT_FDCWD, m.host));
 }
 
 /* Take the name out of the view: out of the upper, and hidden if a lower has it. */

@@ -58,6 +58,15 @@ static uint32_t link_count(const struct core_view *view, const struct lpmx_index
 	return count;
 }
 
+uint32_t object_links(const struct core_view *view, uint64_t number)
+{
+	const struct lpmx_index_entry *entry = 0;
+
+	if (view->index && (number & ~0xffffffffull) == GROUP_BASE)
+		entry = index_link(view->index, (uint32_t)number, 0);
+	return entry ? link_count(view, entry) : 0;
+}
+
 void object_stat(const struct core_view *view, const struct lpmx_index_entry *entry, struct stat *st)
 {
 	int device = IS(entry->mode, S_IFCHR) || IS(entry->mode, S_IFBLK);

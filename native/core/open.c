@@ -9,19 +9,20 @@ static int writes(int flags)
 	return !(flags & O_PATH) && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC));
 }
 
-/* The new file's owner and those bits of its mode that are not on disk. */
-static void settle(struct core_task *task, const char *directory, const char *host, int fd, int mode)
+/* The call that the program asked for, in which it may have to wait. */
+static long wait_open(const char *host, int flags, int mode)
 {
-	struct meta meta = { .mode = S_IFREG | ((uint32_t)mode & 07000) };
+	long fd = sys_wait6(__NR_openat, AT_FDCWD, (long)host, flags, mode, 0, 0);
 
-	meta_created(task, directory, host, fd, &meta);
+	return fd == -ENAMETOOLONG ? sys_call4(__NR_openat, AT_FDCWD, host, flags, mode) : fd;
 }
 
 /* Create a file where the view has none.  -EAGAIN: somebody made one meanwhile. */
 static long create(struct core_task *task, struct core_node *node, int flags, int mode)
 {
-	char host[CORE_HOST_MAX], work[CORE_HOST_MAX], directory[CORE_HOST_MAX];
-	long fd, r;
+	struct meta meta = { .mode = S_IFREG | ((uint32_t)mode & 07777) };
+	char host[CORE_HOST_MAX], work[CORE_HOST_MAX];
+	long fd, aside, r;
 
 	r = upper_writable(task, node);
 	if (r >= 0)
@@ -29,26 +30,32 @@ static long create(struct core_task *task, struct core_node *node, int flags, in
 	if (r < 0)
 		return r;
 	if (node->bind)
-		return sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
+		return wait_open(node->host, flags, mode);
 	r = upper_parents(task, node);
 	if (r >= 0)
 		r = upper_host(task->view, node->path, host);
-	if (r >= 0)
-		r = path_join(directory, sizeof(directory), host, "");
 	if (r < 0)
 		return r;
-	directory[path_parent(directory, (uint32_t)r)] = 0;
+	aside = meta_creation(task, host, &meta);
+	if (aside < 0)
+		return aside;
 	upper_touch(task->view, node->hash, 0);
-	if (!node->hidden) {
+	if (!node->hidden && !aside) {
 		fd = sys_call4(__NR_openat, AT_FDCWD, host, flags | O_EXCL | O_NOFOLLOW,
 			       mode & META_REAL_BITS);
 		if (fd == -EEXIST && !(flags & O_EXCL))
 			return -EAGAIN;
-		if (fd >= 0)
-			settle(task, directory, host, (int)fd, mode);
-		return fd;
+		if (fd < 0)
+			return fd;
+		/* what its umask took from the owner */
+		r = meta_created(task, host, (int)fd, &meta);
+		if (r < 0) {
+			sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
+			sys_call1(__NR_close, fd);
+		}
+		return r < 0 ? r : fd;
 	}
-	/* over a whiteout: made aside, then renamed onto it */
+	/* over a whiteout, or with a record: made aside, then renamed into place */
 	r = upper_work_name(task->view, work);
 	if (r < 0)
 		return r;
@@ -56,8 +63,12 @@ static long create(struct core_task *task, struct core_node *node, int flags, in
 		       mode & META_REAL_BITS);
 	if (fd < 0)
 		return fd;
-	settle(task, directory, work, (int)fd, mode);
-	r = upper_place_over(task->view, work, host);
+	r = meta_created(task, work, (int)fd, &meta);
+	if (r < 0)
+		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+	else
+		r = node->hidden ? upper_place_over(task->view, work, host)
+				 : upper_place(work, host);
 	if (r < 0) {
 		sys_call1(__NR_close, fd);
 		return r == -EEXIST && !(flags & O_EXCL) ? -EAGAIN : r;
@@ -68,6 +79,8 @@ static long create(struct core_task *task, struct core_node *node, int flags, in
 /* A file that will have no name: made in the upper's directory. */
 static long temporary(struct core_task *task, struct core_node *node, int flags, int mode)
 {
+	struct meta meta = { .mode = S_IFREG | ((uint32_t)mode & 07777) };
+	char inside[CORE_HOST_MAX];
 	long fd, r;
 
 	if (!IS(node->mode, S_IFDIR))
@@ -80,11 +93,19 @@ static long temporary(struct core_task *task, struct core_node *node, int flags,
 	if (r < 0)
 		return r;
 	if (node->bind)
-		return sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
+		return wait_open(node->host, flags, mode);
+	r = path_join(inside, sizeof(inside), node->host, "/");
+	if (r >= 0)
+		r = meta_creation(task, inside, &meta);
+	if (r < 0)
+		return r;
 	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode & META_REAL_BITS);
-	if (fd >= 0)
-		settle(task, node->host, "", (int)fd, mode);
-	return fd;
+	if (fd < 0)
+		return fd;
+	r = meta_created(task, "", (int)fd, &meta);
+	if (r < 0)
+		sys_call1(__NR_close, fd);
+	return r < 0 ? r : fd;
 }
 
 /* What every program may do with the devices that have no state: the host's own. */
@@ -104,18 +125,22 @@ static long stand_in(const struct core_task *task, const struct core_node *node,
 {
 	struct meta meta;
 	struct stat st;
+	long r;
 
 	if (node->place == CORE_LOWER) {
 		if (!node->entry || !(IS(node->mode, S_IFCHR) || IS(node->mode, S_IFBLK)))
 			return 0;
-		meta_of_node(task, node, &st, &meta);
+		r = meta_of_node(task, node, &st, &meta);
 	} else {
-		if (!IS(node->mode, S_IFREG) || !(node->mode & S_ISVTX) ||
-		    sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW) ||
-		    st.st_size)
+		if (!IS(node->mode, S_IFREG) || !(node->mode & S_ISVTX))
 			return 0;
-		meta_of_upper(task->view, node->host, -1, &st, &meta);
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
+		if (r < 0 || st.st_size)
+			return r;
+		r = meta_of_upper(task->view, node->host, -1, &st, &meta);
 	}
+	if (r < 0)
+		return r;
 	if (IS(meta.mode, S_IFREG))
 		return 0;
 	if (IS(meta.mode, S_IFCHR))
@@ -151,8 +176,8 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 				return r;
 		}
 		if (task->view->illusion && proc_magic(node->host))
-			return sys_call4(__NR_openat, AT_FDCWD, node->host, flags & ~O_CREAT, mode);
-		return sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
+			return wait_open(node->host, flags & ~O_CREAT, mode);
+		return wait_open(node->host, flags, mode);
 	}
 	if (IS(node->mode, S_IFLNK) && !(flags & O_PATH))
 		return -ELOOP;
@@ -172,26 +197,34 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 		if (r < 0)
 			return r;
 	}
-	if (node->place == CORE_LOWER && !(flags & O_PATH) &&
-	    (IS(node->mode, S_IFIFO) || (writes(flags) && IS(node->mode, S_IFREG)))) {
+	if (!(flags & O_PATH) && (writes(flags) ? IS(node->mode, S_IFREG) || IS(node->mode, S_IFIFO)
+						: IS(node->mode, S_IFIFO))) {
 		r = upper_writable(task, node);
+		if (r >= 0 && node->place == CORE_LOWER && (flags & O_TRUNC) &&
+		    IS(node->mode, S_IFREG)) {
+			r = copy_up_truncated(task, node, flags);
+			if (r != -EAGAIN)
+				return r;
+			r = 0;
+		}
 		if (r >= 0)
-			r = flags & O_TRUNC ? copy_up_empty(task, node) : copy_up(task, node);
+			r = copy_up(task, node);
 		if (r < 0)
 			return r;
 	}
 	if (IS(node->mode, S_IFSOCK) && !(flags & O_PATH))
 		return -ENXIO;
 	if (!(flags & O_PATH)) {
-		const char *host;
+		const char *host = 0;
 
 		r = stand_in(task, node, &host);
 		if (r)
 			return r < 0 ? r
-				     : sys_call4(__NR_openat, AT_FDCWD, host,
-						 flags & ~(O_CREAT | O_TRUNC), 0);
+				     : wait_open(host, flags & ~(O_CREAT | O_TRUNC), 0);
 	}
-	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, (flags & ~O_CREAT) | O_NOFOLLOW, mode);
+	flags = (flags & ~O_CREAT) | O_NOFOLLOW;
+	fd = IS(node->mode, S_IFIFO) ? wait_open(node->host, flags, mode)
+				     : sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
 	if (fd >= 0 && IS(node->mode, S_IFDIR))
 		far_learn(node->host);
 	/* what is written is to last at once, and so must the name that it is under */

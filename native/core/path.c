@@ -63,21 +63,27 @@ void layer_host(const struct core_view *view, uint32_t layer, const char *path, 
 		text_put(host, "/");
 }
 
+/* Does this answer of lstat mean that nothing is there?  Any other error is no answer. */
+static int absent(long r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ELOOP || r == -ENAMETOOLONG;
+}
+
 /*
- * Live layers: is `path` in this one?  -1: no, and something there that is no directory
- * hides what the layers below have.  One layer is asked directly: what is above the name
+ * Live layers: is `path` in this one?  LAYER_HIDES: no, and something there that is no
+ * directory hides what the layers below have.  One layer is asked directly: what is above the name
  * was found in it before.  In one of several it may be a link, which must not be followed.
  */
-int layer_find(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
-	       char *host, struct stat *st)
+long layer_find(const struct core_view *view, uint32_t layer, const char *path, uint32_t length,
+		char *host, struct stat *st)
 {
 	uint32_t tree = view->layers[layer].length;
 	uint32_t at = view->layer_count > 1 ? 0 : length;
+	long r;
 
 	layer_host(view, layer, path, length, host);
 	while (at < length) {
 		char end;
-		int r;
 
 		for (at++; at < length && path[at] != '/'; at++)
 			;
@@ -85,17 +91,18 @@ int layer_find(const struct core_view *view, uint32_t layer, const char *path, u
 			break;
 		end = host[tree + at];
 		host[tree + at] = 0;
-		r = lstat_host(host, st) == 0;
+		r = lstat_host(host, st);
 		host[tree + at] = end;
-		if (!r)
-			return 0;
+		if (r < 0)
+			return absent(r) ? 0 : r;
 		if (!IS(st->st_mode, S_IFDIR))
-			return -1;
+			return LAYER_HIDES;
 	}
-	return !lstat_host(host, st);
+	r = lstat_host(host, st);
+	return r >= 0 ? 1 : absent(r) ? 0 : r;
 }
 
-int lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
+long lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
 	       struct core_node *node)
 {
 	if (view->index) {
@@ -113,10 +120,10 @@ int lower_find(const struct core_view *view, const char *path, uint32_t length, 
 	}
 	for (uint32_t layer = view->layer_count; layer--;) {
 		struct stat st;
-		int there = layer_find(view, layer, path, length, node->host, &st);
+		long there = layer_find(view, layer, path, length, node->host, &st);
 
-		if (there < 0)
-			return 0;
+		if (there < 0 || there == LAYER_HIDES)
+			return there < 0 ? there : 0;
 		if (!there)
 			continue;
 		node->entry = 0;
@@ -130,7 +137,7 @@ int lower_find(const struct core_view *view, const char *path, uint32_t length, 
 }
 
 /* Is there a lower object, without saying so in the node? */
-static int lower_exists(const struct core_view *view, struct core_node *node)
+static long lower_exists(const struct core_view *view, struct core_node *node)
 {
 	if (view->index) {
 		node->entry = index_find(view->index, node->hash, node->path, node->path_length);
@@ -140,11 +147,11 @@ static int lower_exists(const struct core_view *view, struct core_node *node)
 		struct stat st;
 
 		for (uint32_t layer = view->layer_count; layer--;) {
-			int there = layer_find(view, layer, node->path, node->path_length, host,
-					      &st);
+			long there = layer_find(view, layer, node->path, node->path_length, host,
+						&st);
 
 			if (there)
-				return there > 0;
+				return there == LAYER_HIDES ? 0 : there;
 		}
 		return 0;
 	}
@@ -166,9 +173,10 @@ static const struct core_bind *bind_exact(const struct core_view *view, const ch
 }
 
 /* The object at `node->path` below `bind`. */
-static void look_bind(const struct core_bind *bind, struct core_node *node)
+static long look_bind(const struct core_bind *bind, struct core_node *node)
 {
 	struct stat st;
+	long r;
 
 	node->bind = bind;
 	node->read_only = bind->read_only;
@@ -179,18 +187,23 @@ static void look_bind(const struct core_bind *bind, struct core_node *node)
 	node->host[bind->host.length + node->path_length - bind->at.length] = 0;
 	if (!node->host[0])
 		text_put(node->host, "/");
-	if (lstat_host(node->host, &st))
+	r = lstat_host(node->host, &st);
+	if (r < 0)
 		node->place = CORE_ABSENT;
 	else
 		node->mode = st.st_mode;
+	return r < 0 && !absent(r) ? r : 0;
 }
 
 /*
  * The object at `node->path` of the union, whose parent is a directory through
- * which the lower layers show (`lower`) or not.
+ * which the lower layers show (`lower`) or not.  What cannot be asked is an error: that
+ * the upper does not answer must not bring the lower object back.
  */
-static void look_union(const struct core_view *view, struct core_node *node, int lower)
+static long look_union(const struct core_view *view, struct core_node *node, int lower)
 {
+	long r;
+
 	node->bind = 0;
 	node->entry = 0;
 	node->has_lower = 0;
@@ -203,30 +216,43 @@ static void look_union(const struct core_view *view, struct core_node *node, int
 
 		bytes_copy(host, view->upper.text, view->upper.length);
 		bytes_copy(host + view->upper.length, node->path, node->path_length + 1);
-		if (!lstat_host(host, &st)) {
+		r = lstat_host(host, &st);
+		if (r < 0 && !absent(r))
+			return r;
+		if (r >= 0) {
 			int special = upper_special(view, node->hash);
 
-			node->has_lower = lower && lower_exists(view, node);
-			if (special && whiteout_is(host, &st)) {
+			r = lower ? lower_exists(view, node) : 0;
+			if (r < 0)
+				return r;
+			node->has_lower = (int)r;
+			r = special ? whiteout_is(host, &st) : 0;
+			if (r < 0)
+				return r;
+			if (r) {
 				node->place = CORE_ABSENT;
 				node->hidden = 1;
-				return;
+				return 0;
 			}
 			node->place = CORE_UPPER;
 			node->mode = st.st_mode;
 			if (node->has_lower && IS(st.st_mode, S_IFDIR) &&
-			    (!node->entry || IS(node->entry->mode, S_IFDIR)))
-				node->lower_below = !(special && opaque_is(host));
-			return;
+			    (!node->entry || IS(node->entry->mode, S_IFDIR))) {
+				r = special ? opaque_is(host) : 0;
+				node->lower_below = !r;
+			}
+			return r < 0 ? r : 0;
 		}
 	}
-	if (lower && lower_find(view, node->path, node->path_length, node->hash, node)) {
+	r = lower ? lower_find(view, node->path, node->path_length, node->hash, node) : 0;
+	if (r) {
 		node->has_lower = 1;
-		return;
+		return r < 0 ? r : 0;
 	}
 	node->place = CORE_ABSENT;
 	bytes_copy(node->host, view->upper.text, view->upper.length);
 	bytes_copy(node->host + view->upper.length, node->path, node->path_length + 1);
+	return 0;
 }
 
 /* /.lpmx itself: a directory nobody listed, the parent of our own binds. */
@@ -274,8 +300,8 @@ static NOINLINE int is_known_directory(const struct core_view *view, const char 
 		return 1;
 	node.hash = hash;
 	node_path(&node, path, length);
-	look_union(view, &node, 1);
-	return node.place != CORE_ABSENT && IS(node.mode, S_IFDIR);
+	return look_union(view, &node, 1) >= 0 && node.place != CORE_ABSENT &&
+	       IS(node.mode, S_IFDIR);
 }
 
 /*
@@ -313,7 +339,8 @@ static NOINLINE int resolve_known(struct core_task *task, const char *path, uint
 	node->hash = hash;
 	node->last = CORE_LAST_NAME;
 	node_path(node, path, length);
-	look_union(view, node, 1);
+	if (look_union(view, node, 1) < 0)
+		return 0;
 	if (node->place == CORE_ABSENT)
 		return length - start <= 255 && is_known_directory(view, path, start - 1, above);
 	return !(follow && IS(node->mode, S_IFLNK));
@@ -356,6 +383,7 @@ static long walk_state(struct walk *w)
 	uint64_t hash = LPMX_FNV_BASIS;
 	char host[CORE_HOST_MAX];
 	struct stat st;
+	long r;
 
 	w->lower = 1;
 	for (uint32_t at = 0; at < length;) {
@@ -370,7 +398,10 @@ static long walk_state(struct walk *w)
 			bytes_copy(host, view->upper.text, view->upper.length);
 			bytes_copy(host + view->upper.length, node->path, at);
 			host[view->upper.length + at] = 0;
-			if (opaque_is(host))
+			r = opaque_is(host);
+			if (r < 0)
+				return r;
+			if (r)
 				w->lower = 0;
 			else if (!lstat_host(host, &st) && !IS(st.st_mode, S_IFDIR))
 				return -ENOENT;
@@ -395,7 +426,7 @@ static long walk_up(struct walk *w)
 	return walk_state(w);
 }
 
-static void walk_look(struct walk *w)
+static long walk_look(struct walk *w)
 {
 	struct core_node *node = w->node;
 	const struct core_bind *bind =
@@ -404,11 +435,11 @@ static void walk_look(struct walk *w)
 	if (!bind)
 		bind = node->bind;
 	if (bind && !is_prefix_directory(bind->at.text, bind->at.length))
-		look_bind(bind, node);
-	else if (is_prefix_directory(node->path, node->path_length))
-		look_prefix(w->task->view, node);
-	else
-		look_union(w->task->view, node, w->lower);
+		return look_bind(bind, node);
+	if (!is_prefix_directory(node->path, node->path_length))
+		return look_union(w->task->view, node, w->lower);
+	look_prefix(w->task->view, node);
+	return 0;
 }
 
 /* Put the text of a link in front of what is left to walk. */
@@ -515,19 +546,21 @@ static NOINLINE long walk_may_search(struct walk *w)
 	const struct core_node *node = w->node;
 	const struct core_credentials *c = &w->task->credentials;
 	struct meta meta;
+	long r;
 
 	if (node->bind)
 		return 0; /* the kernel's to say */
-	if (meta_of_path(w->task, node->path, &meta) < 0)
-		return 0;
+	r = meta_of_path(w->task, node->path, &meta);
+	if (r < 0)
+		return absent(r) ? 0 : r;
 	return permission_in(w->task, &meta, c->fsuid, c->fsgid, 1) ? 0 : -EACCES;
 }
 
 /*
  * After a link most paths are plain again, as "/bin/sh" is after "/bin" became
- * "/usr/bin".  1: node is the answer for all that is left.
+ * "/usr/bin".  1: node is the answer for all that is left; 0: walk on.
  */
-static NOINLINE int walk_known(struct walk *w, int flags, const char *rest)
+static NOINLINE long walk_known(struct walk *w, int flags, const char *rest)
 {
 	struct core_node *node = w->node;
 	char path[CORE_PATH_MAX];
@@ -551,8 +584,7 @@ static NOINLINE int walk_known(struct walk *w, int flags, const char *rest)
 	bytes_copy(node->path, path, above);
 	node->path[above] = 0;
 	node->path_length = above;
-	walk_state(w);
-	return 0;
+	return walk_state(w);
 }
 
 /*
@@ -569,6 +601,7 @@ static long walk(struct walk *w, char *at, int flags)
 		uint32_t parent = node->path_length, name, length;
 		char *end;
 		int last, follow;
+		long r;
 
 		while (*at == '/')
 			at++;
@@ -585,8 +618,7 @@ static long walk(struct walk *w, char *at, int flags)
 		if (length > 255)
 			return -ENAMETOOLONG;
 		if (w->emulated && at >= w->checked) {
-			long r = walk_may_search(w);
-
+			r = walk_may_search(w);
 			if (r < 0)
 				return r;
 		}
@@ -596,8 +628,7 @@ static long walk(struct walk *w, char *at, int flags)
 			continue;
 		}
 		if (length == 2 && at[0] == '.' && at[1] == '.') {
-			long r = walk_up(w);
-
+			r = walk_up(w);
 			if (r < 0)
 				return r;
 			node->last = CORE_LAST_DOT_DOT;
@@ -612,7 +643,9 @@ static long walk(struct walk *w, char *at, int flags)
 		node->path[parent + 1 + length] = 0;
 		node->path_length = parent + 1 + length;
 		node->hash = fnv_more(node->hash, node->path + parent, 1 + length);
-		walk_look(w);
+		r = walk_look(w);
+		if (r < 0)
+			return r;
 		have = 1;
 		if (w->how & RESOLVE_NO_XDEV && node->bind != above && at >= w->checked)
 			return -EXDEV;
@@ -625,14 +658,16 @@ static long walk(struct walk *w, char *at, int flags)
 			return flags & CORE_MAY_BE_ABSENT ? 0 : -ENOENT;
 		}
 		if (IS(node->mode, S_IFLNK) && follow) {
-			long r = walk_follow(w, parent, end);
-
+			r = walk_follow(w, parent, end);
 			if (r)
 				return r < 0 ? r : walk_hand_over(w, flags, end);
 			have = 0;
 			at = w->rest;
 			w->checked = at;
-			if (walk_known(w, flags, at))
+			r = walk_known(w, flags, at);
+			if (r < 0)
+				return r;
+			if (r)
 				return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT)
 					       ? -ENOENT
 					       : 0;
@@ -647,10 +682,14 @@ static long walk(struct walk *w, char *at, int flags)
 		at = end;
 	}
 	if (!have) {
+		long r;
+
 		/* the walk ended on a directory it knew: "/", ".", ".." */
 		if (!node->path_length) {
 			node->hash = LPMX_FNV_BASIS;
-			look_union(w->task->view, node, 1);
+			r = look_union(w->task->view, node, 1);
+			if (r < 0)
+				return r;
 			if (node->place == CORE_ABSENT) {
 				node->place = CORE_UPPER;
 				node->mode = S_IFDIR | 0755;
@@ -660,12 +699,15 @@ static long walk(struct walk *w, char *at, int flags)
 			uint32_t length = node->path_length;
 
 			node->path_length = path_parent(node->path, length);
-			if (walk_state(w) < 0)
-				return -ENOENT;
+			r = walk_state(w);
+			if (r < 0)
+				return r;
 			node->hash = fnv_more(node->hash, node->path + node->path_length,
 					      length - node->path_length);
 			node->path_length = length;
-			walk_look(w);
+			r = walk_look(w);
+			if (r < 0)
+				return r;
 		}
 		if (node->place == CORE_ABSENT)
 			return -ENOENT;

@@ -57,35 +57,36 @@ int permission_is_owner(const struct core_task *task, const struct meta *meta)
 	return !uid || meta->uid == uid || free_to_change(task);
 }
 
-/* What `node` is shown as, if anything is to be checked: 1; else 0. */
-static int checked(struct core_task *task, const struct core_node *node, struct meta *meta)
+/* What `node` is shown as, if anything is to be checked: 1; else 0, or -errno. */
+static long checked(struct core_task *task, const struct core_node *node, struct meta *meta)
 {
 	struct stat st;
+	long r = 0;
 
 	if (!task->credentials.fsuid || node->bind)
 		return 0;
-	if (!(node->place == CORE_LOWER && node->entry) &&
-	    sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW))
-		return 0;
-	meta_of_node(task, node, &st, meta);
-	return 1;
+	if (!(node->place == CORE_LOWER && node->entry))
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		r = meta_of_node(task, node, &st, meta);
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
 NOINLINE long permission(struct core_task *task, const struct core_node *node, int want)
 {
 	const struct core_credentials *c = &task->credentials;
 	struct meta meta;
+	long r = checked(task, node, &meta);
 
-	return !checked(task, node, &meta) || permission_in(task, &meta, c->fsuid, c->fsgid, want)
-		       ? 0
-		       : -EACCES;
+	return r <= 0 ? r : permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
 }
 
 NOINLINE long permission_of_owner(struct core_task *task, const struct core_node *node)
 {
 	struct meta meta;
+	long r = checked(task, node, &meta);
 
-	return !checked(task, node, &meta) || permission_is_owner(task, &meta) ? 0 : -EPERM;
+	return r <= 0 ? r : permission_is_owner(task, &meta) ? 0 : -EPERM;
 }
 
 NOINLINE long permission_fd(struct core_task *task, const char *host, int fd, int want)
@@ -93,10 +94,13 @@ NOINLINE long permission_fd(struct core_task *task, const char *host, int fd, in
 	const struct core_credentials *c = &task->credentials;
 	struct meta meta;
 	struct stat st;
+	long r;
 
 	if (!c->fsuid || sys_call2(__NR_fstat, fd, &st))
 		return 0;
-	meta_of_upper(task->view, host, fd, &st, &meta);
+	r = meta_of_upper(task->view, host, fd, &st, &meta);
+	if (r < 0)
+		return r;
 	if (want == PERMISSION_OWNER)
 		return permission_is_owner(task, &meta) ? 0 : -EPERM;
 	return permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
@@ -108,13 +112,15 @@ long permission_to_change(struct core_task *task, const struct core_node *node, 
 	char path[CORE_PATH_MAX];
 	uint32_t length = path_parent(node->path, node->path_length);
 	struct meta meta, own;
+	long r;
 
 	if (!c->fsuid || node->bind)
 		return 0;
 	bytes_copy(path, node->path, length);
 	path[length] = 0;
-	if (meta_of_path(task, path, &meta) < 0)
-		return 0;
+	r = meta_of_path(task, path, &meta);
+	if (r < 0)
+		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 	if (!permission_in(task, &meta, c->fsuid, c->fsgid, 3))
 		return -EACCES;
 	if (victim && (meta.mode & S_ISVTX) && !permission_is_owner(task, &meta) &&
@@ -128,9 +134,10 @@ long permission_to_link(struct core_task *task, const struct core_node *node)
 {
 	const struct core_credentials *c = &task->credentials;
 	struct meta meta;
+	long r = checked(task, node, &meta);
 
-	if (!checked(task, node, &meta) || permission_is_owner(task, &meta))
-		return 0;
+	if (r <= 0 || permission_is_owner(task, &meta))
+		return r < 0 ? r : 0;
 	if (!IS(meta.mode, S_IFREG) || (meta.mode & S_ISUID) ||
 	    (meta.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) ||
 	    !permission_in(task, &meta, c->fsuid, c->fsgid, 6))

@@ -135,10 +135,9 @@ static NOINLINE int still_shown(struct core_task *task, const char *link, const 
 		return 1;
 	if (node.place != CORE_UPPER)
 		return 0;
-	meta_of_upper(task->view, node.host, -1, &shown, &meta);
-	return meta.inode && meta.inode == (node.entry ? object_number(task->view, node.entry)
-						       : identity_inode(task->view, linked.st_dev,
-									linked.st_ino));
+	return meta_of_upper(task->view, node.host, -1, &shown, &meta) >= 0 && meta.inode &&
+	       meta.inode == (node.entry ? object_number(task->view, node.entry)
+					 : identity_inode(task->view, linked.st_dev, linked.st_ino));
 }
 
 int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])

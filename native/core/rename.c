@@ -90,14 +90,14 @@ static long rename_host(const char *from, const char *to, unsigned flags)
 	return sys_call5(__NR_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
 }
 
-/* The directory that `host` is in now lists an object with a record, if it has one. */
-static void mark(const char *host)
+/* The directory that `host` is in is to list the upper object `from`: does that have a
+ * record, say so. */
+static long mark(const char *host, const char *from)
 {
 	struct stat st;
+	long r = sys_call4(__NR_newfstatat, AT_FDCWD, from, &st, AT_SYMLINK_NOFOLLOW);
 
-	if (!sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW) &&
-	    (st.st_mode & S_ISVTX))
-		meta_mark_parent(host);
+	return r < 0 ? r : st.st_mode & S_ISVTX ? meta_mark_parent(host) : 0;
 }
 
 static long exchange(struct core_task *task, struct core_node *from, struct core_node *to)
@@ -110,59 +110,103 @@ static long exchange(struct core_task *task, struct core_node *from, struct core
 	if (r >= 0)
 		r = announce(task, to, from);
 	if (r >= 0)
-		r = rename_host(from->host, to->host, RENAME_EXCHANGE_);
-	if (r >= 0) {
-		mark(from->host);
-		mark(to->host);
+		r = mark(from->host, to->host);
+	if (r >= 0)
+		r = mark(to->host, from->host);
+	return r < 0 ? r : rename_host(from->host, to->host, RENAME_EXCHANGE_);
+}
+
+/* The kernel knows whiteouts, but this file system does not, or not for us. */
+static int no_whiteouts(long r)
+{
+	return r == -EINVAL || r == -EPERM;
+}
+
+/* Move the upper object of `from` to `host`, and hide what a lower layer has under the old
+ * name, in one step. */
+static long move_and_hide(const struct core_node *from, const char *host, unsigned flags)
+{
+	return rename_host(from->host, host, from->has_lower ? flags | RENAME_WHITEOUT_ : flags);
+}
+
+/*
+ * The same in two.  What is replaced stays under the old name until that is hidden, so that
+ * all can be taken back.  Killed between them, the old name still shows something.
+ */
+static long move_then_hide(struct core_task *task, const struct core_node *from,
+			   const struct core_node *to, const char *host, unsigned flags)
+{
+	unsigned back = to->place == CORE_UPPER ? RENAME_EXCHANGE_ : RENAME_NOREPLACE_;
+	char work[CORE_HOST_MAX];
+	long r;
+
+	r = rename_host(from->host, host, back == RENAME_EXCHANGE_ ? back : flags);
+	if (r < 0)
+		return r;
+	if (back == RENAME_EXCHANGE_ && IS(to->mode, S_IFDIR)) {
+		r = upper_remove_directory(task->view, from->host, 1);
+	} else {
+		r = upper_work_name(task->view, work);
+		if (r >= 0)
+			r = whiteout_make(work, from->host);
+		if (r >= 0) {
+			r = rename_host(work, from->host, back == RENAME_EXCHANGE_ ? 0 : back);
+			if (r < 0)
+				sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+		}
+		/* a new object has the old name already: all the better */
+		if (r == -EEXIST)
+			return 0;
 	}
+	if (r < 0)
+		rename_host(host, from->host, back);
+	return r < 0 ? r : 0;
+}
+
+/* A whiteout is where the object goes: they change places.  -EEXIST, -ENOENT: by now
+ * something else is there, or nothing. */
+static long move_over_whiteout(struct core_task *task, const struct core_node *from,
+			       const char *host)
+{
+	struct upper_lock lock;
+	struct stat st;
+	long r = upper_lock(task->view, &lock);
+
+	if (r < 0)
+		return r;
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		r = whiteout_is(host, &st) ?: -EEXIST;
+	if (r >= 0)
+		r = rename_host(from->host, host, RENAME_EXCHANGE_);
+	if (r >= 0 && !from->has_lower)
+		sys_call3(__NR_unlinkat, AT_FDCWD, from->host, 0);
+	upper_unlock(&lock);
 	return r;
 }
 
-/* The old name is free, or to be hidden: what is there, `host`, is a work object. */
-static long leave(struct core_task *task, const struct core_node *from)
+static long move(struct core_task *task, const struct core_node *from, const struct core_node *to,
+		 const char *host, unsigned flags)
 {
-	if (from->has_lower)
-		return upper_remove_directory(task->view, from->host, 1);
-	return upper_discard(from->host);
+	long r = move_and_hide(from, host, flags);
+
+	return from->has_lower && no_whiteouts(r) ? move_then_hide(task, from, to, host, flags) : r;
 }
 
 /* Move a directory: `host` is where it goes in the upper. */
 static long move_directory(struct core_task *task, const struct core_node *from,
-			   const struct core_node *to, const char *host, unsigned flags)
+			   const struct core_node *to, char *host, unsigned flags)
 {
-	struct upper_lock lock;
-	long r;
+	long r = to->hidden ? move_over_whiteout(task, from, host) : -ENOENT;
 
-	if (to->place == CORE_UPPER) {
-		/*
-		 * An empty directory is there, perhaps with whiteouts in it.  They change
-		 * places, so that at no moment there is nothing; opaque, it stays empty.
-		 */
-		upper_touch(task->view, to->hash, 1);
-		upper_touch(task->view, from->hash, 1);
-		if (to->lower_below) {
-			r = opaque_set(host);
-			if (r < 0)
-				return r;
-		}
-		r = rename_host(from->host, host, RENAME_EXCHANGE_);
-		return r < 0 ? r : leave(task, from);
-	}
-	if (to->hidden) {
-		/* a whiteout is there: then the old name has one already */
-		upper_lock(task->view, &lock);
-		r = rename_host(from->host, host, RENAME_EXCHANGE_);
-		if (r >= 0 && !from->has_lower)
-			sys_call3(__NR_unlinkat, AT_FDCWD, from->host, 0);
-		upper_unlock(&lock);
-		return r;
-	}
-	r = rename_host(from->host, host, from->has_lower ? flags | RENAME_WHITEOUT_ : flags);
-	if ((r == -EINVAL || r == -EPERM) && from->has_lower) {
-		/* not here: an empty opaque directory takes the old name, then a whiteout that */
-		r = rename_host(from->host, host, flags);
+	if (r == -ENOENT)
+		r = move(task, from, to, host, flags);
+	/* an empty directory is there, with whiteouts in it; or with a name that is new, and
+	 * then the kernel goes on refusing */
+	if ((r == -ENOTEMPTY || r == -EEXIST) && to->place != CORE_ABSENT) {
+		r = upper_clear_directory(task->view, to->hash, host);
 		if (r >= 0)
-			r = whiteout_make(from->host, from->host);
+			r = move(task, from, to, host, flags);
 	}
 	return r;
 }
@@ -170,30 +214,16 @@ static long move_directory(struct core_task *task, const struct core_node *from,
 static long move_file(struct core_task *task, const struct core_node *from,
 		      const struct core_node *to, const char *host, unsigned flags)
 {
-	struct upper_lock lock;
 	long r;
 
-	/* "only if nothing is there", where a whiteout is */
-	if (flags && to->hidden) {
-		struct stat st;
-
-		upper_lock(task->view, &lock);
-		r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
-		if (!r && !whiteout_is(host, &st))
-			r = -EEXIST;
-		else
-			r = move_file(task, from, to, host, 0);
-		upper_unlock(&lock);
+	if (!to->hidden)
+		return move(task, from, to, host, flags);
+	/* a file replaces a whiteout as any other, but when it must find nothing there */
+	r = flags ? -EINVAL : move_and_hide(from, host, 0);
+	if (!no_whiteouts(r) || !(flags || from->has_lower))
 		return r;
-	}
-	r = rename_host(from->host, host, from->has_lower ? flags | RENAME_WHITEOUT_ : flags);
-	if ((r == -EINVAL || r == -EPERM) && from->has_lower) {
-		/* killed between the two, the file has both names, not none */
-		r = rename_host(from->host, host, flags);
-		if (r >= 0)
-			r = whiteout_make(from->host, from->host);
-	}
-	return r;
+	r = move_over_whiteout(task, from, host);
+	return r == -ENOENT || (r == -EEXIST && !flags) ? move(task, from, to, host, flags) : r;
 }
 
 /* Are both names in one directory? */
@@ -257,11 +287,11 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 	if (r < 0)
 		return r;
 	upper_touch(task->view, from->hash, 1);
-	r = directory ? move_directory(task, from, to, host, flags)
-		      : move_file(task, from, to, host, flags);
-	if (r >= 0)
-		mark(host);
-	return r;
+	r = mark(host, from->host);
+	if (r < 0)
+		return r;
+	return directory ? move_directory(task, from, to, host, flags)
+			 : move_file(task, from, to, host, flags);
 }
 
 long call_rename(struct core_task *task, long nr, const long a[6])
@@ -329,6 +359,9 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 	if (r < 0)
 		return r;
 	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
+	r = mark(host, from->host);
+	if (r < 0)
+		return r;
 	if (!to->hidden) {
 		r = sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, host, 0);
 	} else {
@@ -338,8 +371,6 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 		if (r >= 0)
 			r = upper_place_over(task->view, work, host);
 	}
-	if (r >= 0)
-		mark(host);
 	return r;
 }
 
@@ -372,11 +403,14 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 		return r;
 	upper_touch(task->view, to->hash, 0);
 	r = sys_call5(__NR_linkat, AT_FDCWD, magic, AT_FDCWD, work, AT_SYMLINK_FOLLOW);
-	if (r >= 0)
-		r = to->hidden ? upper_place_over(task->view, work, host) : upper_place(work, host);
-	if (r >= 0)
-		mark(host);
-	return r;
+	if (r < 0)
+		return r;
+	r = mark(host, work);
+	if (r < 0) {
+		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+		return r;
+	}
+	return to->hidden ? upper_place_over(task->view, work, host) : upper_place(work, host);
 }
 
 /* What gets another name: 1 and *from, or 0 and `magic`, the link of a nameless file. */

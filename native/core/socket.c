@@ -102,16 +102,16 @@ static long send_message(struct core_task *task, long nr, const long a[6])
 		return -EFAULT;
 	bytes_copy(&message, (void *)a[1], sizeof(message));
 	if (!message.name)
-		return sys_call3(nr, a[0], a[1], a[2]);
+		return sys_wait6(nr, a[0], a[1], a[2], 0, 0, 0);
 	r = translate(task, message.name, message.name_size, 0, &address, &size, &held, 0);
 	if (r < 0)
 		return r;
 	if (r) {
 		message.name = &address;
 		message.name_size = (unsigned)size;
-		r = sys_call3(nr, a[0], &message, a[2]);
+		r = sys_wait6(nr, a[0], (long)&message, a[2], 0, 0, 0);
 	} else {
-		r = sys_call3(nr, a[0], a[1], a[2]);
+		r = sys_wait6(nr, a[0], a[1], a[2], 0, 0, 0);
 	}
 	if (held >= 0)
 		sys_call1(__NR_close, held);
@@ -128,11 +128,14 @@ static long bind_over(struct core_task *task, const long args[6], const char *hi
 	struct stat st;
 	long r;
 
-	upper_lock(task->view, &lock);
+	r = upper_lock(task->view, &lock);
+	if (r < 0)
+		return r;
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, hidden, &st, AT_SYMLINK_NOFOLLOW);
 	if (r >= 0)
-		r = whiteout_is(hidden, &st) ? sys_call3(__NR_unlinkat, AT_FDCWD, hidden, 0)
-					     : -EADDRINUSE;
+		r = whiteout_is(hidden, &st) ?: -EADDRINUSE;
+	if (r >= 0)
+		r = sys_call3(__NR_unlinkat, AT_FDCWD, hidden, 0);
 	if (r >= 0) {
 		r = sys_call3(__NR_bind, args[0], args[1], args[2]);
 		if (r < 0)
@@ -190,7 +193,7 @@ long call_socket(struct core_task *task, long nr, const long a[6])
 	if (nr == __NR_getsockname || nr == __NR_getpeername)
 		return socket_name(task, nr, a);
 	if (!a[at])
-		return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		return sys_wait6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	r = translate(task, (void *)a[at], (int)a[at + 1], nr == __NR_bind, &address, &args[at + 1],
 		      &held, hidden);
 	if (r < 0)
@@ -200,7 +203,7 @@ long call_socket(struct core_task *task, long nr, const long a[6])
 	if (hidden[0])
 		r = bind_over(task, args, hidden);
 	else
-		r = sys_call6(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+		r = sys_wait6(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
 	if (held >= 0)
 		sys_call1(__NR_close, held);
 	return r;

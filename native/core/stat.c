@@ -92,7 +92,7 @@ static int plain_fd(const struct core_task *task, const struct stat *st)
 	       st->st_uid == view->host_uid;
 }
 
-static void opened_file(struct core_task *task, int fd, const struct stat *st, struct opened *file)
+static long opened_file(struct core_task *task, int fd, const struct stat *st, struct opened *file)
 {
 	const struct core_view *view = task->view;
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
@@ -103,7 +103,7 @@ static void opened_file(struct core_task *task, int fd, const struct stat *st, s
 	file->entry = object_known(view, st);
 	/* a directory may have been copied up or removed since it was learned */
 	if (file->entry && (!IS(st->st_mode, S_IFDIR) || !upper_touched(view, file->entry->hash)))
-		return;
+		return 0;
 	file->entry = 0;
 	meta_of_upper(view, "", -1, &(struct stat){ .st_mode = st->st_mode & ~S_ISVTX,
 						     .st_uid = st->st_uid,
@@ -112,26 +112,22 @@ static void opened_file(struct core_task *task, int fd, const struct stat *st, s
 		      &file->meta);
 	file->meta.mode = st->st_mode;
 	if (plain_fd(task, st))
-		return;
+		return 0;
 	/* a file too deep for the kernel to tell where, and of no layer: the upper's */
 	n = host_of_fd(view, fd, host, sizeof(host));
 	if (n == -ENAMETOOLONG)
 		text_put_number(text_put(host, "/proc/self/fd/"), (unsigned)fd, 10);
 	else if (n < 0)
-		return;
-	if (n == -ENAMETOOLONG || in_upper(view, host)) {
-		meta_of_upper(view, host, fd, st, &file->meta);
-		return;
-	}
+		return 0;
+	if (n == -ENAMETOOLONG || in_upper(view, host))
+		return meta_of_upper(view, host, fd, st, &file->meta);
 	if (core_from_host(view, host, path, sizeof(path)) < 0 || path_node(task, path, node) < 0)
-		return;
-	if (node->bind) {
-		meta_of_node(task, node, st, &file->meta);
-		return;
-	}
+		return 0;
+	if (node->bind)
+		return meta_of_node(task, node, st, &file->meta);
 	if (IS(st->st_mode, S_IFDIR) && node->place == CORE_UPPER && IS(node->mode, S_IFDIR)) {
 		file->by_path = 1;
-		return;
+		return 0;
 	}
 	/* the object behind the descriptor is the lower one, whatever is in the upper */
 	if (view->index && in_layer(view, host)) {
@@ -139,6 +135,7 @@ static void opened_file(struct core_task *task, int fd, const struct stat *st, s
 		if (file->entry)
 			object_learn(view, st, file->entry);
 	}
+	return 0;
 }
 
 static long stat_fd(struct core_task *task, int fd, struct stat *out)
@@ -148,16 +145,19 @@ static long stat_fd(struct core_task *task, int fd, struct stat *out)
 
 	if (r < 0 || task->view->kind == CORE_VIEW_HOST)
 		return r;
-	opened_file(task, fd, out, &file);
+	r = opened_file(task, fd, out, &file);
+	if (r < 0)
+		return r;
 	if (file.entry) {
 		object_stat(task->view, file.entry, out);
 		return 0;
 	}
 	if (file.by_path) {
 		r = sys_call4(__NR_newfstatat, AT_FDCWD, file.node.host, out, AT_SYMLINK_NOFOLLOW);
+		if (r >= 0)
+			r = meta_of_node(task, &file.node, out, &file.meta);
 		if (r < 0)
 			return r;
-		meta_of_node(task, &file.node, out, &file.meta);
 	}
 	show(task->view, out, &file.meta);
 	return 0;
@@ -172,7 +172,9 @@ static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, s
 	if (r < 0)
 		return r;
 	from_statx(out, &st);
-	opened_file(task, fd, &st, &file);
+	r = opened_file(task, fd, &st, &file);
+	if (r < 0)
+		return r;
 	if (file.entry) {
 		object_statx(task->view, file.entry, out);
 		return 0;
@@ -183,7 +185,9 @@ static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, s
 		if (r < 0)
 			return r;
 		from_statx(out, &st);
-		meta_of_node(task, &file.node, &st, &file.meta);
+		r = meta_of_node(task, &file.node, &st, &file.meta);
+		if (r < 0)
+			return r;
 	}
 	showx(task->view, out, &file.meta);
 	return 0;
@@ -235,14 +239,17 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 		if (r < 0)
 			return r;
 		from_statx((struct statx *)out, &st);
-		meta_of_node(task, &node, &st, &meta);
+		r = meta_of_node(task, &node, &st, &meta);
+		if (r < 0)
+			return r;
 		showx(task->view, (struct statx *)out, &meta);
 		return 0;
 	}
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, out, last);
+	if (r >= 0)
+		r = meta_of_node(task, &node, (struct stat *)out, &meta);
 	if (r < 0)
 		return r;
-	meta_of_node(task, &node, (struct stat *)out, &meta);
 	show(task->view, (struct stat *)out, &meta);
 	return 0;
 }
@@ -274,9 +281,7 @@ static long shown_of(struct core_task *task, const struct core_node *node, struc
 
 	if (node->place != CORE_LOWER || !node->entry)
 		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
-	if (r >= 0)
-		meta_of_node(task, node, &st, meta);
-	return r;
+	return r < 0 ? r : meta_of_node(task, node, &st, meta);
 }
 
 /* ---- access ------------------------------------------------------------------------------ */
@@ -616,7 +621,9 @@ descriptor:
 	if (r < 0)
 		return r;
 	if (!user && was_lower)
-		copy_up_descriptor(dirfd, node.host);
+		r = copy_up_descriptor(dirfd, node.host);
+	if (r < 0)
+		return r;
 	return sys_call4(__NR_utimensat, AT_FDCWD, node.host, times, last);
 }
 
@@ -675,7 +682,7 @@ long call_times(struct core_task *task, long nr, const long a[6])
 static int private_name(const char *name)
 {
 	return text_begins(name, "user.overlay.") || text_equal(name, LPMX_XATTR_STAT) ||
-	       text_equal(name, LPMX_XATTR_INODE);
+	       text_begins(name, LPMX_XATTR_OWN);
 }
 
 /* Take our names out of a list the kernel wrote. */
@@ -723,10 +730,11 @@ static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
 		r = permission_fd(task, host, (int)a[0], 2);
 	if (r < 0)
 		return r;
-	if (far || in_upper(task->view, host) || !in_layer(task->view, host) ||
-	    core_from_host(task->view, host, path, sizeof(path)) < 0)
+	if (far || in_upper(task->view, host) || !in_layer(task->view, host))
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	r = meta_behind(task, (int)a[0], path, &node);
+	r = core_from_host(task->view, host, path, sizeof(path));
+	if (r >= 0)
+		r = meta_behind(task, (int)a[0], path, &node);
 	if (r <= 0)
 		return r;
 	if (node.bind)
@@ -738,7 +746,9 @@ static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
 		r = copy_up(task, &node);
 	if (r < 0)
 		return r;
-	copy_up_descriptor((int)a[0], node.host);
+	r = copy_up_descriptor((int)a[0], node.host);
+	if (r < 0)
+		return r;
 	return nr == __NR_fsetxattr ? sys_call5(__NR_lsetxattr, node.host, a[1], a[2], a[3], a[4])
 				    : sys_call2(__NR_lremovexattr, node.host, a[1]);
 }

@@ -127,7 +127,7 @@ static long remove_host(const char *host)
 #define LOCK_UN_ 8
 #define SIG_SETMASK_ 2
 
-void upper_lock(const struct core_view *view, struct upper_lock *lock)
+long upper_lock(const struct core_view *view, struct upper_lock *lock)
 {
 	const struct core_string *file = view->control ? &view->control_path : &view->work;
 	uint64_t all = ~0ull;
@@ -136,20 +136,20 @@ void upper_lock(const struct core_view *view, struct upper_lock *lock)
 	/* a handler that wanted the lock, too, would wait for ever */
 	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, &lock->signals, 8);
 	lock->fd = sys_call4(__NR_openat, AT_FDCWD, file->text, O_RDONLY | O_CLOEXEC, 0);
-	if (lock->fd < 0)
-		return;
-	do
-		r = sys_call2(__NR_flock, lock->fd, LOCK_EX_);
-	while (r == -EINTR);
+	r = lock->fd < 0 ? lock->fd : sys_call2(__NR_flock, lock->fd, LOCK_EX_);
+	if (r >= 0)
+		return 0;
+	if (lock->fd >= 0)
+		sys_call1(__NR_close, lock->fd);
+	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &lock->signals, 0, 8);
+	return r;
 }
 
 void upper_unlock(struct upper_lock *lock)
 {
-	if (lock->fd >= 0) {
-		/* a child made meanwhile has the descriptor, too: closing is not enough */
-		sys_call2(__NR_flock, lock->fd, LOCK_UN_);
-		sys_call1(__NR_close, lock->fd);
-	}
+	/* a child made meanwhile has the descriptor, too: closing is not enough */
+	sys_call2(__NR_flock, lock->fd, LOCK_UN_);
+	sys_call1(__NR_close, lock->fd);
 	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &lock->signals, 0, 8);
 }
 
@@ -167,12 +167,13 @@ long upper_place(const char *from, const char *to)
 	return r;
 }
 
-static int is_whiteout(const char *host)
+/* 1, 0, or -errno; -ENOENT: nothing is there. */
+static long is_whiteout(const char *host)
 {
 	struct stat st;
+	long r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
 
-	return !sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW) &&
-	       whiteout_is(host, &st);
+	return r < 0 ? r : whiteout_is(host, &st);
 }
 
 long upper_place_over(const struct core_view *view, const char *from, const char *to)
@@ -182,18 +183,25 @@ long upper_place_over(const struct core_view *view, const char *from, const char
 	long r;
 
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, from, &st, AT_SYMLINK_NOFOLLOW);
-	if (r < 0)
+	if (r >= 0)
+		r = upper_lock(view, &lock);
+	if (r < 0) {
+		remove_host(from);
 		return r;
-	upper_lock(view, &lock);
-	if (!is_whiteout(to)) {
+	}
+	r = is_whiteout(to);
+	if (!r) {
 		r = -EEXIST;
-	} else if (!IS(st.st_mode, S_IFDIR)) {
+	} else if (r == -ENOENT) {
+		/* its directory was about to be removed, and was not */
+		r = rename_host(from, to, RENAME_NOREPLACE_);
+	} else if (r > 0 && !IS(st.st_mode, S_IFDIR)) {
 		r = rename_host(from, to, 0);
-	} else {
+	} else if (r > 0) {
 		/* rename() will not put a directory over a whiteout: swap them */
 		r = rename_host(from, to, RENAME_EXCHANGE_);
 		if (!r) {
-			sys_call3(__NR_unlinkat, AT_FDCWD, from, 0);
+			remove_host(from);
 		} else if (r == -EINVAL) {
 			sys_call3(__NR_unlinkat, AT_FDCWD, to, 0);
 			r = rename_host(from, to, 0);
@@ -214,9 +222,33 @@ static long drop_whiteout(void *context, const char *name, uint32_t type)
 	(void)type;
 	if (n >= 0)
 		n = path_join(host + n, sizeof(host) - (size_t)n, "", name);
-	if (n >= 0 && is_whiteout(host))
-		sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
-	return 0;
+	if (n >= 0)
+		n = is_whiteout(host);
+	if (n > 0)
+		n = sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
+	return n == -ENOENT ? 0 : n;
+}
+
+/* Under the lock: whiteouts in a directory become "nothing below shows" of it. */
+static long drop_whiteouts(char *host)
+{
+	long r = opaque_set(host);
+
+	return r < 0 ? r : host_each(host, drop_whiteout, host);
+}
+
+long upper_clear_directory(const struct core_view *view, uint64_t hash, char *host)
+{
+	struct upper_lock lock;
+	long r;
+
+	upper_touch(view, hash, 1);
+	r = upper_lock(view, &lock);
+	if (r < 0)
+		return r;
+	r = drop_whiteouts(host);
+	upper_unlock(&lock);
+	return r;
 }
 
 /*
@@ -245,12 +277,14 @@ long upper_remove_directory(const struct core_view *view, const char *host, int 
 		r = whiteout_make(work, host);
 	if (r < 0)
 		return r;
-	upper_lock(view, &lock);
+	r = upper_lock(view, &lock);
+	if (r < 0) {
+		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+		return r;
+	}
 	r = rename_host(host, work, RENAME_EXCHANGE_);
 	if (!r) {
-		r = opaque_set(work);
-		if (!r)
-			r = host_each(work, drop_whiteout, work);
+		r = drop_whiteouts(work);
 		if (!r)
 			r = sys_call3(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
 		if (r < 0)
@@ -318,17 +352,20 @@ static long touch_one(void *context, const char *name, uint32_t type)
 	if (r < 0)
 		return r;
 	hash = fnv_more(tree->hash, tree->path + tree->length, 1 + text_length(name));
-	if (!sys_call4(__NR_newfstatat, AT_FDCWD, tree->path, &st, AT_SYMLINK_NOFOLLOW)) {
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, tree->path, &st, AT_SYMLINK_NOFOLLOW);
+	if (!r) {
 		int directory = IS(st.st_mode, S_IFDIR);
+		long special = directory                  ? opaque_is(tree->path)
+			       : !IS(st.st_mode, S_IFREG) ? 1
+							  : whiteout_is(tree->path, &st);
 
-		upper_touch(tree->view, hash,
-			    directory ? opaque_is(tree->path)
-				      : !IS(st.st_mode, S_IFREG) || whiteout_is(tree->path, &st));
+		/* what cannot be told may be: the bit only means a closer look */
+		upper_touch(tree->view, hash, special != 0);
 		if (directory)
 			r = pile_add(&tree->directories, tree->path);
 	}
 	tree->path[tree->length] = 0;
-	return r;
+	return r == -ENOENT ? 0 : r;
 }
 
 long upper_touch_tree(const struct core_view *view, const char *host, const char *path)
@@ -394,12 +431,14 @@ static long find_one(void *context, const char *name, uint32_t type)
 	long r = tree_name(tree, name);
 
 	(void)type;
-	if (r < 0 || sys_call4(__NR_newfstatat, AT_FDCWD, tree->path, &st, AT_SYMLINK_NOFOLLOW))
-		return r;
+	if (r >= 0)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, tree->path, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	if (st.st_mode & S_ISVTX) {
-		meta_of_upper(tree->view, tree->path, -1, &st, &meta);
-		if (meta.inode == tree->wanted)
-			return 1;
+		r = meta_of_upper(tree->view, tree->path, -1, &st, &meta);
+		if (r < 0 || meta.inode == tree->wanted)
+			return r < 0 ? r : 1;
 	}
 	return IS(st.st_mode, S_IFDIR) ? pile_add(&tree->directories, tree->path) : 0;
 }

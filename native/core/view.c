@@ -316,7 +316,7 @@ long core_bind_points(struct core_view *view)
 	core_task_root(task);
 	task->check_pointers = 0;
 	if (view->upper.length)
-		copy_up_root(task);
+		r = copy_up_root(task);
 	/* Points belong to the upper: look at it as if nothing were bound. */
 	view->bind_count = 0;
 	for (uint32_t i = 0; i < count && !r; i++)

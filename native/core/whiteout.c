@@ -10,14 +10,17 @@ static long get_xattr(const char *host, const char *name, char *value, size_t si
 	return sys_call4(__NR_lgetxattr, host, name, value, size);
 }
 
-int whiteout_is(const char *host, const struct stat *st)
+long whiteout_is(const char *host, const struct stat *st)
 {
 	char value;
+	long r;
 
 	if (IS(st->st_mode, S_IFCHR))
 		return st->st_rdev == 0;
-	return IS(st->st_mode, S_IFREG) && !st->st_size &&
-	       get_xattr(host, LPMX_XATTR_WHITEOUT, &value, 0) >= 0;
+	if (!IS(st->st_mode, S_IFREG) || st->st_size)
+		return 0;
+	r = get_xattr(host, LPMX_XATTR_WHITEOUT, &value, 0);
+	return r >= 0 ? 1 : xattr_missing(r) ? 0 : r;
 }
 
 /* In the second form, an overlayfs looks for whiteouts only in marked directories. */
@@ -33,12 +36,18 @@ static long mark_parent(const char *host)
 	return sys_call5(__NR_lsetxattr, parent, LPMX_XATTR_OPAQUE, "x", 1, 0);
 }
 
+/* Does this answer of mknod mean that such a device cannot be had here? */
+static int no_device(long r)
+{
+	return r == -EPERM || r == -EINVAL || r == -EOPNOTSUPP;
+}
+
 long whiteout_make(const char *host, const char *final)
 {
 	long r, fd;
 
 	r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFCHR, 0);
-	if (r != -EPERM && r != -EINVAL && r != -EOPNOTSUPP)
+	if (!no_device(r))
 		return r;
 	fd = sys_call4(__NR_openat, AT_FDCWD, host, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -63,7 +72,15 @@ long whiteout_put(struct core_task *task, const struct core_node *node)
 		return r;
 	upper_touch(task->view, node->hash, 1);
 	if (node->place == CORE_LOWER) {
-		r = whiteout_make(host, host);
+		/* a device is whole as it is made */
+		r = sys_call4(__NR_mknodat, AT_FDCWD, host, S_IFCHR, 0);
+		if (no_device(r)) {
+			r = upper_work_name(task->view, work);
+			if (r >= 0)
+				r = whiteout_make(work, host);
+			if (r >= 0)
+				r = upper_place(work, host);
+		}
 		/* copied up by somebody else meanwhile, or removed: replaced just so */
 		if (r != -EEXIST)
 			return r;
@@ -81,11 +98,14 @@ long whiteout_put(struct core_task *task, const struct core_node *node)
 	return r;
 }
 
-int opaque_is(const char *host)
+long opaque_is(const char *host)
 {
 	char value[4];
+	long r = get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value));
 
-	return get_xattr(host, LPMX_XATTR_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
+	if (r < 0)
+		return xattr_missing(r) ? 0 : r;
+	return r == 1 && value[0] == 'y';
 }
 
 long opaque_set(const char *host)

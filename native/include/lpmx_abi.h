@@ -231,6 +231,10 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
 /* Decimal: the inode number that what was copied up had in its layer and keeps.
  * Such an object has S_ISVTX in its real mode, too. */
 #define LPMX_XATTR_INODE "user.lpmx.inode"
+/* On a copy while its file's other names become names of it (core/copyup.c). */
+#define LPMX_XATTR_NAMES "user.lpmx.names"
+/* What all of ours begin with. */
+#define LPMX_XATTR_OWN "user.lpmx."
 #define LPMX_XATTR_WHITEOUT "user.overlay.whiteout"
 
 /* ---- the control page -------------------------------------------------------- */
