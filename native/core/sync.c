@@ -32,10 +32,10 @@ static long look(long fd, const char *host, struct object *o)
 	if (r < 0)
 		return r;
 	o->mode = x.stx_mode;
-	o->key = (x.stx_ino ^ (uint64_t)x.stx_dev_minor << 48 ^ (uint64_t)x.stx_dev_major << 56) +
-		 ((uint64_t)x.stx_btime.tv_sec * 1000000000 + x.stx_btime.tv_nsec) *
-			 0x9e3779b97f4a7c15ull;
-	o->place = &done[o->key >> 40 & 255];
+	o->key = (x.stx_ino ^ (uint64_t)x.stx_dev_minor << 48 ^ (uint64_t)x.stx_dev_major << 56 ^
+		  ((uint64_t)x.stx_btime.tv_sec << 30 | x.stx_btime.tv_nsec)) *
+		 0x9e3779b97f4a7c15ull;
+	o->place = &done[o->key >> 56];
 	return 0;
 }
 
