@@ -103,7 +103,8 @@ static const struct call calls[] = {
 	NR(setresgid, call_identity),
 	NR(setfsuid, call_identity),
 	NR(setfsgid, call_identity),
-	NR(capset, call_identity),
+	NR(capget, call_capabilities),
+	NR(capset, call_capabilities),
 	/* descriptors of whole mounts, and attribute calls younger than this table */
 	{ 428, call_absent },  /* open_tree */
 	{ 463, call_absent },  /* setxattrat */

@@ -3,6 +3,8 @@
  * the rules of credentials(7), and the kernel's are left alone: nothing that
  * contained code does can change what its user may really do.
  */
+#include <linux/capability.h>
+
 #include "internal.h"
 
 #define NONE (~0u)
@@ -113,7 +115,7 @@ static long set_groups(struct core_task *task, const long a[6])
 {
 	struct core_credentials *c = &task->credentials;
 
-	if (c->euid)
+	if (!capable(c, CAP_SETGID))
 		return -EPERM;
 	if (a[0] < 0 || a[0] > 65536)
 		return -EINVAL;
@@ -127,15 +129,13 @@ static long set_groups(struct core_task *task, const long a[6])
 	return 0;
 }
 
-long call_identity(struct core_task *task, long nr, const long a[6])
+static long identity(struct core_task *task, long nr, const long a[6])
 {
 	struct core_credentials *c = &task->credentials;
 	struct ids u = { &c->ruid, &c->euid, &c->suid, &c->fsuid };
 	struct ids g = { &c->rgid, &c->egid, &c->sgid, &c->fsgid };
-	int privileged = !c->euid;
+	int user = capable(c, CAP_SETUID), group = capable(c, CAP_SETGID);
 
-	if (!task->view->illusion)
-		return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	switch (nr) {
 	case __NR_getuid:
 		return c->ruid;
@@ -154,24 +154,35 @@ long call_identity(struct core_task *task, long nr, const long a[6])
 	case __NR_setgroups:
 		return set_groups(task, a);
 	case __NR_setuid:
-		return set_all(u, privileged, (uint32_t)a[0]);
+		return set_all(u, user, (uint32_t)a[0]);
 	case __NR_setgid:
-		return set_all(g, privileged, (uint32_t)a[0]);
+		return set_all(g, group, (uint32_t)a[0]);
 	case __NR_setreuid:
-		return set_two(u, privileged, (uint32_t)a[0], (uint32_t)a[1]);
+		return set_two(u, user, (uint32_t)a[0], (uint32_t)a[1]);
 	case __NR_setregid:
-		return set_two(g, privileged, (uint32_t)a[0], (uint32_t)a[1]);
+		return set_two(g, group, (uint32_t)a[0], (uint32_t)a[1]);
 	case __NR_setresuid:
-		return set_three(u, privileged, (uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]);
+		return set_three(u, user, (uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]);
 	case __NR_setresgid:
-		return set_three(g, privileged, (uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]);
+		return set_three(g, group, (uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]);
 	case __NR_setfsuid:
-		return set_file(u, privileged, (uint32_t)a[0]);
+		return set_file(u, user, (uint32_t)a[0]);
 	case __NR_setfsgid:
-		return set_file(g, privileged, (uint32_t)a[0]);
-	case __NR_capset:
-		return c->euid ? -EPERM : 0;
+		return set_file(g, group, (uint32_t)a[0]);
 	default:
 		return -ENOSYS;
 	}
+}
+
+long call_identity(struct core_task *task, long nr, const long a[6])
+{
+	int before = capabilities_root(&task->credentials);
+	long r;
+
+	if (!task->view->illusion)
+		return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	r = identity(task, nr, a);
+	if (r >= 0)
+		capabilities_follow(&task->credentials, before);
+	return r;
 }

@@ -340,6 +340,17 @@ long permission_to_give(const struct core_task *task, const struct meta *meta,
 uint32_t permission_mode(const struct core_task *task, const struct meta *meta,
 			 uint32_t wanted) HIDDEN;
 
+/* ---- capability.c ---- */
+
+/* Those of a program that starts with these ids. */
+void capabilities_begin(struct core_credentials *c) HIDDEN;
+/* Has it this one of linux/capability.h, now? */
+int capable(const struct core_credentials *c, unsigned capability) HIDDEN;
+/* How much of its user ids is root: 2 with the effective one, 1 without, 0 nothing. */
+int capabilities_root(const struct core_credentials *c) HIDDEN;
+/* Its user ids have changed; `before` is what the last function said. */
+void capabilities_follow(struct core_credentials *c, int before) HIDDEN;
+
 /* ---- object.c ---- */
 
 /* The inode number of a lower object. */
@@ -390,6 +401,6 @@ typedef long core_handler(struct core_task *task, long nr, const long a[6]);
 core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call_chdir, call_getcwd,
 	call_chroot, call_mkdir, call_mknod, call_unlink, call_rename, call_link, call_symlink,
 	call_chmod, call_chown, call_truncate, call_times, call_xattr, call_watch, call_handle,
-	call_identity, call_sync, call_socket, call_absent HIDDEN;
+	call_identity, call_capabilities, call_sync, call_socket, call_absent HIDDEN;
 
 #endif

@@ -343,6 +343,7 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	c->rgid = c->egid = c->sgid = c->fsgid = view->illusion ? view->gid : view->host_gid;
 	c->group_count = 1;
 	c->groups[0] = c->egid;
+	capabilities_begin(c);
 }
 
 void core_task_root(struct core_task *task)
@@ -353,6 +354,7 @@ void core_task_root(struct core_task *task)
 	c->rgid = c->egid = c->sgid = c->fsgid = 0;
 	c->group_count = 1;
 	c->groups[0] = 0;
+	capabilities_begin(c);
 }
 
 /*
@@ -392,6 +394,7 @@ void core_task_load(struct core_task *task, const char *text)
 	text += 2;
 	for (unsigned i = 0; i < 8; i++, text += *text == ',')
 		ids[i] = (uint32_t)text_number(&text, 10);
+	capabilities_begin(c);
 	c->group_count = (uint32_t)text_number(&text, 10);
 	text += *text == ',';
 	if (c->group_count > 64)

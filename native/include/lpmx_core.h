@@ -61,6 +61,7 @@ struct core_credentials {
 	uint32_t ruid, euid, suid, fsuid, rgid, egid, sgid, fsgid;
 	uint32_t group_count;
 	uint32_t groups[64];
+	uint64_t effective, permitted, inheritable; /* capabilities */
 };
 
 /* A process in a view.  The loader has one; Python one for each open view. */

@@ -56,6 +56,16 @@ def test_apt_installs_a_package(debian):
     assert "gone\n" == debian("sh", "-c", "command -v hello || echo gone")
 
 
+def test_program_becomes_another_user_as_setpriv_does_it(debian):
+    """First the user, then the groups, by the capabilities that it keeps in between; the
+    program that it starts then has none."""
+    as_man = ["setpriv", "--reuid", "man", "--regid", "man", "--init-groups"]
+
+    assert "man man\n" == debian(*as_man, "sh", "-c", "echo $(id -un) $(id -Gn)")
+    assert "still man\n" == debian(
+        *as_man, "sh", "-c", "setpriv --reuid root id -un 2>&- || echo still $(id -un)")
+
+
 def test_running_program_sees_a_live_variable_through_libc(debian, lpmx):
     """getenv in a program that was started before the variable was set, and of one unset."""
     from lpmx_runtime.container import Container, process
