@@ -90,10 +90,24 @@ def made(directory: str) -> "dict[str, str]":
     return {"directory": directory, "loader": LOADER, "driver": driver}
 
 
+def index_as_it_is(path: "Union[str, os.PathLike[str]]") -> "list[Any]":
+    """What tells an index from one that was touched since, by whatever."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return [os.fspath(path)]
+    return [os.fspath(path), status.st_size, status.st_mtime_ns]
+
+
 def is_current(directory: str, record: "dict[str, Any]") -> bool:
-    """Whether the view file fits what it depends on, and the control page is one."""
+    """Whether the view file fits what it depends on, the index is the one that was checked,
+    and the control page is one."""
     if record.get("made") != made(directory):
         return False
+    if not record["live"]:
+        index = record.get("index")
+        if not index or index != index_as_it_is(index[0]):
+            return False
     return (control_is_sound(os.path.join(directory, CONTROL))
             and os.path.exists(os.path.join(directory, VIEW)))
 

@@ -8,13 +8,15 @@ chain maps the same file.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
+import zlib
 from pathlib import Path
 from typing import AbstractSet, Callable, ContextManager, Sequence, TYPE_CHECKING
 
 from ..errors import UnsupportedImage
 from .files import digest_path, is_ours, storing, write_file
-from .index_reader import HEADER, MAGIC, VERSION
+from .index_reader import ENTRY, HEADER, MAGIC, VERSION
 
 if TYPE_CHECKING:
     from .layers import Layers
@@ -47,13 +49,14 @@ class Indexes:
         return digest_path(self.directory, chain_id(diff_ids))
 
     def ensure(self, diff_ids: Sequence[str]) -> Path:
-        """The index of the chain, built if there is none or one of another version.
+        """The index of the chain, built if there is none, one of another version or a
+        damaged one.
 
         Two processes may build one at once: both write the same bytes aside
         and rename them into place.
         """
         path = self.path(diff_ids)
-        if not _usable(path):
+        if not _usable(path, chain_id(diff_ids)):
             self._build(list(diff_ids), path)
         return path
 
@@ -117,15 +120,65 @@ class Indexes:
         write_file(path, table.file(bytes.fromhex(chain_id([diff_id]).partition(":")[2])))
 
 
-def _usable(path: Path) -> bool:
-    """Whether an index of our version is there, and whole as far as its size tells."""
+_CHECKED = "user.lpmx.checked"
+
+
+def _usable(path: Path, chain: str) -> bool:
+    """Whether a whole index of `chain` and of our version is there.
+
+    What the head says must be all that it could say. The checksum is computed once
+    after each boot, and whenever the file was touched: a mark on it says so, where
+    it may be written.
+    """
     try:
         with open(path, "rb") as file:
-            header = file.read(HEADER.size)
-            size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
+            if not _frame_is_right(file.read(HEADER.size), status.st_size, chain):
+                return False
+            mark = f"{_boot()}:{status.st_mtime_ns}".encode()
+            if _mark(file.fileno()) == mark:
+                return True
+            with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+                if zlib.crc32(memoryview(data)[HEADER.size:]) != HEADER.unpack_from(data)[4]:
+                    return False
+            _set_mark(file.fileno(), mark)
+            return True
     except FileNotFoundError:
         return False
+
+
+def _frame_is_right(header: bytes, size: int, chain: str) -> bool:
     if len(header) < HEADER.size:
         return False
-    magic, version, _, file_size = HEADER.unpack(header)[:4]
-    return bool(magic == MAGIC and version == VERSION and file_size == size)
+    (magic, version, header_size, file_size, checksum, entries, slots, children, _,
+     slots_at, entries_at, children_at, strings_at, strings_size, name) = HEADER.unpack(header)
+    at = HEADER.size
+    for offset, length in ((slots_at, 4 * slots), (entries_at, ENTRY.size * entries),
+                           (children_at, 4 * children), (strings_at, strings_size)):
+        if offset != at:
+            return False
+        at += length + -length % 8
+    return bool((magic, version, header_size) == (MAGIC, VERSION, HEADER.size)
+                and file_size == size == at and checksum >> 32 == 0
+                and "sha256:" + name.hex() == chain)
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _mark(fd: int) -> bytes:
+    try:
+        return os.getxattr(fd, _CHECKED)
+    except OSError:
+        return b""
+
+
+def _set_mark(fd: int, mark: bytes) -> None:
+    try:
+        os.setxattr(fd, _CHECKED, mark)
+    except OSError:
+        pass    # another's store, or a file system without: checked again, then

@@ -297,6 +297,25 @@ def test_damaged_control_page_is_made_again(container, shell, damage):
     assert "1\n" == shell("exec", container.name, "sh", "-c", "echo $A").stdout
 
 
+@pytest.mark.parametrize("damage", ["removed", "cut off", "zeros", "a byte"])
+def test_damaged_index_is_made_again(container, opened, shell, damage):
+    """From the layers' lists, when the container is next used; what runs keeps what it has."""
+    record = json.loads((container.directory / "container.json").read_text())
+    index = opened.indexes.path(record["diff_ids"])
+    whole = index.read_bytes()
+    index.unlink()
+    if damage != "removed":
+        middle = len(whole) // 2
+        index.write_bytes({"cut off": whole[:middle],
+                           "zeros": whole[:middle] + bytes(4096) + whole[middle + 4096:],
+                           "a byte": whole[:middle] + b"!" + whole[middle + 1:]}[damage][:len(whole)])
+
+    done = shell("exec", container.name, "sh", "-c", "test -d /etc && echo fine")
+
+    assert ("fine\n", "") == (done.stdout, done.stderr)
+    assert whole == index.read_bytes()
+
+
 def test_damaged_record_is_told_and_can_be_removed(opened, shell):
     """rm -f takes what ps shows as damaged."""
     broken = opened.containers / "broken"

@@ -5,7 +5,7 @@ import errno
 import os
 import random
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator
 
 import pytest
 from lpmx_runtime import _native
@@ -166,6 +166,77 @@ def test_control_page_with_damage(bare: Bare) -> None:
     finally:
         bare.control.write_bytes(whole)
     assert 0 == status
+
+
+def _cut(bare: Bare, place: Path, lengths: Iterable[int]) -> None:
+    """Open the view with the file at `place` cut to each of the lengths."""
+    whole = place.read_bytes()
+
+    def run() -> None:
+        for length in lengths:
+            aside = place.with_name("cut")
+            aside.write_bytes(whole[:length])
+            os.rename(aside, place)     # as what is mapped never shrinks
+            try:
+                with bare.view() as view:
+                    view.lstat("/etc")
+                    view.listdir("/etc")
+            except OSError as error:
+                assert error.errno in (errno.EINVAL, errno.EIO, errno.ENOENT), length
+
+    try:
+        status = os.waitpid(start(run), 0)[1]
+    finally:
+        place.unlink()
+        place.write_bytes(whole)
+    assert 0 == status
+
+
+def test_files_of_ours_cut_at_every_length(bare: Bare) -> None:
+    """The view file at each byte; of the larger ones the heads, and lengths everywhere."""
+    chance = random.Random(8)
+    _cut(bare, bare.file, range(bare.file.stat().st_size))
+    for place in (bare.index, bare.control):
+        size = place.stat().st_size
+        _cut(bare, place, [*range(0, 200), *chance.sample(range(200, size), 20), size - 1])
+
+
+def test_view_file_with_any_byte_changed(bare: Bare) -> None:
+    """It is refused, or is a view file that says something else."""
+    whole = bare.file.read_bytes()
+    chance = random.Random(9)
+
+    def run() -> None:
+        for place in range(len(whole)):
+            data = bytearray(whole)
+            data[place] ^= 1 << chance.randrange(8)
+            bare.file.unlink()
+            bare.file.write_bytes(data)
+            try:
+                with bare.view() as view:
+                    view.lstat("/etc")
+            except OSError:
+                pass
+
+    try:
+        status = os.waitpid(start(run), 0)[1]
+    finally:
+        bare.file.write_bytes(whole)
+    assert 0 == status
+
+
+def test_a_file_that_is_replaced_while_it_is_mapped(bare: Bare) -> None:
+    """Whoever has a view open keeps what it has, though all three files are gone."""
+    with bare.view() as view:
+        for place in (bare.file, bare.index, bare.control):
+            place.rename(place.with_name("kept." + place.name))
+        try:
+            assert b"127.0.0.1 localhost\n" == view.read("/etc/hosts")
+            view.write("/tmp/made", b"made")
+            assert b"made" == view.read("/tmp/made")
+        finally:
+            for place in (bare.file, bare.index, bare.control):
+                place.with_name("kept." + place.name).rename(place)
 
 
 def test_records_of_the_upper_with_damage(bare: Bare) -> None:

@@ -331,7 +331,8 @@ def test_index_is_made_once(one: Chain, store: Path) -> None:
 
 @pytest.mark.parametrize("damage", [
     lambda data: data[:-8], lambda data: b"", lambda data: data[:50], lambda data: data + b"\0",
-    lambda data: data[:8] + b"\x63" + data[9:]])
+    lambda data: data[:8] + b"\x63" + data[9:], lambda data: data[:-9] + b"x" + data[-8:],
+    lambda data: data[:4096] + bytes(4096) + data[8192:]])
 def test_index_that_is_cut_or_of_another_version_is_made_again(
         one: Chain, store: Path, damage: Callable[[bytes], bytes]) -> None:
     """As after a loss of power, or after an update."""
@@ -341,6 +342,24 @@ def test_index_that_is_cut_or_of_another_version_is_made_again(
     Store.open(store).indexes.ensure(one.diff_ids)
 
     assert whole == one.path.read_bytes()
+
+
+def test_index_is_made_again_whichever_byte_is_wrong(one: Chain, store: Path) -> None:
+    """Every byte of the head, which no checksum covers, and some of the tables; and at
+    every length it could be cut to."""
+    whole = one.path.read_bytes()
+    indexes = Store.open(store).indexes
+    chance = random.Random(3)
+    places = [*range(HEADER.size), *chance.sample(range(HEADER.size, len(whole)), 100)]
+    # how many layers there are is not told by anything else; the core compares it
+    for place in set(places) - set(range(44, 48)):
+        data = bytearray(whole)
+        data[place] ^= chance.randrange(1, 256)
+        one.path.write_bytes(data)
+        assert whole == indexes.ensure(one.diff_ids).read_bytes(), place
+    for length in [*range(HEADER.size + 1), *chance.sample(range(len(whole)), 100)]:
+        one.path.write_bytes(whole[:length])
+        assert whole == indexes.ensure(one.diff_ids).read_bytes(), length
 
 
 @pytest.mark.parametrize("damage,cause", [
