@@ -61,9 +61,13 @@ COMMANDS = {
     "diff": ("changes", "register_diff", "show what was changed in a container"),
     "commit": ("changes", "register_commit", "make an image of a container"),
     "export": ("changes", "register_export", "write the files of a container or an image into a tar"),
+    "cp": ("changes", "register_cp", "copy files into a container or out of it"),
     "stop": ("containers", "register_stop", "end what runs in containers"),
     "rm": ("containers", "register_rm", "remove containers"),
     "env": ("containers", "register_env", "change a container's variables while it runs"),
+    "df": ("upkeep", "register_df", "show what takes space in the store"),
+    "gc": ("upkeep", "register_gc", "free what no image and no container needs"),
+    "verify": ("upkeep", "register_verify", "find out whether all in the store is as it was"),
     "check": ("system", "register_check", "find out what works on this host"),
     "gpu": ("system", "register_gpu", "show GPUs and the driver libraries for containers"),
 }

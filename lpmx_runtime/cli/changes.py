@@ -58,6 +58,24 @@ def register_export(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_export)
 
 
+def register_cp(parser: argparse.ArgumentParser) -> None:
+    """Copy files into a container or out of it."""
+    explain(
+        parser,
+        ".\nOne side, or both, is CONTAINER:PATH. A directory goes into a directory that is there; "
+        "with\n/. at the end of SRC, only what is in it does. What is copied into a container "
+        "belongs to\nroot; what comes out, to you.")
+    parser.add_argument("-a", "--archive", action="store_true",
+                        help="keep the numbers of owners, into a container")
+    parser.add_argument("-L", "--follow-link", action="store_true",
+                        help="copy what a link leads to, if SRC is one")
+    parser.add_argument("source", metavar="SRC",
+                        help='a path, CONTAINER:PATH, or "-": the tar on standard input')
+    parser.add_argument("target", metavar="DST",
+                        help='a path, CONTAINER:PATH, or "-": a tar to standard output')
+    parser.set_defaults(run=_cp)
+
+
 # -- what they do ----------------------------------------------------------------------
 
 
@@ -104,6 +122,20 @@ def _export(arguments: argparse.Namespace) -> None:
             raise ImageUnknown(f'cannot export "{arguments.name}": there is no container and no '
                                "image of this name", hint=error.hint) from None
     write_out(arguments.output, pieces, what=f'the files of "{arguments.name}"')
+
+
+def _cp(arguments: argparse.Namespace) -> None:
+    import sys
+
+    from ..image.copy import copy
+    from ..store import Store
+    from .output import say
+    left_out = copy(Store.open(), arguments.source, arguments.target, archive=arguments.archive,
+                    follow=arguments.follow_link, stdin=sys.stdin.buffer,
+                    write=sys.stdout.buffer.write)
+    sys.stdout.flush()
+    for name in left_out:
+        say(f'lpmx: "{name}" is a device and was left out')
 
 
 def _open(name: str) -> "tuple[Store, Container]":

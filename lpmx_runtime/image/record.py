@@ -1,10 +1,9 @@
 """The last step of getting an image: its documents, its index and its record."""
 from __future__ import annotations
 
-import stat
 import time
 from contextlib import contextmanager
-from typing import Iterator, Sequence
+from typing import Iterator
 
 from ..errors import LpmxError
 from ..oci.config import ImageConfig
@@ -12,7 +11,7 @@ from ..oci.digest import digest_of
 from ..oci.reference import Reference
 from ..store import Image, Store
 from ..store.collect import collect
-from ..store.entries import OBJECT, read_entries
+from ..store.usage import layer_size
 
 
 def record(store: Store, reference: Reference, *, manifest: bytes, config: bytes,
@@ -28,23 +27,10 @@ def record(store: Store, reference: Reference, *, manifest: bytes, config: bytes
     store.blobs.put(config_digest, [config])
     image = Image(name=str(reference), digest=digest, config_digest=config_digest,
                   diff_ids=parsed.diff_ids, config=parsed.raw,
-                  size=content_size(store, parsed.diff_ids), origin=origin, added=time.time())
+                  size=sum(layer_size(store, diff_id) for diff_id in set(parsed.diff_ids)),
+                  origin=origin, added=time.time())
     store.images.put(image)
     return image
-
-
-def content_size(store: Store, diff_ids: Sequence[str]) -> int:
-    """The bytes of all files in these layers, each layer and each file counted once."""
-    total = 0
-    for diff_id in set(diff_ids):
-        groups = set()
-        for entry in read_entries(store.layers.entries(diff_id)):
-            if entry.kind != OBJECT or not stat.S_ISREG(entry.mode) or entry.link_group in groups:
-                continue
-            if entry.link_group:
-                groups.add(entry.link_group)
-            total += entry.size
-    return total
 
 
 @contextmanager

@@ -126,6 +126,23 @@ def publish(made: Path, place: Path) -> bool:
     return True
 
 
+def exchange(made: Path, place: Path) -> None:
+    """Have the directories `made` and `place` change names."""
+    import ctypes
+
+    sync_directory(made)
+    here, both = -100, 2   # AT_FDCWD, RENAME_EXCHANGE
+    try:
+        failed = ctypes.CDLL(None, use_errno=True).renameat2(
+            here, os.fsencode(made), here, os.fsencode(place), both)
+    except AttributeError:   # a C library without the call
+        failed = -1
+    if failed:
+        os.rename(place, made.with_name("exchanged"))
+        os.rename(made, place)
+    sync_directory(place.parent)
+
+
 def copy_file(source: Union[bytes, Path], target: Union[bytes, Path]) -> None:
     """Copy a regular file with its mode and times."""
     import shutil

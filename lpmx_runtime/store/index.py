@@ -60,6 +60,10 @@ class Indexes:
             self._build(list(diff_ids), path)
         return path
 
+    def rebuild(self, diff_ids: Sequence[str]) -> None:
+        """Have the index of the chain anew, in one step."""
+        self._build(list(diff_ids), self.path(diff_ids))
+
     def trees(self, diff_ids: Sequence[str]) -> list[Path]:
         """The directories that a view file must name as its layers: those of the
         chain, base first, and one more where the index needs grafts."""

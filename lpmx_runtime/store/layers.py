@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, ContextManager, Iterator, Optional
 
 from ..errors import DigestMismatch, StoreDamaged, StoreError
-from .files import digest_path, is_ours, publish, split_digest, storing, sync_tree
+from .files import digest_path, exchange, is_ours, publish, split_digest, storing, sync_tree
 
 
 class Layers:
@@ -53,6 +53,13 @@ class Layers:
         `label` names the layer in messages.
         """
         return self._take(stream, label, on_bytes, None)
+
+    def replace(self, diff_id: str, stream: BinaryIO) -> None:
+        """Put a layer that is damaged, or missing, here anew; it changes in one step.
+
+        What programs have open stays what it is, and what they open then is sound.
+        """
+        self._take(stream, f"layer {diff_id}", None, diff_id, replace=True)
 
     def has(self, diff_id: str) -> bool:
         """Whether the layer is here, whole."""
@@ -128,7 +135,7 @@ class Layers:
         return True
 
     def _take(self, stream: BinaryIO, label: str, on_bytes: Optional[Callable[[int], object]],
-              diff_id: Optional[str]) -> str:
+              diff_id: Optional[str], *, replace: bool = False) -> str:
         # What only a pull needs is loaded by a pull.
         from . import tar
         from .entries import write_entries
@@ -160,7 +167,9 @@ class Layers:
             finally:
                 os.close(fd)
             place = digest_path(self.directory, found)
-            if not publish(made, place) and not self.has(found):
+            if replace and place.exists():
+                exchange(made, place)   # and the damaged one goes with the staging directory
+            elif not publish(made, place) and not self.has(found):
                 self.remove(found)  # half of one, which nothing of ours leaves behind
                 publish(made, place)
         return found

@@ -2,14 +2,15 @@
 
 After a loss of power, a full or failing disk, or somebody's `rm`: every record,
 list and table is read and compared with the others, and every name of a layer's
-tree with the layer's entry list. Content is not hashed again; sizes are looked at.
+tree with the layer's entry list. Content is hashed again if that is asked for: a layer
+that gives the tar that its diff ID names is what it was.
 """
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, Iterator, NamedTuple
+from typing import TYPE_CHECKING, Callable, Iterator, NamedTuple
 
 from ..errors import StoreError
 from .entries import IMPLIED, OBJECT, read_raw
@@ -27,8 +28,10 @@ class Fault(NamedTuple):
     remedy: str
 
 
-def verify(store: "Store") -> Iterator[Fault]:
-    """All faults of the store; none if the iterator is empty."""
+def verify(store: "Store", *, content: bool = False,
+           on_layer: Callable[[str], object] = lambda diff_id: None) -> Iterator[Fault]:
+    """All faults of the store; none if the iterator is empty. With `content` all bytes are
+    hashed again. `on_layer` is told each layer before it is looked at."""
     try:
         images = store.images.list()
     except StoreError as error:
@@ -44,10 +47,19 @@ def verify(store: "Store") -> Iterator[Fault]:
                 yield Fault(f'image "{image.familiar}"', f"its blob {digest} is missing", remedy)
     users = {diff_id: image.familiar for image in images for diff_id in image.diff_ids}
     for diff_id in store.layers.list():
+        on_layer(diff_id)
         remedy = (f'run "lpmx rmi {users[diff_id]}" and fetch it again' if diff_id in users
                   else "no image needs it; it goes with the next image that is removed")
+        sound = True
         for cause in _layer_faults(store, diff_id):
+            sound = False
             yield Fault(f"layer {diff_id}", cause, remedy)
+        if sound and content:
+            try:
+                for _ in store.layers.tar(diff_id):
+                    pass
+            except StoreError as error:
+                yield Fault(f"layer {diff_id}", str(error).partition(": ")[2], remedy)
     yield from _index_faults(store)
     yield from _blob_faults(store)
 
@@ -101,7 +113,7 @@ def _index_faults(store: "Store") -> Iterator[Fault]:
             cause = str(error)
         if cause:
             yield Fault(f"index {path.parent.name}:{path.name}", cause,
-                        f'remove "{path}"; it is made again when it is needed')
+                        'run "lpmx verify --repair"')
 
 
 def _blob_faults(store: "Store") -> Iterator[Fault]:
