@@ -12,6 +12,7 @@ from ..container import Container, ViewSpec
 from ..container.identity import Identity
 from ..errors import CommitFailed
 from ..store import Image, Store
+from ..store.files import storing
 from .changes import places_of_binds
 
 _ROOT = Identity(0, 0, "root", "/root")
@@ -73,7 +74,8 @@ def _of_image(spec: ViewSpec) -> ViewSpec:
 
 @contextmanager
 def _view(path: Path, spec: ViewSpec) -> Iterator[View]:
-    path.write_bytes(spec.encode())
+    with storing("a view"):
+        path.write_bytes(spec.encode())
     with View(path) as view:
         yield view
 
