@@ -55,18 +55,24 @@ class Mirror:
 
     def file(self, path: str) -> bytes:
         """A file as upstream has it; empty if it has none."""
-        path = path.removeprefix("debian/")
+        return self._file(path.removeprefix("debian/")) or b""
+
+    def _file(self, path: str) -> Optional[bytes]:
         if path not in self._files:
-            answer = self._session.get(f"{self._upstream}/{path}", timeout=60)
-            self._files[path] = answer.content if answer.ok else None
-        return self._files[path] or b""
+            self._files[path] = self.fetch(path)
+        return self._files[path]
+
+    def fetch(self, path: str) -> Optional[bytes]:
+        """A file from upstream, now; None if it has none."""
+        answer = self._session.get(f"{self._upstream}/{path}", timeout=60)
+        return answer.content if answer.ok else None
 
     def _content(self, path: str) -> Optional[bytes]:
-        content = self.file(path)
+        content = self._file(path.removeprefix("debian/"))
         for pattern, change in self.change.items():
             if re.search(pattern, path):
-                return change(content)
-        return content if self._files[path.removeprefix("debian/")] is not None else None
+                return change(content or b"")
+        return content
 
 
 def relist(release: str, name: str, content: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Real package managers in a container, compared with the same steps in a real chroot."""
