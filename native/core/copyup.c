@@ -320,7 +320,9 @@ static long copy_of(const struct core_view *view, const char *host, uint64_t ino
 
 	if (r >= 0)
 		r = meta_of_upper(view, host, -1, &st, &meta);
-	return r < 0 ? r : meta.inode == inode;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return meta.inode == inode;
 }
 
 /* Has one of the other names been copied up already?  1, and names->copy. */

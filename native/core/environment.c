@@ -64,6 +64,12 @@ static struct lpmx_live_slot *find(struct lpmx_control *page, struct lpmx_live_t
 	return 0;
 }
 
+/* Has anything ever been in the table? */
+static uint32_t in_use(const struct lpmx_live_table *table)
+{
+	return __atomic_load_n(&table->used, __ATOMIC_ACQUIRE);
+}
+
 /* Room for `size` bytes, 8-aligned; 0 if the heap is full.  Under the lock. */
 static uint64_t heap_take(struct lpmx_control *page, size_t size)
 {
@@ -254,7 +260,7 @@ static int applies(const struct core_task *task, const char *name, size_t length
 	const struct core_view *view = task->view;
 	const struct lpmx_live_value *record;
 
-	if (!view->control || !view->control->environment.used)
+	if (!view->control || !in_use(&view->control->environment))
 		return 0;
 	record = current(view, &view->control->environment, name, length);
 	if (!record)
@@ -332,7 +338,7 @@ long core_environment_apply(struct core_task *task, char *const *envp, char **ou
 		out[count++] = *entry;
 	}
 	/* those it never had */
-	while (view->control && view->control->environment.used &&
+	while (view->control && in_use(&view->control->environment) &&
 	       core_environment_list(view, &position, &name, &value)) {
 		size_t n = text_length(name);
 
@@ -364,7 +370,7 @@ const char *core_exec_map_get(const struct core_view *view, const char *path)
 {
 	const struct lpmx_live_value *record;
 
-	if (!view->control || !view->control->exec_map.used)
+	if (!view->control || !in_use(&view->control->exec_map))
 		return 0;
 	record = current(view, &view->control->exec_map, path, text_length(path));
 	return record && !(record->flags & LPMX_LIVE_UNSET) ? value_text(record) : 0;

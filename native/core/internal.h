@@ -63,6 +63,9 @@ static inline long sys_own6(long nr, long a, long b, long c, long d, long e, lon
 #define S_IXGRP 00010
 #endif
 
+/* How often to look again when others change what was looked at. */
+#define TRIES 100
+
 #define HIDDEN __attribute__((visibility("hidden")))
 /* Keeps large frames out of functions that call themselves. */
 #define NOINLINE __attribute__((noinline))
@@ -204,11 +207,13 @@ long upper_work_name(const struct core_view *view, char host[CORE_HOST_MAX]) HID
 long upper_place(const char *from, const char *to) HIDDEN;
 /* The same where a whiteout is, or was; -EEXIST if by now it is something else. */
 long upper_place_over(const struct core_view *view, const char *from, const char *to) HIDDEN;
-/* Put a whiteout where the directory `host` is, which shows nothing.  -ENOTEMPTY, and
+/* Under the lock: is still there what `node` was found to be?  -EAGAIN: look again. */
+long upper_still(const struct core_view *view, const struct core_node *node) HIDDEN;
+/* Under the lock: put a whiteout where the directory `host` is, which shows nothing.  -ENOTEMPTY, and
  * nothing changed, if by now it does; `whiteout` 0: leave nothing in its place. */
 long upper_remove_directory(const struct core_view *view, const char *host, int whiteout) HIDDEN;
-/* Have nothing at all in the directory `host`, in which nothing shows. */
-long upper_clear_directory(const struct core_view *view, uint64_t hash, char *host) HIDDEN;
+/* Under the lock: have no whiteout in the directory `host`, in which nothing shows. */
+long upper_clear_directory(char *host) HIDDEN;
 /* Mark all names below `path` as touched that are in the tree at `host`: what
  * `path` is, or is about to become. */
 long upper_touch_tree(const struct core_view *view, const char *host, const char *path) HIDDEN;
@@ -240,7 +245,7 @@ long upper_find(const struct core_view *view, uint64_t number, char host[CORE_HO
 long whiteout_is(const char *host, const struct stat *st) HIDDEN;
 /* A whiteout at the work name `host`; `final` is where it will be. */
 long whiteout_make(const char *host, const char *final) HIDDEN;
-/* Hide `node`'s name: whatever the upper has there is replaced by a whiteout. */
+/* Under the lock: hide `node`'s name; whatever the upper has there is replaced by a whiteout. */
 long whiteout_put(struct core_task *task, const struct core_node *node) HIDDEN;
 /* 1, 0, or -errno if that cannot be told. */
 long opaque_is(const char *host) HIDDEN;

@@ -118,6 +118,9 @@ long meta_of_upper(const struct core_view *view, const char *host, int fd, const
 	int stated;
 	long n;
 
+	/* removed since it was found: a whiteout is in its place */
+	if (IS(st->st_mode, S_IFCHR) && !st->st_rdev)
+		return -ENOENT;
 	plain(view, 0, 0, st, meta);
 	if (!(st->st_mode & S_ISVTX) || !(IS(st->st_mode, S_IFREG) || IS(st->st_mode, S_IFDIR)))
 		return 0;

@@ -153,23 +153,33 @@ long call_symlink(struct core_task *task, long nr, const long a[6])
 	return place_new(task, &m, sys_call3(__NR_symlinkat, target, AT_FDCWD, m.host));
 }
 
-/* Take the name out of the view: out of the upper, and hidden if a lower has it. */
+/* Take the name out of the view: out of the upper, and hidden if a lower has it.  -EAGAIN:
+ * by now the name is something else, or was removed by somebody else. */
 static long remove_name(struct core_task *task, struct core_node *node)
 {
 	int directory = IS(node->mode, S_IFDIR);
+	int hide = node->place == CORE_LOWER || node->has_lower;
+	struct upper_lock lock;
 	long r;
 
 	if (!task->view->upper.length)
 		return -EROFS;
-	if (node->place == CORE_LOWER || node->has_lower) {
-		r = upper_parents(task, node);
-		return r < 0 ? r : whiteout_put(task, node);
-	}
-	return directory ? upper_remove_directory(task->view, node->host, 0)
-			 : sys_call3(__NR_unlinkat, AT_FDCWD, node->host, 0);
+	if (!hide && !directory)
+		return sys_call3(__NR_unlinkat, AT_FDCWD, node->host, 0);
+	r = hide ? upper_parents(task, node) : 0;
+	if (r >= 0)
+		r = upper_lock(task->view, &lock);
+	if (r < 0)
+		return r;
+	r = upper_still(task->view, node);
+	if (r >= 0)
+		r = hide ? whiteout_put(task, node)
+			 : upper_remove_directory(task->view, node->host, 0);
+	upper_unlock(&lock);
+	return r;
 }
 
-long call_unlink(struct core_task *task, long nr, const long a[6])
+static long unlink_once(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_unlinkat;
 	int directory = at ? (int)a[2] & AT_REMOVEDIR : nr != __NR_unlink;
@@ -215,4 +225,17 @@ long call_unlink(struct core_task *task, long nr, const long a[6])
 			return r < 0 ? r : -ENOTEMPTY;
 	}
 	return remove_name(task, &node);
+}
+
+long call_unlink(struct core_task *task, long nr, const long a[6])
+{
+	long r;
+
+	for (int tries = 0;; tries++) {
+		r = unlink_once(task, nr, a);
+		if (r != -EAGAIN)
+			return r;
+		if (tries == TRIES)
+			return -ENOENT;
+	}
 }

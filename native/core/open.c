@@ -276,14 +276,15 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 			return temporary(task, &node, flags, mode);
 		if (node.place == CORE_ABSENT) {
 			r = create(task, &node, flags, mode);
-			if (r != -EAGAIN || tries == 100)
+			if (r != -EAGAIN || tries == TRIES)
 				return r;
 		} else {
 			r = open_existing(task, &node, flags, mode, how);
 			/* replaced by a link, or removed, since it was looked at; or a
 			 * whiteout stands where a directory was on the way? */
-			if (node.bind || tries == 100 ||
+			if (node.bind || tries == TRIES ||
 			    !((r == -ELOOP && !nofollow) || (r == -ENOENT && flags & O_CREAT) ||
+			      (r == -ENXIO && node.place == CORE_UPPER && tries < 2) ||
 			      (r == -ENOTDIR && !(flags & O_DIRECTORY))))
 				return r;
 		}

@@ -100,13 +100,11 @@ static long mark(const char *host, const char *from)
 	return r < 0 ? r : st.st_mode & S_ISVTX ? meta_mark_parent(host) : 0;
 }
 
-static long exchange(struct core_task *task, struct core_node *from, struct core_node *to)
+static long exchange(struct core_task *task, const struct core_node *from,
+		     const struct core_node *to)
 {
-	long r;
+	long r = announce(task, from, to);
 
-	r = lift(task, to, from->has_lower);
-	if (r >= 0)
-		r = announce(task, from, to);
 	if (r >= 0)
 		r = announce(task, to, from);
 	if (r >= 0)
@@ -165,23 +163,17 @@ static long move_then_hide(struct core_task *task, const struct core_node *from,
 
 /* A whiteout is where the object goes: they change places.  -EEXIST, -ENOENT: by now
  * something else is there, or nothing. */
-static long move_over_whiteout(struct core_task *task, const struct core_node *from,
-			       const char *host)
+static long move_over_whiteout(const struct core_node *from, const char *host)
 {
-	struct upper_lock lock;
 	struct stat st;
-	long r = upper_lock(task->view, &lock);
+	long r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
 
-	if (r < 0)
-		return r;
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
 	if (r >= 0)
 		r = whiteout_is(host, &st) ?: -EEXIST;
 	if (r >= 0)
 		r = rename_host(from->host, host, RENAME_EXCHANGE_);
 	if (r >= 0 && !from->has_lower)
 		sys_call3(__NR_unlinkat, AT_FDCWD, from->host, 0);
-	upper_unlock(&lock);
 	return r;
 }
 
@@ -197,14 +189,14 @@ static long move(struct core_task *task, const struct core_node *from, const str
 static long move_directory(struct core_task *task, const struct core_node *from,
 			   const struct core_node *to, char *host, unsigned flags)
 {
-	long r = to->hidden ? move_over_whiteout(task, from, host) : -ENOENT;
+	long r = to->hidden ? move_over_whiteout(from, host) : -ENOENT;
 
 	if (r == -ENOENT)
 		r = move(task, from, to, host, flags);
 	/* an empty directory is there, with whiteouts in it; or with a name that is new, and
 	 * then the kernel goes on refusing */
 	if ((r == -ENOTEMPTY || r == -EEXIST) && to->place != CORE_ABSENT) {
-		r = upper_clear_directory(task->view, to->hash, host);
+		r = upper_clear_directory(host);
 		if (r >= 0)
 			r = move(task, from, to, host, flags);
 	}
@@ -222,8 +214,49 @@ static long move_file(struct core_task *task, const struct core_node *from,
 	r = flags ? -EINVAL : move_and_hide(from, host, 0);
 	if (!no_whiteouts(r) || !(flags || from->has_lower))
 		return r;
-	r = move_over_whiteout(task, from, host);
+	r = move_over_whiteout(from, host);
 	return r == -ENOENT || (r == -EEXIST && !flags) ? move(task, from, to, host, flags) : r;
+}
+
+/* All is in the upper that is to be moved: `host` is where it goes. */
+static long rename_upper(struct core_task *task, const struct core_node *from,
+			 const struct core_node *to, char *host, unsigned flags)
+{
+	int directory = IS(from->mode, S_IFDIR);
+	long r;
+
+	if (flags & RENAME_EXCHANGE_)
+		return exchange(task, from, to);
+	r = announce(task, from, to);
+	if (r < 0)
+		return r;
+	upper_touch(task->view, from->hash, 1);
+	if (directory && to->place == CORE_UPPER)
+		upper_touch(task->view, to->hash, 1);
+	r = mark(host, from->host);
+	if (r < 0)
+		return r;
+	return directory ? move_directory(task, from, to, host, flags)
+			 : move_file(task, from, to, host, flags);
+}
+
+/* The same under the lock, where a whiteout may have come into the place of something.
+ * -EAGAIN: something has. */
+static long rename_locked(struct core_task *task, const struct core_node *from,
+			  const struct core_node *to, char *host, unsigned flags)
+{
+	struct upper_lock lock;
+	long r = upper_lock(task->view, &lock);
+
+	if (r < 0)
+		return r;
+	r = upper_still(task->view, from);
+	if (r >= 0 && (to->place == CORE_UPPER && (flags & RENAME_EXCHANGE_)))
+		r = upper_still(task->view, to);
+	if (r >= 0)
+		r = rename_upper(task, from, to, host, flags);
+	upper_unlock(&lock);
+	return r;
 }
 
 /* Are both names in one directory? */
@@ -273,28 +306,21 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 		r = upper_host(task->view, to->path, host);
 	if (r >= 0)
 		r = lift(task, from, to->has_lower || to->place == CORE_LOWER);
-	if (r < 0)
-		return r;
-	if (flags & RENAME_EXCHANGE_)
-		return exchange(task, from, to);
+	if (r >= 0 && (flags & RENAME_EXCHANGE_))
+		r = lift(task, to, from->has_lower);
 	/* an empty lower directory that is replaced: as a directory of the upper */
-	if (directory && to->place == CORE_LOWER) {
+	else if (r >= 0 && directory && to->place == CORE_LOWER)
 		r = copy_up(task, to);
-		if (r < 0)
-			return r;
-	}
-	r = announce(task, from, to);
 	if (r < 0)
 		return r;
-	upper_touch(task->view, from->hash, 1);
-	r = mark(host, from->host);
-	if (r < 0)
-		return r;
-	return directory ? move_directory(task, from, to, host, flags)
-			 : move_file(task, from, to, host, flags);
+	r = directory || from->has_lower || to->hidden || (flags & RENAME_EXCHANGE_)
+		    ? rename_locked(task, from, to, host, flags)
+		    : rename_upper(task, from, to, host, flags);
+	/* of what was looked at, something has changed its kind */
+	return r == -ENOTDIR || r == -EISDIR ? -EAGAIN : r;
 }
 
-long call_rename(struct core_task *task, long nr, const long a[6])
+static long rename_once(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr != __NR_rename;
 	unsigned flags = nr == __NR_renameat2 ? (unsigned)a[4] : 0;
@@ -338,11 +364,25 @@ long call_rename(struct core_task *task, long nr, const long a[6])
 	return rename_union(task, &from, &to, flags);
 }
 
+long call_rename(struct core_task *task, long nr, const long a[6])
+{
+	long r;
+
+	for (int tries = 0;; tries++) {
+		r = rename_once(task, nr, a);
+		if (r != -EAGAIN)
+			return r;
+		if (tries == TRIES)
+			return -ENOENT;
+	}
+}
+
 /* ---- link ---------------------------------------------------------------------------------- */
 
 static long link_union(struct core_task *task, struct core_node *from, struct core_node *to)
 {
 	char host[CORE_HOST_MAX], work[CORE_HOST_MAX];
+	struct stat st;
 	long r;
 
 	if (!task->view->upper.length)
@@ -362,16 +402,22 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 	r = mark(host, from->host);
 	if (r < 0)
 		return r;
-	if (!to->hidden) {
-		r = sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, host, 0);
-	} else {
-		r = upper_work_name(task->view, work);
-		if (r >= 0)
-			r = sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, work, 0);
-		if (r >= 0)
-			r = upper_place_over(task->view, work, host);
+	if (!to->hidden && !from->has_lower)
+		return sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, host, 0);
+	r = upper_work_name(task->view, work);
+	if (r >= 0)
+		r = sys_call5(__NR_linkat, AT_FDCWD, from->host, AT_FDCWD, work, 0);
+	if (r < 0)
+		return r;
+	/* was it a whiteout, for somebody has removed the name? */
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, work, &st, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		r = whiteout_is(work, &st) ? -ENOENT : 0;
+	if (r < 0) {
+		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+		return r;
 	}
-	return r;
+	return to->hidden ? upper_place_over(task->view, work, host) : upper_place(work, host);
 }
 
 /* A file without a name (O_TMPFILE, or unlinked) gets one: by its descriptor. */

@@ -8,6 +8,10 @@
  *   finds a bit unset may rely on the index alone.
  * - What appears is made complete in the work directory and renamed into its
  *   place.  Killed at any instant, the upper has the old object or the new one.
+ * - A whiteout is an object like any other for the kernel, but must not be moved,
+ *   linked or removed like one.  So who puts one in the place of something, or moves
+ *   something that a whiteout may have taken the place of by now, holds the lock and
+ *   looks once more (upper_still).
  */
 #include "bloom.h"
 #include "internal.h"
@@ -229,40 +233,41 @@ static long drop_whiteout(void *context, const char *name, uint32_t type)
 	return n == -ENOENT ? 0 : n;
 }
 
-/* Under the lock: whiteouts in a directory become "nothing below shows" of it. */
-static long drop_whiteouts(char *host)
+long upper_clear_directory(char *host)
 {
 	long r = opaque_set(host);
 
 	return r < 0 ? r : host_each(host, drop_whiteout, host);
 }
 
-long upper_clear_directory(const struct core_view *view, uint64_t hash, char *host)
+long upper_still(const struct core_view *view, const struct core_node *node)
 {
-	struct upper_lock lock;
-	long r;
+	char host[CORE_HOST_MAX];
+	struct stat st;
+	long r = upper_host(view, node->path, host);
 
-	upper_touch(view, hash, 1);
-	r = upper_lock(view, &lock);
-	if (r < 0)
-		return r;
-	r = drop_whiteouts(host);
-	upper_unlock(&lock);
-	return r;
+	if (r >= 0)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r == -ENOENT && node->place == CORE_LOWER)
+		return 0;
+	if (r >= 0)
+		r = whiteout_is(host, &st);
+	if (r == -ENOENT || r == -ENOTDIR || r > 0)
+		return -EAGAIN;
+	return r < 0 ? r : IS(st.st_mode, S_IFDIR) == IS(node->mode, S_IFDIR) ? 0 : -EAGAIN;
 }
 
 /*
  * A directory with whiteouts in it cannot be removed at once.  It changes places with
  * a whiteout, so that nobody comes to it any more, and is emptied and removed aside.
  * Who had found it before may still make a name in it; then the kernel refuses to
- * remove it, and it is put back, opaque in place of its whiteouts.  The lock keeps
- * everybody from putting something else in its place meanwhile.
+ * remove it, and it is put back, opaque in place of its whiteouts.  The lock, which the
+ * caller holds, keeps everybody from putting something else in its place meanwhile.
  */
 long upper_remove_directory(const struct core_view *view, const char *host, int whiteout)
 {
 	const char *path = host + view->upper.length;
 	char work[CORE_HOST_MAX];
-	struct upper_lock lock;
 	long r;
 
 	/* without whiteouts in it, the kernel says best whether it is empty */
@@ -277,14 +282,9 @@ long upper_remove_directory(const struct core_view *view, const char *host, int 
 		r = whiteout_make(work, host);
 	if (r < 0)
 		return r;
-	r = upper_lock(view, &lock);
-	if (r < 0) {
-		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
-		return r;
-	}
 	r = rename_host(host, work, RENAME_EXCHANGE_);
 	if (!r) {
-		r = drop_whiteouts(work);
+		r = upper_clear_directory(work);
 		if (!r)
 			r = sys_call3(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
 		if (r < 0)
@@ -294,7 +294,6 @@ long upper_remove_directory(const struct core_view *view, const char *host, int 
 		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
 	else if (!whiteout)
 		sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
-	upper_unlock(&lock);
 	return r;
 }
 

@@ -5,6 +5,7 @@ from typing import Callable, Iterator
 
 import pytest
 from union.bare import Bare
+from union.crowd import crowd
 from union.hosted import hosted
 from union.stories import STORIES, image
 from union.trials import ERRORS, Trials, killed, measured, refused
@@ -57,3 +58,15 @@ def test_an_end_before_every_system_call(trials: Trials, record: Callable[..., N
     record("faults", f"killed before each system call, {trials.kind}", count,
            f"{len(wrong)} differences" if wrong else "old or new")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("what,sanitize,processes,threads", [
+    ("64 processes on one upper", "", 64, 1), ("16 processes of 4 threads", "", 16, 4),
+    ("32 threads, ThreadSanitizer", "thread", 1, 32),
+    ("8 processes of 4 threads, AddressSanitizer", "address,undefined", 8, 4)])
+def test_a_crowd_agrees(record: Callable[..., None], what: str, sanitize: str, processes: int,
+                        threads: int) -> None:
+    """A minute of everything at once: nothing is lost, and nobody sees what is not so."""
+    said = crowd(hosted("crowd.c", sanitize=sanitize), processes=processes, threads=threads,
+                 seconds=60, seed=processes)
+    record("faults", what, int(said.split()[0]), said.strip().split(", ", 1)[1])

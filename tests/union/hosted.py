@@ -38,7 +38,7 @@ def hosted(source: str, *, sanitize: str = "", compiler: str = "gcc",
         objects = place / "-".join(["hosted", *[s for s in sanitize.split(",") if s]])
         program = place / f"{Path(source).stem}-{len(_BUILT)}"
         subprocess.run([compiler, "-O1", "-g", "-pthread", f"-I{NATIVE}/include",
-                        "-DLPMX_SYS_HOOK", *([f"-fsanitize={sanitize}"] if sanitize else []),
+                        "-D_GNU_SOURCE", "-DLPMX_SYS_HOOK", *([f"-fsanitize={sanitize}"] if sanitize else []),
                         *options, "-o", str(program), str(HERE / source),
                         str(objects / "core.a")], check=True)
         _BUILT[key] = program
