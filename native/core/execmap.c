@@ -155,13 +155,14 @@ static long mapped_program(struct core_task *task, const char *path, struct core
 	return 1;
 }
 
-static long host_view_resolve(struct core_task *task, int dirfd, const char *path,
+static long host_view_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 			      struct core_exec *exec)
 {
 	struct stat st;
 	long n, fd;
 
-	fd = sys_call4(__NR_openat, dirfd, path, 010000000 | O_CLOEXEC, 0);
+	fd = sys_call4(__NR_openat, dirfd, path,
+		       O_PATH | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0);
 	if (fd < 0)
 		return fd;
 	n = host_of_fd(task->view, (int)fd, exec->host, sizeof(exec->host));
@@ -171,7 +172,7 @@ static long host_view_resolve(struct core_task *task, int dirfd, const char *pat
 	if (n < 0)
 		return n;
 	if (!IS(st.st_mode, S_IFREG))
-		return -EACCES;
+		return IS(st.st_mode, S_IFLNK) ? -ELOOP : -EACCES;
 	exec->mode = st.st_mode;
 	exec->kind = CORE_VIEW_HOST;
 	(void)task;
@@ -191,7 +192,7 @@ long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int 
 	exec->view_file[0] = 0;
 	exec->kind = view->kind;
 	if (view->kind == CORE_VIEW_HOST)
-		return host_view_resolve(task, dirfd, path, exec);
+		return host_view_resolve(task, dirfd, path, flags, exec);
 	if ((n = text_begins(path, LPMX_HOST_PREFIX "/")))
 		return host_program(task, path + n - 1, exec);
 	if ((n = text_begins(path, LPMX_HOST_SEARCH "/")))

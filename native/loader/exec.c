@@ -4,6 +4,7 @@
  * out before, because only then can an errno still be returned.
  */
 #include <asm-generic/errno.h>
+#include <asm/stat.h>
 #include <linux/fcntl.h>
 
 #include "../core/text.h"
@@ -56,15 +57,26 @@ static long name_of(int dirfd, const char *path, char name[CORE_PATH_MAX])
 	return 0;
 }
 
+/* Is `host` what is open as `fd`, and not another file that has its name by now? */
+static int is_open_as(const char *host, int fd)
+{
+	struct stat named, open;
+
+	return !sys_call2(__NR_fstat, fd, &open) &&
+	       !sys_call4(__NR_newfstatat, AT_FDCWD, host, &named, 0) &&
+	       named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+}
+
 /*
  * A program given by descriptor.  If it has a path in the view it is executed by
- * that; if not (memfd_create, unlinked) the descriptor itself goes to the loader.
+ * that; if not (memfd_create, unlinked, replaced) the descriptor itself goes to the
+ * loader.
  */
 static long find_by_descriptor(struct plan *plan, int fd)
 {
 	struct core_exec *target = &plan->target;
 	char link[32], *path = target->program;
-	long n;
+	long n, r;
 
 	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
 	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, target->host, sizeof(target->host) - 1);
@@ -77,9 +89,17 @@ static long find_by_descriptor(struct plan *plan, int fd)
 	if (target->host[0] == '/' && !text_begins(target->host, "/memfd:") &&
 	    !(n > 10 && text_equal(target->host + n - 10, " (deleted)"))) {
 		if (view()->kind == CORE_VIEW_HOST)
-			return core_exec_resolve(&trap_task, AT_FDCWD, target->host, 0, target);
-		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0)
-			return core_exec_resolve(&trap_task, AT_FDCWD, plan->interpreter, 0, target);
+			return core_exec_resolve(&trap_task, AT_FDCWD, target->host,
+						 AT_SYMLINK_NOFOLLOW_, target);
+		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0) {
+			r = core_exec_resolve(&trap_task, AT_FDCWD, plan->interpreter,
+					      AT_SYMLINK_NOFOLLOW_, target);
+			if (r < 0 ? r != -ENOENT && r != -ENOTDIR
+				  : !target->host[0] || is_open_as(target->host, fd))
+				return r;
+			/* of a layer: its name there is told as the program's */
+			text_put(target->host, plan->interpreter);
+		}
 	}
 	plan->descriptor = fd;
 	if (text_length(target->host) >= CORE_PATH_MAX)
@@ -157,14 +177,14 @@ static long look_into(struct plan *plan, long fd)
 		return 0;
 	if (plan->scripts == SCRIPTS_MAX)
 		return -ELOOP;
-	/* the interpreter could not open the script any more */
-	if (plan->name_is_lost)
-		return -ENOENT;
 	line = plan->lines[plan->scripts];
 	bytes_copy(line, header, SCRIPT_LINE);
 	r = loader_script_parse(line, size < SCRIPT_LINE ? size : SCRIPT_LINE, &script);
 	if (r < 0)
 		return r;
+	/* the interpreter could not open the script any more */
+	if (plan->name_is_lost)
+		return -ENOENT;
 	r = add_script(plan, &script, plan->name);
 	if (!r) {
 		plan->descriptor = -1;

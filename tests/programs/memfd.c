@@ -1,4 +1,4 @@
-/* Programs without a name: from memory, and deleted after they were opened. */
+/* Programs without a name: from memory, and deleted or replaced after they were opened. */
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 
@@ -27,6 +27,25 @@ static void run(const char *name, int fd, char *const *argv)
 	say(name, outcome(pid));
 }
 
+/* A file of the layer, whose name becomes another's, and nobody's; it gets it back. */
+static void replaced(void)
+{
+	char *const script[] = { "script", NULL };
+	int fd = open("script", O_RDONLY), new;
+
+	fflush(stdout);
+	rename("script", "aside");
+	run("renamed", fd, script);
+	new = open("script", O_WRONLY | O_CREAT, 0755);
+	dprintf(new, "#!/bin/echo another\n");
+	close(new);
+	run("replaced", fd, script);
+	unlink("script");
+	run("its name is gone", fd, script);
+	rename("aside", "script");
+	run("it has its name again", fd, script);
+}
+
 int main(void)
 {
 	char *const grep[] = { "grep", "-q", "hello", "present", NULL };
@@ -43,5 +62,7 @@ int main(void)
 	fd = open("chain1", O_RDONLY | O_CLOEXEC);
 	run("a script that the interpreter cannot open", fd, script);
 	run("no descriptor", 999, grep);
+	run("a symbolic link", open("link", O_PATH | O_NOFOLLOW), grep);
+	replaced();
 	return 0;
 }

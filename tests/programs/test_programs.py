@@ -64,6 +64,7 @@ class Bench:
         (self.work / "junk").write_bytes(b"\x01\x02\x03 not a program\n")
         (self.work / "junk").chmod(0o755)
         self.script("orphan", "#!/nonexistent/interpreter\n")
+        self.script("script", "#!/bin/echo the first\n")
         self.script("chain1", "#!/bin/echo   one  argument \nx\n")
         os.symlink("present", self.work / "link")
 
