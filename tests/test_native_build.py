@@ -27,8 +27,8 @@ NAMING_CALLS = LEFT_TO_THE_KERNEL | {
     "getxattr", "inotify_add_watch", "lchown", "lgetxattr", "link", "linkat", "listxattr",
     "llistxattr", "lremovexattr", "lsetxattr", "lstat", "mkdir", "mkdirat", "mknod", "mknodat",
     "name_to_handle_at", "newfstatat", "open", "open_tree", "openat", "openat2", "readlink",
-    "readlinkat", "removexattr", "rename", "renameat", "renameat2", "rmdir", "sendmsg", "sendto",
-    "setxattr", "stat", "statfs", "statx", "symlink", "symlinkat", "truncate", "unlink",
+    "readlinkat", "removexattr", "rename", "renameat", "renameat2", "rmdir", "sendmmsg", "sendmsg",
+    "sendto", "setxattr", "stat", "statfs", "statx", "symlink", "symlinkat", "truncate", "unlink",
     "unlinkat", "uselib", "utime", "utimensat", "utimes",
 }
 

@@ -101,6 +101,7 @@ long core_control_rebuild(struct core_view *view)
 	r = upper_touch_tree(view, view->upper.text, "");
 	if (r < 0)
 		return r;
+	record_find(view);
 	/* only now: killed before, it is done again */
 	this_boot(boot);
 	bytes_copy(view->control->boot, boot, sizeof(boot));
@@ -127,7 +128,8 @@ static long remove_work(void *context, const char *name, uint32_t type)
 	long n = path_join(host, sizeof(host), view->work.text, "/");
 
 	(void)type;
-	if (n < 0 || path_join(host + n, sizeof(host) - (size_t)n, "", name) < 0)
+	if (record_is_directory(name) || n < 0 ||
+	    path_join(host + n, sizeof(host) - (size_t)n, "", name) < 0)
 		return 0;
 	if (sys_call3(__NR_unlinkat, AT_FDCWD, host, 0) < 0)
 		upper_discard(host);

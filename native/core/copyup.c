@@ -397,7 +397,7 @@ static long copy_all_names(struct names *names, const struct core_node *node, st
 	}
 	if (r >= 0) {
 		r = sys_call5(__NR_lsetxattr, names->copy, LPMX_XATTR_NAMES, "y", 1, 0);
-		/* a fifo can have no mark, and has nothing that could be lost */
+		/* a link or a fifo can have no mark, and has nothing that could be lost */
 		if (r == -EPERM || r == -EOPNOTSUPP)
 			r = 0;
 	}
@@ -491,7 +491,7 @@ static long copy_up_one(struct core_task *task, struct core_node *node, int flag
 	r = meta_mark_parent(host);
 	if (r < 0)
 		return r;
-	if (node->entry && node->entry->link_group && !IS(meta.mode, S_IFLNK)) {
+	if (node->entry && node->entry->link_group) {
 		r = copy_up_linked(task, node, &st, &meta, host);
 		fd = -EAGAIN;
 	} else {

@@ -577,16 +577,12 @@ static uint64_t number_of_host(const struct core_view *view, const char *host, i
 
 	if (sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW))
 		return 1; /* gone by now; 0 would mean that */
-	if (upper && (st.st_mode & S_ISVTX)) {
-		uint64_t kept = meta_inode(host);
-
-		if (IS(st.st_mode, S_IFREG) && !st.st_size) {
-			/* perhaps a device's stand-in */
-			meta_of_upper(view, host, -1, &st, &meta);
-			*type = (meta.mode & S_IFMT) >> 12;
-		}
-		if (kept)
-			return kept;
+	if (upper && meta_marked(view, st.st_mode)) {
+		meta_of_upper(view, host, -1, &st, &meta);
+		/* perhaps a device's stand-in */
+		*type = (meta.mode & S_IFMT) >> 12;
+		if (meta.inode)
+			return meta.inode;
 	}
 	return identity_inode(view, st.st_dev, st.st_ino);
 }
@@ -615,7 +611,8 @@ static NOINLINE uint64_t number_of(struct merge *m, struct shown *s)
 		return object_number(m->view, s->entry);
 	/* where there is one device, most raw numbers are right */
 	if (!m->view->device_count &&
-	    (!s->upper || !m->impure || (s->type != DT_REG_ && s->type != DT_DIR_)))
+	    (!s->upper || !m->impure ||
+	     (s->type != DT_REG_ && s->type != DT_DIR_ && !record_any(m->view))))
 		return s->item->inode;
 	if (s->upper) {
 		n = path_join(host, sizeof(host), m->node->host, "/");

@@ -103,6 +103,15 @@ long user_writable(const struct core_task *task, void *p, size_t size) HIDDEN;
 /* Copy a NUL-terminated path from the program: its length, -EFAULT, -ENAMETOOLONG. */
 long user_path(const struct core_task *task, const char *from, char to[CORE_SAID_MAX]) HIDDEN;
 
+/* core_resolve of a path in the program's memory. */
+long user_resolve(struct core_task *task, int dirfd, long from, int flags,
+		  struct core_node *node) HIDDEN;
+/* With AT_EMPTY_PATH, no name at all means the directory itself. */
+static inline const char *path_or_here(const char *path, int flags)
+{
+	return !*path && (flags & AT_EMPTY_PATH) ? "." : path;
+}
+
 /* ---- index.c ---- */
 
 long index_map(const char *path, const struct lpmx_index_header **index) HIDDEN;
@@ -176,6 +185,9 @@ int proc_magic(const char *host) HIDDEN;
 int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX]) HIDDEN;
 /* The text that readlink of a magic link gives, or -errno; 0: the kernel's own. */
 long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX]) HIDDEN;
+/* What the private variable `name` ("NAME=") of a contained process was at its start: its
+ * length, or -errno of one that is in no container, or out of reach. */
+long proc_private(long pid, const char *name, char to[CORE_PATH_MAX]) HIDDEN;
 
 /* ---- upper.c ---- */
 
@@ -296,6 +308,8 @@ long meta_of_upper(const struct core_view *view, const char *host, int fd, const
 		   struct meta *meta) HIDDEN;
 /* The number that a marked upper object keeps, or 0. */
 uint64_t meta_inode(const char *host) HIDDEN;
+/* Can this object of the upper have an inode number other than the real one? */
+int meta_marked(const struct core_view *view, uint32_t mode) HIDDEN;
 long meta_of_node(const struct core_task *task, const struct core_node *node,
 		  const struct stat *st, struct meta *meta) HIDDEN;
 /* Make the upper object be shown as `meta`; an inode number in it is recorded. */
@@ -313,14 +327,11 @@ long meta_created(const struct core_task *task, const char *host, int fd, const 
 	HIDDEN;
 /* Say that the directory of the upper object `host` lists an object with a record. */
 long meta_mark_parent(const char *host) HIDDEN;
+/* What the object that was found at `node` is shown as. */
+long meta_shown(const struct core_task *task, const struct core_node *node,
+		struct meta *meta) HIDDEN;
 /* What the object at a canonical path is shown as. */
 long meta_of_path(struct core_task *task, const char *path, struct meta *meta) HIDDEN;
-/*
- * The object that a change through `fd` is for, which is open on the lower object
- * at `path`: 1 and `node`, wherever it was renamed to since; 0 if it has no name
- * any more, so that nobody can see the change.
- */
-long meta_behind(struct core_task *task, int fd, const char *path, struct core_node *node) HIDDEN;
 
 /* ---- permission.c ---- */
 
@@ -355,6 +366,81 @@ int capable(const struct core_credentials *c, unsigned capability) HIDDEN;
 int capabilities_root(const struct core_credentials *c) HIDDEN;
 /* Its user ids have changed; `before` is what the last function said. */
 void capabilities_follow(struct core_credentials *c, int before) HIDDEN;
+
+/* ---- record.c ---- */
+
+/* Which object, and no other that ever has the same inode number; `birth` 0: none. */
+struct record_id {
+	uint64_t inode, birth;
+};
+
+/* Can an object of this type carry no record itself? */
+static inline int record_apart(uint32_t mode)
+{
+	return IS(mode, S_IFLNK) || IS(mode, S_IFIFO) || IS(mode, S_IFSOCK);
+}
+/* Does the container have any records that lie apart? */
+int record_any(const struct core_view *view) HIDDEN;
+/* Say in the control page whether it does. */
+void record_find(const struct core_view *view) HIDDEN;
+/* Is this name in the work directory theirs, to be kept? */
+int record_is_directory(const char *name) HIDDEN;
+/* The record of the upper object at `host` (or `fd` >= 0): its length, 0, or -errno. */
+long record_get(const struct core_view *view, const char *host, int fd, char *text,
+		size_t size) HIDDEN;
+/* 1, or 0 where the file system does not allow for any. */
+long record_put(const struct core_view *view, const char *host, int fd, const char *text) HIDDEN;
+/* Before a name goes from the upper, and after it went: a last name takes the record along. */
+void record_leaving(const struct core_view *view, const char *host, struct record_id *id) HIDDEN;
+void record_gone(const struct core_view *view, const struct record_id *id) HIDDEN;
+
+/* ---- target.c ---- */
+
+enum target {
+	TARGET_NONE,       /* nothing: the object has no name, nobody can see a change */
+	TARGET_NAME,       /* `node`; target_lift comes before the change */
+	TARGET_DESCRIPTOR, /* the descriptor itself, which is of the upper; its name is node->host */
+	TARGET_KERNEL,     /* the descriptor itself, which is none of the union's */
+};
+
+/*
+ * What a call on `fd` that changes owner, mode, times or attributes is to be made on: an
+ * enum target or -errno.  `handle`: descriptors made with O_PATH will do.
+ */
+long target_of_fd(struct core_task *task, int fd, int handle, struct core_node *node) HIDDEN;
+/* Have it in the upper, and let the descriptor be one of the copy. */
+long target_lift(struct core_task *task, int fd, struct core_node *node) HIDDEN;
+
+/* ---- socket.c, peer.c ---- */
+
+#define SOCKET_NAME_MAX 108
+/* In the work directory: what the programs called the sockets that have other names. */
+#define SOCKET_NAMES "/names"
+
+struct socket_address {
+	uint16_t family;
+	char path[SOCKET_NAME_MAX + 1];
+};
+
+/* struct msghdr and struct mmsghdr */
+struct socket_message {
+	void *name;
+	unsigned name_size, padding;
+	void *parts;
+	size_t part_count;
+	void *control;
+	size_t control_size;
+	unsigned flags, padding2;
+};
+
+struct socket_messages {
+	struct socket_message message;
+	unsigned length, padding;
+};
+
+/* Put the kernel's ids in the place of the view's in what a message says of its sender;
+ * 1 if there was any. */
+long peer_send(struct core_task *task, char *control, size_t size) HIDDEN;
 
 /* ---- object.c ---- */
 
@@ -406,6 +492,6 @@ typedef long core_handler(struct core_task *task, long nr, const long a[6]);
 core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call_chdir, call_getcwd,
 	call_chroot, call_mkdir, call_mknod, call_unlink, call_rename, call_link, call_symlink,
 	call_chmod, call_chown, call_truncate, call_times, call_xattr, call_watch, call_handle,
-	call_identity, call_capabilities, call_sync, call_socket, call_absent HIDDEN;
+	call_identity, call_capabilities, call_sync, call_socket, call_peer HIDDEN;
 
 #endif

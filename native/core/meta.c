@@ -82,6 +82,25 @@ static void format(const struct meta *meta, char *text)
 	}
 }
 
+/* A record that lies apart: "INODE:" and the same. */
+static void parse_apart(const char *text, struct meta *meta)
+{
+	uint64_t inode = text_number(&text, 10);
+
+	if (*text++ == ':' && parse(text, meta))
+		meta->inode = inode;
+}
+
+static long store_apart(const struct core_view *view, const char *host, int fd,
+			const struct meta *meta)
+{
+	char text[96], *p = text_put_number(text, meta->inode, 10);
+
+	*p++ = ':';
+	format(meta, p);
+	return record_put(view, host, fd, text);
+}
+
 /* As it is on disk, before any record is looked up. */
 static void plain(const struct core_view *view, uint32_t uid, uint32_t gid, const struct stat *st,
 		  struct meta *meta)
@@ -122,6 +141,12 @@ long meta_of_upper(const struct core_view *view, const char *host, int fd, const
 	if (IS(st->st_mode, S_IFCHR) && !st->st_rdev)
 		return -ENOENT;
 	plain(view, 0, 0, st, meta);
+	if (record_apart(st->st_mode)) {
+		n = record_get(view, host, fd, text, sizeof(text));
+		if (n > 0)
+			parse_apart(text, meta);
+		return n < 0 ? n : 0;
+	}
 	if (!(st->st_mode & S_ISVTX) || !(IS(st->st_mode, S_IFREG) || IS(st->st_mode, S_IFDIR)))
 		return 0;
 	n = record(host, fd, LPMX_XATTR_STAT, text, sizeof(text));
@@ -153,6 +178,11 @@ uint64_t meta_inode(const char *host)
 	return record(host, -1, LPMX_XATTR_INODE, text, sizeof(text)) > 0 ? text_number(&digits, 10) : 0;
 }
 
+int meta_marked(const struct core_view *view, uint32_t mode)
+{
+	return record_apart(mode) ? record_any(view) : (mode & S_ISVTX) != 0;
+}
+
 long meta_of_node(const struct core_task *task, const struct core_node *node, const struct stat *st,
 		  struct meta *meta)
 {
@@ -179,17 +209,24 @@ long meta_of_node(const struct core_task *task, const struct core_node *node, co
 	return 0;
 }
 
+long meta_shown(const struct core_task *task, const struct core_node *node, struct meta *meta)
+{
+	struct stat st;
+	long r = 0;
+
+	if (node->place != CORE_LOWER || !node->entry)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
+	return r < 0 ? r : meta_of_node(task, node, &st, meta);
+}
+
 NOINLINE long meta_of_path(struct core_task *task, const char *path, struct meta *meta)
 {
 	struct core_node node;
-	struct stat st;
 	long r = path_node(task, path, &node);
 
 	if (r >= 0 && node.place == CORE_ABSENT)
 		r = -ENOENT;
-	if (r >= 0 && !(node.place == CORE_LOWER && node.entry))
-		r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &st, AT_SYMLINK_NOFOLLOW);
-	return r < 0 ? r : meta_of_node(task, &node, &st, meta);
+	return r < 0 ? r : meta_shown(task, &node, meta);
 }
 
 /*
@@ -200,7 +237,9 @@ static uint32_t real_mode(uint32_t shown)
 {
 	if (IS(shown, S_IFDIR))
 		return (shown & 0777) | 0700;
-	if (IS(shown, S_IFREG))
+	if (IS(shown, S_IFLNK))
+		return 0777;
+	if (!IS(shown, S_IFBLK) && !IS(shown, S_IFCHR))
 		return (shown & 0777) | 0600;
 	return 0600; /* a device's stand-in */
 }
@@ -240,11 +279,12 @@ long meta_store(const struct core_view *view, const char *host, int fd, const st
 	char text[96];
 	long r = 0;
 
-	if (IS(meta->mode, S_IFLNK) || IS(meta->mode, S_IFIFO) || IS(meta->mode, S_IFSOCK)) {
-		/* no user attributes on these: the mode is real, the owner ours */
-		if (IS(meta->mode, S_IFLNK))
-			return 0;
-		return sys_call3(__NR_fchmodat, AT_FDCWD, host, meta->mode & 07777);
+	if (record_apart(meta->mode)) {
+		if (needs_record(view, meta) || meta->inode || record_any(view))
+			r = store_apart(view, host, fd, meta);
+		if (r < 0 || IS(meta->mode, S_IFLNK))
+			return r < 0 ? r : 0;
+		return set_mode(host, fd, r ? real : meta->mode & 07777);
 	}
 	/*
 	 * One step makes it so: where the object is marked already, that the record is
@@ -289,12 +329,6 @@ long meta_mark_parent(const char *host)
 	return sys_call5(__NR_lsetxattr, parent, LPMX_XATTR_IMPURE, "y", 1, 0);
 }
 
-/* No user attributes on these: the mode is real, the owner ours. */
-static int without_record(const struct meta *meta)
-{
-	return IS(meta->mode, S_IFLNK) || IS(meta->mode, S_IFIFO) || IS(meta->mode, S_IFSOCK);
-}
-
 long meta_creation(const struct core_task *task, const char *place, struct meta *as)
 {
 	const struct core_credentials *c = &task->credentials;
@@ -308,8 +342,6 @@ long meta_creation(const struct core_task *task, const char *place, struct meta 
 	as->uid = view->illusion ? c->fsuid : view->host_uid;
 	as->gid = view->illusion ? c->fsgid : view->host_gid;
 	as->inode = 0;
-	if (without_record(as))
-		return 0;
 	bytes_copy(parent, place, length);
 	parent[length] = 0;
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, parent, &st, AT_SYMLINK_NOFOLLOW);
@@ -335,237 +367,10 @@ long meta_created(const struct core_task *task, const char *host, int fd, const 
 	struct stat st;
 	long r;
 
-	if (without_record(&meta))
-		return 0;
 	r = fd >= 0 ? sys_call2(__NR_fstat, fd, &st)
 		    : sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
 		return r;
 	meta.mode = (meta.mode & ~(uint32_t)META_REAL_BITS) | (st.st_mode & META_REAL_BITS);
 	return needs_record(task->view, &meta) ? meta_store(task->view, host, fd, &meta) : 0;
-}
-
-/* ---- chmod ---------------------------------------------------------------------------- */
-
-/* Change what the upper object at `host` (or `fd`) is shown as. */
-static long change(struct core_task *task, const char *host, int fd, const struct meta *to,
-		   int owner, int mode)
-{
-	struct meta meta, before;
-	struct stat st;
-	long r;
-
-	r = fd >= 0 ? sys_call2(__NR_fstat, fd, &st)
-		    : sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
-	if (r >= 0)
-		r = meta_of_upper(task->view, host, fd, &st, &meta);
-	if (r < 0)
-		return r;
-	before = meta;
-	if (mode) {
-		if (!permission_is_owner(task, &meta))
-			return -EPERM;
-		meta.mode = (meta.mode & S_IFMT) | permission_mode(task, &meta, to->mode & 07777);
-	}
-	if (owner) {
-		r = permission_to_give(task, &meta, to);
-		if (r < 0)
-			return r;
-		if (to->uid != ~0u)
-			meta.uid = to->uid;
-		if (to->gid != ~0u)
-			meta.gid = to->gid;
-		/* as the kernel: a new owner ends set-user-ID, and set-group-ID of programs */
-		if (!IS(meta.mode, S_IFDIR))
-			meta.mode &= ~(uint32_t)(S_ISUID | (meta.mode & S_IXGRP ? S_ISGID : 0));
-	}
-	r = meta_store(task->view, host, fd, &meta);
-	if (r < 0)
-		meta_store(task->view, host, fd, &before);
-	return r;
-}
-
-/*
- * The same for a node: copied up first.  On a bind the kernel decides about
- * modes; an owner cannot be kept there and root's chown is taken as done.
- */
-static long change_node(struct core_task *task, struct core_node *node, const struct meta *to,
-			int owner, int mode)
-{
-	long r = upper_writable(task, node);
-
-	if (r < 0)
-		return r;
-	if (node->place == CORE_BIND) {
-		if (mode)
-			return IS(node->mode, S_IFLNK)
-				       ? -EOPNOTSUPP
-				       : sys_call3(__NR_fchmodat, AT_FDCWD, node->host, to->mode);
-		if (task->view->illusion)
-			return task->credentials.fsuid && to->uid != ~0u &&
-					       to->uid != task->credentials.fsuid
-				       ? -EPERM
-				       : 0;
-		return sys_call5(__NR_fchownat, AT_FDCWD, node->host, to->uid, to->gid,
-				 AT_SYMLINK_NOFOLLOW);
-	}
-	if (IS(node->mode, S_IFLNK))
-		return mode ? -EOPNOTSUPP : copy_up(task, node);
-	r = copy_up(task, node);
-	return r < 0 ? r : change(task, node->host, -1, to, owner, mode);
-}
-
-/* The number that the lower object behind `fd`, which has the name `path`, is known by. */
-static uint64_t number_behind(const struct core_view *view, int fd, const char *path)
-{
-	const struct lpmx_index_entry *entry;
-	size_t length = text_length(path);
-	struct stat st;
-
-	if (!view->index)
-		return sys_call2(__NR_fstat, fd, &st) ? 0 : identity_inode(view, st.st_dev, st.st_ino);
-	entry = index_find(view->index, fnv(path, length), path, (uint32_t)length);
-	return entry ? object_number(view, entry) : 0;
-}
-
-long meta_behind(struct core_task *task, int fd, const char *path, struct core_node *node)
-{
-	const struct core_view *view = task->view;
-	uint64_t number = number_behind(view, fd, path);
-	struct meta meta;
-	struct stat st;
-	long r = path_node(task, path, node);
-
-	if (r >= 0 && node->bind)
-		return node->place != CORE_ABSENT;
-	if (r >= 0 && node->place == CORE_LOWER)
-		return 1;
-	if (r >= 0 && node->place == CORE_UPPER) {
-		if (!IS(node->mode, S_IFREG) && !IS(node->mode, S_IFDIR))
-			return 1;
-		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
-		if (r >= 0)
-			r = meta_of_upper(view, node->host, -1, &st, &meta);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		if (r >= 0 && (!number || meta.inode == number))
-			return 1;
-	}
-	r = number ? upper_find(view, number, node->host) : 0;
-	if (r <= 0)
-		return r;
-	node->place = CORE_UPPER;
-	node->bind = 0;
-	node->entry = 0;
-	node->read_only = 0;
-	text_put(node->path, node->host + view->upper.length);
-	node->path_length = (uint32_t)text_length(node->path);
-	node->hash = fnv(node->path, node->path_length);
-	if (sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW))
-		return 0;
-	node->mode = st.st_mode;
-	return 1;
-}
-
-/* And for a descriptor, whose file may have no name any more. */
-static long change_fd(struct core_task *task, long nr, const long a[6], const struct meta *to,
-		      int owner, int mode)
-{
-	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
-	struct core_node *node;
-	long r, memory;
-
-	/* a descriptor made with O_PATH is for finding things only */
-	r = sys_call3(__NR_fcntl, a[0], 3 /* F_GETFL */, 0);
-	if (r >= 0 && (r & O_PATH))
-		return -EBADF;
-	r = host_of_fd(task->view, (int)a[0], host, sizeof(host));
-	if (r < 0 && r != -ENAMETOOLONG)
-		return r;
-	if (r < 0 || in_upper(task->view, host))
-		return change(task, host, (int)a[0], to, owner, mode);
-	if (core_from_host(task->view, host, path, sizeof(path)) < 0) {
-		/* a pipe, a socket, a memory file */
-		r = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-		return owner && r == -EPERM && task->view->illusion ? 0 : r;
-	}
-	memory = sys_call6(__NR_mmap, 0, sizeof(*node), 3, 0x22, -1, 0);
-	if (SYS_FAILED(memory))
-		return memory;
-	node = (void *)memory;
-	r = meta_behind(task, (int)a[0], path, node);
-	if (r > 0 && node->place == CORE_LOWER && !IS(node->mode, S_IFLNK)) {
-		/* first of all the descriptor, so that whatever fails nothing has changed */
-		r = upper_writable(task, node);
-		if (r >= 0)
-			r = copy_up(task, node);
-		if (r >= 0)
-			r = copy_up_descriptor((int)a[0], node->host);
-		r = r < 0 ? r : 1;
-	}
-	if (r > 0)
-		r = change_node(task, node, to, owner, mode);
-	sys_call2(__NR_munmap, memory, sizeof(*node));
-	return r;
-}
-
-/* By a descriptor that may be one of O_PATH: AT_EMPTY_PATH. */
-static long change_handle(struct core_task *task, int fd, const struct meta *to, int owner, int mode)
-{
-	char path[CORE_PATH_MAX];
-	struct core_node node;
-	long r = path_of_fd(task, fd, path, sizeof(path));
-
-	if (r >= 0)
-		r = path_node(task, path, &node);
-	if (r < 0 || node.place == CORE_ABSENT) {
-		const long a[6] = { fd, owner ? (long)to->uid : (long)to->mode, (long)to->gid };
-
-		return change_fd(task, owner ? __NR_fchown : __NR_fchmod, a, to, owner, mode);
-	}
-	return change_node(task, &node, to, owner, mode);
-}
-
-long call_chmod(struct core_task *task, long nr, const long a[6])
-{
-	int at = nr == __NR_fchmodat || nr == 452 /* fchmodat2 */;
-	int flags = nr == 452 ? (int)a[3] : 0;
-	struct meta to = { .mode = (uint32_t)a[at ? 2 : 1] };
-	char path[CORE_PATH_MAX];
-	struct core_node node;
-	long r;
-
-	if (nr == __NR_fchmod)
-		return change_fd(task, nr, a, &to, 0, 1);
-	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	r = user_path(task, (const char *)a[at], path);
-	if (r < 0)
-		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH))
-		return change_handle(task, (int)a[0], &to, 0, 1);
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
-			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-	return r < 0 ? r : change_node(task, &node, &to, 0, 1);
-}
-
-long call_chown(struct core_task *task, long nr, const long a[6])
-{
-	int at = nr == __NR_fchownat;
-	int flags = at ? (int)a[4] : nr == __NR_lchown ? AT_SYMLINK_NOFOLLOW : 0;
-	struct meta to = { .uid = (uint32_t)a[at ? 2 : 1], .gid = (uint32_t)a[at ? 3 : 2] };
-	char path[CORE_PATH_MAX];
-	struct core_node node;
-	long r;
-
-	if (nr == __NR_fchown)
-		return change_fd(task, nr, a, &to, 1, 0);
-	r = user_path(task, (const char *)a[at], path);
-	if (r < 0)
-		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH))
-		return change_handle(task, (int)a[0], &to, 1, 0);
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
-			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-	return r < 0 ? r : change_node(task, &node, &to, 1, 0);
 }

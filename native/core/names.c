@@ -105,8 +105,8 @@ static long make_node(struct core_task *task, const struct making *m, uint32_t m
 		return sys_call4(__NR_mknodat, AT_FDCWD, m->host, S_IFREG | (mode & META_REAL_BITS),
 				 0);
 	default: /* a fifo or a socket */
-		return sys_call4(__NR_mknodat, AT_FDCWD, m->host,
-				 mode & ~(uint32_t)(S_ISUID | S_ISGID), 0);
+		return sys_call4(__NR_mknodat, AT_FDCWD, m->host, mode & (S_IFMT | META_REAL_BITS),
+				 0);
 	}
 }
 
@@ -159,13 +159,19 @@ static long remove_name(struct core_task *task, struct core_node *node)
 {
 	int directory = IS(node->mode, S_IFDIR);
 	int hide = node->place == CORE_LOWER || node->has_lower;
+	struct record_id gone;
 	struct upper_lock lock;
 	long r;
 
 	if (!task->view->upper.length)
 		return -EROFS;
-	if (!hide && !directory)
-		return sys_call3(__NR_unlinkat, AT_FDCWD, node->host, 0);
+	if (!hide && !directory) {
+		record_leaving(task->view, node->host, &gone);
+		r = sys_call3(__NR_unlinkat, AT_FDCWD, node->host, 0);
+		if (r >= 0)
+			record_gone(task->view, &gone);
+		return r;
+	}
 	r = hide ? upper_parents(task, node) : 0;
 	if (r >= 0)
 		r = upper_lock(task->view, &lock);

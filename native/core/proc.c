@@ -96,20 +96,16 @@ static long last_value(long fd, const char *name, char to[CORE_PATH_MAX])
 	return length;
 }
 
-/* The program of another process of a container, from the loader's own variable. */
-static long other_program(const char *host, char to[CORE_PATH_MAX])
+long proc_private(long pid, const char *name, char to[CORE_PATH_MAX])
 {
-	char name[64], *p;
+	char file[64];
 	long fd, length;
 
-	p = text_put(name, "/proc/");
-	for (const char *digit = host + 6; *digit >= '0' && *digit <= '9' && p < name + 30; digit++)
-		*p++ = *digit;
-	text_put(p, "/environ");
-	fd = sys_call4(__NR_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
+	text_put(text_put_number(text_put(file, "/proc/"), (uint64_t)pid, 10), "/environ");
+	fd = sys_call4(__NR_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	length = last_value(fd, LPMX_ENV_PROGRAM "=", to);
+	length = last_value(fd, name, to);
 	sys_call1(__NR_close, fd);
 	return length;
 }
@@ -150,7 +146,7 @@ int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 		return 0;
 	if (text_equal(what, "exe")) {
 		if (!own(pid))
-			return other_program(host, to) > 0;
+			return proc_private(pid, LPMX_ENV_PROGRAM "=", to) > 0;
 		if (!task->program[0])
 			return 0;
 		text_put(to, task->program);

@@ -92,12 +92,12 @@ static long rename_host(const char *from, const char *to, unsigned flags)
 
 /* The directory that `host` is in is to list the upper object `from`: does that have a
  * record, say so. */
-static long mark(const char *host, const char *from)
+static long mark(const struct core_view *view, const char *host, const char *from)
 {
 	struct stat st;
 	long r = sys_call4(__NR_newfstatat, AT_FDCWD, from, &st, AT_SYMLINK_NOFOLLOW);
 
-	return r < 0 ? r : st.st_mode & S_ISVTX ? meta_mark_parent(host) : 0;
+	return r < 0 ? r : meta_marked(view, st.st_mode) ? meta_mark_parent(host) : 0;
 }
 
 static long exchange(struct core_task *task, const struct core_node *from,
@@ -108,9 +108,9 @@ static long exchange(struct core_task *task, const struct core_node *from,
 	if (r >= 0)
 		r = announce(task, to, from);
 	if (r >= 0)
-		r = mark(from->host, to->host);
+		r = mark(task->view, from->host, to->host);
 	if (r >= 0)
-		r = mark(to->host, from->host);
+		r = mark(task->view, to->host, from->host);
 	return r < 0 ? r : rename_host(from->host, to->host, RENAME_EXCHANGE_);
 }
 
@@ -223,6 +223,7 @@ static long rename_upper(struct core_task *task, const struct core_node *from,
 			 const struct core_node *to, char *host, unsigned flags)
 {
 	int directory = IS(from->mode, S_IFDIR);
+	struct record_id gone;
 	long r;
 
 	if (flags & RENAME_EXCHANGE_)
@@ -233,11 +234,16 @@ static long rename_upper(struct core_task *task, const struct core_node *from,
 	upper_touch(task->view, from->hash, 1);
 	if (directory && to->place == CORE_UPPER)
 		upper_touch(task->view, to->hash, 1);
-	r = mark(host, from->host);
+	r = mark(task->view, host, from->host);
 	if (r < 0)
 		return r;
-	return directory ? move_directory(task, from, to, host, flags)
-			 : move_file(task, from, to, host, flags);
+	if (directory)
+		return move_directory(task, from, to, host, flags);
+	record_leaving(task->view, host, &gone);
+	r = move_file(task, from, to, host, flags);
+	if (r >= 0)
+		record_gone(task->view, &gone);
+	return r;
 }
 
 /* The same under the lock, where a whiteout may have come into the place of something.
@@ -399,7 +405,7 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 	if (r < 0)
 		return r;
 	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
-	r = mark(host, from->host);
+	r = mark(task->view, host, from->host);
 	if (r < 0)
 		return r;
 	if (!to->hidden && !from->has_lower)
@@ -451,7 +457,7 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 	r = sys_call5(__NR_linkat, AT_FDCWD, magic, AT_FDCWD, work, AT_SYMLINK_FOLLOW);
 	if (r < 0)
 		return r;
-	r = mark(host, work);
+	r = mark(task->view, host, work);
 	if (r < 0) {
 		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
 		return r;

@@ -1,210 +1,317 @@
 /*
- * Sockets with names in the file system: bind, connect and the addressed sends.
+ * Sockets with names in the file system, on the way out: bind, connect, addressed sends.
  *
- * The kernel takes at most 108 bytes of name, and the host's name of a view's
- * path may be longer than the program's.  Then the directory is opened and the
- * name goes through /proc/self/fd/N/name, which is short.
+ * The kernel takes at most 108 bytes of name.  To a socket that is there, a descriptor
+ * leads.  The name of a bind is kept, and told to everybody who asks for the socket's name:
+ * peer.c must be able to turn it back into what the program said.  So it is
+ *
+ *   the program's own, if it is relative and the kernel comes to the same place with it;
+ *   the host's path, if that fits, and the view's was said without detours;
+ *   else a name in the work directory, from where the socket is moved into its place, with
+ *   a symlink "names/NAME" whose text is what the program said.  It lasts as long as
+ *   processes of the container do, as the socket does.
  */
 #include "internal.h"
 
 #define UNIX 1
-#define NAME_MAX_ 108
+#define NAME_MAX_ SOCKET_NAME_MAX
 
-struct unix_address {
-	uint16_t family;
-	char path[NAME_MAX_ + 1];
+struct outgoing {
+	struct socket_address address;
+	long size;
+	long held;                /* a descriptor to close after the call, or -1 */
+	int creates;              /* 1: made at `place`; 2: made at `made`, to be moved there */
+	int hidden;               /* where a whiteout is */
+	struct meta meta;         /* what it is to be shown as */
+	char place[CORE_HOST_MAX], made[CORE_HOST_MAX];
 };
 
-/*
- * Sets *held to a descriptor to close after the call, or -1.  For a name that is to be
- * made where a whiteout is, `hidden` gets the whiteout's host path, else "".
- */
-static long translate(struct core_task *task, const void *user, long size, int creates,
-		      struct unix_address *to, long *to_size, int *held, char *hidden)
+/* Are these the same names, but for "." and more slashes than needed? */
+static int same_names(const char *canonical, const char *said)
 {
-	const struct unix_address *from = user;
-	char path[CORE_PATH_MAX];
+	for (;;) {
+		while (*said == '/' || (said[0] == '.' && (said[1] == '/' || !said[1])))
+			said++;
+		while (*canonical == '/')
+			canonical++;
+		for (; *canonical && *canonical != '/'; canonical++, said++)
+			if (*canonical != *said)
+				return 0;
+		if (*said && *said != '/')
+			return 0;
+		if (!*canonical)
+			return 1;
+	}
+}
+
+/*
+ * Can the program's own relative name be left to the kernel?  Its directory is the working
+ * directory or below it, without a link or ".." on the way.  Where the kernel still has the
+ * layer's for working directory, it is put into the upper's, which is the same to all.
+ */
+static int is_plain_relative(struct core_task *task, const struct core_node *node, const char *said)
+{
+	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
+	uint32_t length;
+
+	if (said[0] == '/' || host_of_cwd(task->view, host, sizeof(host)) < 0 ||
+	    core_from_host(task->view, host, path, sizeof(path)) < 0)
+		return 0;
+	length = (uint32_t)text_length(path);
+	if (length >= node->path_length || !text_same(node->path, path, length) ||
+	    node->path[length] != '/' || !same_names(node->path + length, said))
+		return 0;
+	if (in_upper(task->view, host))
+		return 1;
+	return upper_host(task->view, path, host) >= 0 && !sys_call1(__NR_chdir, host);
+}
+
+/* "/proc/self/fd/N", N being what is at `host`, and `rest`. */
+static long by_descriptor(struct outgoing *to, const char *host, const char *rest)
+{
+	char *p = to->address.path;
+	long fd = sys_call4(__NR_openat, AT_FDCWD, host, O_PATH | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fd;
+	p = text_put_number(text_put(p, "/proc/self/fd/"), (uint64_t)fd, 10);
+	if (text_length(rest) >= (size_t)(to->address.path + NAME_MAX_ - p)) {
+		sys_call1(__NR_close, fd);
+		return -ENAMETOOLONG;
+	}
+	text_put(p, rest);
+	to->held = fd;
+	return 0;
+}
+
+/* The symlink that tells what the program said, for a name in the work directory. */
+static long alias_of(const struct core_view *view, const char *made, char host[CORE_HOST_MAX])
+{
+	long n = path_join(host, CORE_HOST_MAX, view->work.text, SOCKET_NAMES);
+
+	return n < 0 ? n : path_join(host + n, CORE_HOST_MAX - (size_t)n, made + view->work.length, "");
+}
+
+/* A name in the work directory, which stands for `said`. */
+static long by_alias(const struct core_view *view, const char *said, struct outgoing *to)
+{
+	char host[CORE_HOST_MAX];
+	long r = upper_work_name(view, to->made);
+
+	if (r >= 0)
+		r = alias_of(view, to->made, host);
+	if (r < 0)
+		return r;
+	r = sys_call3(__NR_symlinkat, said, AT_FDCWD, host);
+	if (r == -ENOENT) {
+		uint32_t cut = path_parent(host, (uint32_t)text_length(host));
+
+		host[cut] = 0;
+		sys_call3(__NR_mkdirat, AT_FDCWD, host, 0700);
+		host[cut] = '/';
+		r = sys_call3(__NR_symlinkat, said, AT_FDCWD, host);
+	}
+	if (r < 0)
+		return r;
+	to->creates = 2;
+	return by_descriptor(to, view->work.text, to->made + view->work.length);
+}
+
+/* A name that is to be made: absent, in a place that can be written. */
+static long prepare(struct core_task *task, struct core_node *node, const char *said,
+		    struct outgoing *to)
+{
+	int aside;
+	long r;
+
+	if (node->place != CORE_ABSENT || node->last != CORE_LAST_NAME)
+		return -EADDRINUSE;
+	if (node->trailing_slash)
+		return -ENOENT;
+	r = upper_writable(task, node);
+	if (r >= 0)
+		r = permission_to_change(task, node, 0);
+	if (r >= 0 && !node->bind)
+		r = upper_parents(task, node);
+	if (r < 0 || node->bind)
+		return r;
+	to->creates = 1;
+	to->hidden = node->hidden;
+	text_put(to->place, node->host);
+	upper_touch(task->view, node->hash, 1);
+	to->meta = (struct meta){ .mode = S_IFSOCK | 0777 };
+	r = meta_creation(task, node->host, &to->meta);
+	if (r < 0)
+		return r;
+	aside = node->hidden || r;
+	if (!aside && is_plain_relative(task, node, said)) {
+		text_put(to->address.path, said);
+		return 1;
+	}
+	if (!aside && text_equal(node->path, said) && text_length(node->host) < NAME_MAX_)
+		return 0;
+	r = by_alias(task->view, said, to);
+	return r < 0 ? r : 1;
+}
+
+/* 1: *to is what the kernel is to get; 0: what the program gave. */
+static long translate(struct core_task *task, const void *user, long size, int creates,
+		      struct outgoing *to)
+{
+	const struct socket_address *from = user;
+	char said[CORE_SAID_MAX];
 	struct core_node node;
 	uint32_t cut;
 	long r, n;
 
-	*held = -1;
-	if (hidden)
-		*hidden = 0;
+	to->held = -1;
+	to->creates = to->hidden = 0;
 	if (size < 3 || size > 110 || user_probe(task, from) < 0 ||
 	    user_probe(task, (const char *)user + size - 1) < 0)
 		return 0;
 	if (from->family != UNIX || !from->path[0])
 		return 0; /* another family, or an abstract name */
 	for (n = 0; n < size - 2 && from->path[n]; n++)
-		path[n] = from->path[n];
-	path[n] = 0;
-	r = core_resolve(task, AT_FDCWD, path, creates ? CORE_ENTRY | CORE_MAY_BE_ABSENT : 0, &node);
+		said[n] = from->path[n];
+	said[n] = 0;
+	r = core_resolve(task, AT_FDCWD, said, creates ? CORE_ENTRY | CORE_MAY_BE_ABSENT : 0, &node);
+	if (r >= 0)
+		r = creates ? prepare(task, &node, said, to) : permission(task, &node, 2);
+	/* nobody listens in a layer, and its directories may look closed to the kernel */
+	if (r >= 0 && node.place == CORE_LOWER && (node.entry || !IS(node.mode, S_IFSOCK)))
+		r = -ECONNREFUSED;
 	if (r < 0)
 		return r;
-	if (creates) {
-		if (node.place != CORE_ABSENT || node.last != CORE_LAST_NAME)
-			return -EADDRINUSE;
-		if (node.trailing_slash)
-			return -ENOENT;
-		r = upper_writable(task, &node);
-		if (r >= 0)
-			r = permission_to_change(task, &node, 0);
-		if (r >= 0 && !node.bind)
-			r = upper_parents(task, &node);
-		if (r < 0)
-			return r;
-		if (!node.bind) {
-			if (node.hidden)
-				text_put(hidden, node.host);
-			upper_touch(task->view, node.hash, 1);
-		}
-	}
-	to->family = UNIX;
 	n = (long)text_length(node.host);
-	if (n < NAME_MAX_) {
-		text_put(to->path, node.host);
-		*to_size = 2 + n + 1;
-		return 1;
+	if (!r && n < NAME_MAX_) {
+		text_put(to->address.path, node.host);
+	} else if (!r && !creates) {
+		r = by_descriptor(to, node.host, "");
+	} else if (!r) {
+		/* below a bind */
+		cut = path_parent(node.host, (uint32_t)n);
+		bytes_copy(to->made, node.host, cut);
+		to->made[cut] = 0;
+		r = by_descriptor(to, to->made, node.host + cut);
 	}
-	cut = path_parent(node.host, (uint32_t)n);
-	node.host[cut] = 0;
-	r = sys_call4(__NR_openat, AT_FDCWD, node.host, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-	if (r < 0)
-		return r;
-	*held = (int)r;
-	{
-		char *p = text_put_number(text_put(to->path, "/proc/self/fd/"), (uint64_t)r, 10);
-
-		*p++ = '/';
-		if (text_length(node.host + cut + 1) >= (size_t)(to->path + NAME_MAX_ - p)) {
-			sys_call1(__NR_close, r);
-			return -ENAMETOOLONG;
-		}
-		p = text_put(p, node.host + cut + 1);
-		*to_size = 2 + (p - to->path) + 1;
-	}
-	return 1;
+	to->address.family = UNIX;
+	to->size = 2 + (long)text_length(to->address.path) + 1;
+	return r < 0 ? r : 1;
 }
+
+static void done(const struct outgoing *to)
+{
+	if (to->held >= 0)
+		sys_call1(__NR_close, to->held);
+}
+
+/* What a message to be sent says of its sender must be true for the kernel. */
+#define CONTROL_MAX 4096
 
 static long send_message(struct core_task *task, long nr, const long a[6])
 {
-	struct {
-		void *name;
-		unsigned int name_size, padding;
-		long rest[5];
-	} message;
-	struct unix_address address;
-	long size, r;
-	int held;
+	struct socket_message message;
+	struct outgoing to;
+	char control[CONTROL_MAX] __attribute__((aligned(8)));
+	long r;
 
 	if (user_probe(task, (void *)a[1]) < 0 || user_probe(task, (char *)a[1] + 55) < 0)
 		return -EFAULT;
 	bytes_copy(&message, (void *)a[1], sizeof(message));
-	if (!message.name)
-		return sys_wait6(nr, a[0], a[1], a[2], 0, 0, 0);
-	r = translate(task, message.name, message.name_size, 0, &address, &size, &held, 0);
+	if (message.control && message.control_size >= 16 && message.control_size <= CONTROL_MAX &&
+	    task->view->illusion) {
+		for (size_t i = 0; i < message.control_size; i += 8)
+			if (user_probe(task, (char *)message.control + i) < 0)
+				return -EFAULT;
+		bytes_copy(control, message.control, message.control_size);
+		r = peer_send(task, control, message.control_size);
+		if (r < 0)
+			return r;
+		if (r)
+			message.control = control;
+	}
+	r = message.name ? translate(task, message.name, message.name_size, 0, &to) : 0;
 	if (r < 0)
 		return r;
 	if (r) {
-		message.name = &address;
-		message.name_size = (unsigned)size;
-		r = sys_wait6(nr, a[0], (long)&message, a[2], 0, 0, 0);
-	} else {
-		r = sys_wait6(nr, a[0], a[1], a[2], 0, 0, 0);
+		message.name = &to.address;
+		message.name_size = (unsigned)to.size;
 	}
-	if (held >= 0)
-		sys_call1(__NR_close, held);
+	r = sys_wait6(nr, a[0], (long)&message, a[2], 0, 0, 0);
+	if (message.name == &to.address)
+		done(&to);
 	return r;
 }
 
-/*
- * bind where a whiteout is.  The kernel makes the name itself, so nothing may be there:
- * the whiteout goes for that moment, and comes back if the kernel refuses.
- */
-static long bind_over(struct core_task *task, const long args[6], const char *hidden)
-{
-	struct upper_lock lock;
-	struct stat st;
-	long r;
+#define MESSAGES_MAX 1024
 
-	r = upper_lock(task->view, &lock);
-	if (r < 0)
-		return r;
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, hidden, &st, AT_SYMLINK_NOFOLLOW);
-	if (r >= 0)
-		r = whiteout_is(hidden, &st) ?: -EADDRINUSE;
-	if (r >= 0)
-		r = sys_call3(__NR_unlinkat, AT_FDCWD, hidden, 0);
-	if (r >= 0) {
-		r = sys_call3(__NR_bind, args[0], args[1], args[2]);
+/* As the kernel does it: one after the other, and an error only if it is the first's. */
+static long send_messages(struct core_task *task, const long a[6])
+{
+	struct socket_messages *messages = (void *)a[1];
+	unsigned count = (unsigned)a[2] > MESSAGES_MAX ? MESSAGES_MAX : (unsigned)a[2], sent = 0;
+	long r = 0;
+
+	for (; sent < count; sent++) {
+		const long one[6] = { a[0], (long)&messages[sent].message, a[3] };
+
+		r = send_message(task, __NR_sendmsg, one);
 		if (r < 0)
-			whiteout_make(hidden, hidden);
+			break;
+		if (user_probe(task, &messages[sent].length) < 0)
+			return sent ? (long)sent : -EFAULT;
+		messages[sent].length = (unsigned)r;
 	}
-	upper_unlock(&lock);
-	return r;
+	return sent ? (long)sent : r;
 }
 
-/* getsockname and getpeername: the kernel knows the host's name. */
-static long socket_name(struct core_task *task, long nr, const long a[6])
+/* The socket is bound: its owner and mode, and into its place, if it is not there. */
+static long bound(struct core_task *task, const struct outgoing *to)
 {
-	char path[CORE_PATH_MAX];
-	struct {
-		struct unix_address address;
-		char more[64];
-	} name;
-	unsigned size = sizeof(name) - 1, room;
 	long r;
 
-	if (user_probe(task, (void *)a[2]) < 0)
-		return -EFAULT;
-	room = *(unsigned *)a[2];
-	if ((int)room < 0)
-		return -EINVAL;
-	r = sys_call3(nr, a[0], &name, &size);
-	if (r < 0)
+	if (to->creates == 1)
+		return 0;
+	r = meta_created(task, to->made, -1, &to->meta);
+	if (r < 0) {
+		sys_call3(__NR_unlinkat, AT_FDCWD, to->made, 0);
 		return r;
-	if (size > 2 && size <= sizeof(name.address) && name.address.family == UNIX &&
-	    name.address.path[0] == '/') {
-		((char *)&name)[size] = 0;
-		if (core_from_host(task->view, name.address.path, path, sizeof(path)) > 0 &&
-		    text_length(path) < NAME_MAX_)
-			size = 3 + (unsigned)(text_put(name.address.path, path) - name.address.path);
 	}
-	if (room > size)
-		room = size;
-	if (room && user_writable(task, (void *)a[1], room < 8 ? 8 : room) < 0)
-		return -EFAULT;
-	bytes_copy((void *)a[1], &name, room);
-	*(unsigned *)a[2] = size;
-	return 0;
+	r = to->hidden ? upper_place_over(task->view, to->made, to->place)
+		       : upper_place(to->made, to->place);
+	return r == -EEXIST ? -EADDRINUSE : r;
+}
+
+static long bind_or_connect(struct core_task *task, long nr, const long a[6], int at)
+{
+	long args[6] = { a[0], a[1], a[2], a[3], a[4], a[5] }, r;
+	char alias[CORE_HOST_MAX];
+	struct outgoing to;
+
+	r = translate(task, (void *)a[at], (int)a[at + 1], nr == __NR_bind, &to);
+	if (r > 0) {
+		args[at] = (long)&to.address;
+		args[at + 1] = to.size;
+	}
+	if (r >= 0)
+		r = sys_wait6(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+	if (r >= 0 && to.creates)
+		r = bound(task, &to);
+	else if (to.creates == 2 && alias_of(task->view, to.made, alias) >= 0)
+		sys_call3(__NR_unlinkat, AT_FDCWD, alias, 0);
+	done(&to);
+	return r;
 }
 
 long call_socket(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_sendto ? 4 : 1;
-	struct unix_address address;
-	char hidden[CORE_HOST_MAX];
-	long args[6] = { a[0], a[1], a[2], a[3], a[4], a[5] }, r;
-	int held;
 
 	if (nr == __NR_sendmsg)
 		return send_message(task, nr, a);
-	if (nr == __NR_getsockname || nr == __NR_getpeername)
-		return socket_name(task, nr, a);
+	if (nr == __NR_sendmmsg)
+		return send_messages(task, a);
 	if (!a[at])
 		return sys_wait6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	r = translate(task, (void *)a[at], (int)a[at + 1], nr == __NR_bind, &address, &args[at + 1],
-		      &held, hidden);
-	if (r < 0)
-		return r;
-	if (r)
-		args[at] = (long)&address;
-	if (hidden[0])
-		r = bind_over(task, args, hidden);
-	else
-		r = sys_wait6(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
-	if (held >= 0)
-		sys_call1(__NR_close, held);
-	return r;
+	return bind_or_connect(task, nr, a, at);
 }

@@ -80,6 +80,9 @@ static int plain_fd(const struct core_task *task, const struct stat *st)
 	/* what was copied up from a live layer keeps its number, and carries the mark */
 	if (!view->illusion && !view->index)
 		return !IS(st->st_mode, S_IFDIR) && !(st->st_mode & S_ISVTX);
+	if (IS(st->st_mode, S_IFIFO) || IS(st->st_mode, S_IFSOCK))
+		/* a pipe, or one of the file system */
+		return !record_any(view) || st->st_dev != view->device;
 	if (!IS(st->st_mode, S_IFREG) && !IS(st->st_mode, S_IFDIR) && !IS(st->st_mode, S_IFLNK))
 		return 1;
 	if ((st->st_mode & S_ISVTX) || !view->illusion || view->uid || view->gid ||
@@ -274,16 +277,6 @@ long call_stat(struct core_task *task, long nr, const long a[6])
 	}
 }
 
-static long shown_of(struct core_task *task, const struct core_node *node, struct meta *meta)
-{
-	struct stat st;
-	long r = 0;
-
-	if (node->place != CORE_LOWER || !node->entry)
-		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
-	return r < 0 ? r : meta_of_node(task, node, &st, meta);
-}
-
 /* ---- access ------------------------------------------------------------------------------ */
 
 long call_access(struct core_task *task, long nr, const long a[6])
@@ -322,7 +315,7 @@ long call_access(struct core_task *task, long nr, const long a[6])
 		return sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0);
 	if (!want)
 		return 0;
-	r = shown_of(task, &node, &meta);
+	r = meta_shown(task, &node, &meta);
 	if (r < 0)
 		return r;
 	if (IS(meta.mode, S_IFLNK))
@@ -376,19 +369,10 @@ long call_readlink(struct core_task *task, long nr, const long a[6])
 
 /* ---- calls that hand one resolved path to the kernel ---------------------------------------- */
 
-static long resolve_user(struct core_task *task, int dirfd, long user, int flags,
-			 struct core_node *node)
-{
-	char path[CORE_PATH_MAX];
-	long r = user_path(task, (const char *)user, path);
-
-	return r < 0 ? r : core_resolve(task, dirfd, path, flags, node);
-}
-
 long call_statfs(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
-	long r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
+	long r = user_resolve(task, AT_FDCWD, a[0], 0, &node);
 
 	if (r < 0)
 		return r;
@@ -404,7 +388,7 @@ long call_watch(struct core_task *task, long nr, const long a[6])
 	long r;
 
 	if (nr == __NR_inotify_add_watch) {
-		r = resolve_user(task, AT_FDCWD, a[1],
+		r = user_resolve(task, AT_FDCWD, a[1],
 				 (uint32_t)a[2] & 0x02000000u /* IN_DONT_FOLLOW */ ? CORE_NOFOLLOW : 0,
 				 &node);
 		if (r < 0)
@@ -421,7 +405,7 @@ long call_watch(struct core_task *task, long nr, const long a[6])
 	/* fanotify_mark */
 	if (!a[4])
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	r = resolve_user(task, (int)a[3], a[4], 0, &node);
+	r = user_resolve(task, (int)a[3], a[4], 0, &node);
 	return r < 0 ? r : sys_call5(nr, a[0], a[1], a[2], AT_FDCWD, node.host);
 }
 
@@ -444,7 +428,7 @@ long call_handle(struct core_task *task, long nr, const long a[6])
 long call_chdir(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
-	long r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
+	long r = user_resolve(task, AT_FDCWD, a[0], 0, &node);
 
 	if (r < 0)
 		return r;
@@ -501,7 +485,7 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 long call_chroot(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
-	long r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
+	long r = user_resolve(task, AT_FDCWD, a[0], 0, &node);
 
 	(void)nr;
 	if (r < 0)
@@ -512,310 +496,4 @@ long call_chroot(struct core_task *task, long nr, const long a[6])
 		return -EPERM;
 	text_put(task->root, node.path);
 	return 0;
-}
-
-/* ---- size, times, attributes ---------------------------------------------------------------------- */
-
-long call_truncate(struct core_task *task, long nr, const long a[6])
-{
-	struct core_node node;
-	struct meta meta;
-	long r;
-
-	if (a[1] < 0)
-		return -EINVAL;
-	r = resolve_user(task, AT_FDCWD, a[0], 0, &node);
-	if (r < 0)
-		return r;
-	if (IS(node.mode, S_IFDIR))
-		return -EISDIR;
-	if (!IS(node.mode, S_IFREG))
-		return -EINVAL;
-	/* on disk a device is a file, too, but a marked one */
-	if (!node.bind && (node.mode & S_ISVTX)) {
-		r = shown_of(task, &node, &meta);
-		if (r < 0)
-			return r;
-		if (!IS(meta.mode, S_IFREG))
-			return -EINVAL;
-	}
-	r = upper_writable(task, &node);
-	if (r >= 0)
-		r = permission(task, &node, 2);
-	if (r >= 0)
-		r = copy_up(task, &node);
-	return r < 0 ? r : sys_call2(nr, node.host, a[1]);
-}
-
-#define TIME_NOW ((1l << 30) - 1)
-#define TIME_OMIT ((1l << 30) - 2)
-
-/*
- * As in utimensat(2): whoever may write may say "now", only the owner may say when.
- * Of `node`, or of what is open as `fd` at `host` in the upper.
- */
-static long may_set_times(struct core_task *task, const struct core_node *node, const char *host,
-			  int fd, const long *times)
-{
-	long r;
-
-	if (times && times[1] == TIME_OMIT && times[3] == TIME_OMIT)
-		return 0;
-	r = node ? permission_of_owner(task, node)
-		 : permission_fd(task, host, fd, PERMISSION_OWNER);
-	if (r < 0 && (!times || (times[1] == TIME_NOW && times[3] == TIME_NOW)))
-		r = node ? permission(task, node, 2) : permission_fd(task, host, fd, 2);
-	return r;
-}
-
-/* utime, utimes, futimesat and utimensat, all by the last of them. */
-static long set_times(struct core_task *task, int dirfd, long user, const long *times, int flags)
-{
-	char path[CORE_HOST_MAX];
-	struct core_node node;
-	int layered, was_lower, last = AT_SYMLINK_NOFOLLOW;
-	long r;
-
-	if (!user) /* a descriptor: futimens */
-		goto descriptor;
-	r = user_path(task, (const char *)user, path);
-	if (r < 0)
-		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH)) {
-descriptor:
-		if (dirfd == AT_FDCWD && !user)
-			return -EFAULT;
-		r = sys_call3(__NR_fcntl, dirfd, 3 /* F_GETFL */, 0);
-		if (!user && r >= 0 && (r & O_PATH))
-			return -EBADF;
-		r = host_of_fd(task->view, dirfd, path, sizeof(path));
-		if (r < 0 && r != -ENAMETOOLONG)
-			return r;
-		if (r < 0 || in_upper(task->view, path)) {
-			r = may_set_times(task, 0, path, dirfd, times);
-			return r < 0 ? r : sys_call4(__NR_utimensat, dirfd, 0, times, 0);
-		}
-		if (core_from_host(task->view, path, node.path, sizeof(node.path)) < 0)
-			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
-		layered = in_layer(task->view, path);
-		text_put(path, node.path);
-		r = layered ? meta_behind(task, dirfd, path, &node) : path_node(task, path, &node);
-		if (layered && r <= 0)
-			return r;
-		if (r >= 0 && node.place == CORE_ABSENT)
-			return sys_call4(__NR_utimensat, dirfd, 0, times, 0);
-	} else {
-		r = core_resolve(task, dirfd, path,
-				 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-		if (r >= 0 && !(flags & AT_SYMLINK_NOFOLLOW) && node.bind && proc_magic(node.host))
-			last = 0;
-	}
-	if (r < 0)
-		return r;
-	r = upper_writable(task, &node);
-	was_lower = node.place == CORE_LOWER;
-	if (r >= 0)
-		r = may_set_times(task, &node, 0, -1, times);
-	if (r >= 0)
-		r = copy_up(task, &node);
-	if (r < 0)
-		return r;
-	if (!user && was_lower)
-		r = copy_up_descriptor(dirfd, node.host);
-	if (r < 0)
-		return r;
-	return sys_call4(__NR_utimensat, AT_FDCWD, node.host, times, last);
-}
-
-long call_times(struct core_task *task, long nr, const long a[6])
-{
-	long times[4] = { 0, 0, 0, 0 };
-	int seconds_only = 0;
-	long from = a[1];
-	int dirfd = AT_FDCWD;
-	long path = a[0];
-
-	switch (nr) {
-	case __NR_utimensat:
-		if (a[2]) {
-			if (user_probe(task, (void *)a[2]) < 0 ||
-			    user_probe(task, (char *)a[2] + 31) < 0)
-				return -EFAULT;
-			bytes_copy(times, (void *)a[2], 32);
-		}
-		if (a[3] & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-			return -EINVAL;
-		return set_times(task, (int)a[0], a[1], a[2] ? times : 0, (int)a[3]);
-#ifdef __NR_utime
-	case __NR_utime:
-		seconds_only = 1;
-		break;
-	case __NR_futimesat:
-		dirfd = (int)a[0];
-		path = a[1];
-		from = a[2];
-		break;
-#endif
-	default:
-		break;
-	}
-	if (!from)
-		return set_times(task, dirfd, path, 0, 0);
-	if (user_probe(task, (void *)from) < 0 ||
-	    user_probe(task, (char *)from + (seconds_only ? 15 : 31)) < 0)
-		return -EFAULT;
-	if (seconds_only) {
-		times[0] = ((long *)from)[0];
-		times[2] = ((long *)from)[1];
-	} else {
-		for (int i = 0; i < 4; i++)
-			times[i] = ((long *)from)[i];
-		if (times[1] < 0 || times[1] > 999999 || times[3] < 0 || times[3] > 999999)
-			return -EINVAL;
-		times[1] *= 1000;
-		times[3] *= 1000;
-	}
-	return set_times(task, dirfd, path, times, 0);
-}
-
-/* Names that are ours to keep and not the program's to see. */
-static int private_name(const char *name)
-{
-	return text_begins(name, "user.overlay.") || text_equal(name, LPMX_XATTR_STAT) ||
-	       text_begins(name, LPMX_XATTR_OWN);
-}
-
-/* Take our names out of a list the kernel wrote. */
-static long filter_names(char *names, long size)
-{
-	char *to = names;
-
-	for (char *name = names; name < names + size;) {
-		size_t n = text_length(name) + 1;
-		char *next = name + n;
-
-		if (!private_name(name)) {
-			if (to != name)
-				bytes_copy(to, name, n);
-			to += n;
-		}
-		name = next;
-	}
-	return to - names;
-}
-
-static long list_names(long r, const long a[6])
-{
-	/* size 0 asks for the room needed: ours may be counted, as the call allows */
-	return r > 0 && a[2] ? filter_names((char *)a[1], r) : r;
-}
-
-/*
- * By descriptor: a file of a layer that is only open for reading would let itself be
- * changed.  The change goes to the upper's copy, as with any other call by name.
- */
-static long change_xattr_fd(struct core_task *task, long nr, const long a[6])
-{
-	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
-	struct core_node node;
-	int far;
-	long r = sys_call3(__NR_fcntl, a[0], 3 /* F_GETFL */, 0);
-
-	if (r >= 0 && (r & O_PATH))
-		return -EBADF;
-	if (r >= 0)
-		r = host_of_fd(task->view, (int)a[0], host, sizeof(host));
-	far = r == -ENAMETOOLONG;
-	if (far || (r >= 0 && in_upper(task->view, host)))
-		r = permission_fd(task, host, (int)a[0], 2);
-	if (r < 0)
-		return r;
-	if (far || in_upper(task->view, host) || !in_layer(task->view, host))
-		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	r = core_from_host(task->view, host, path, sizeof(path));
-	if (r >= 0)
-		r = meta_behind(task, (int)a[0], path, &node);
-	if (r <= 0)
-		return r;
-	if (node.bind)
-		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	r = upper_writable(task, &node);
-	if (r >= 0)
-		r = permission(task, &node, 2);
-	if (r >= 0)
-		r = copy_up(task, &node);
-	if (r < 0)
-		return r;
-	r = copy_up_descriptor((int)a[0], node.host);
-	if (r < 0)
-		return r;
-	return nr == __NR_fsetxattr ? sys_call5(__NR_lsetxattr, node.host, a[1], a[2], a[3], a[4])
-				    : sys_call2(__NR_lremovexattr, node.host, a[1]);
-}
-
-long call_xattr(struct core_task *task, long nr, const long a[6])
-{
-	int nofollow = nr == __NR_lsetxattr || nr == __NR_lgetxattr || nr == __NR_llistxattr ||
-		       nr == __NR_lremovexattr;
-	int list = nr == __NR_listxattr || nr == __NR_llistxattr;
-	int write = nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_removexattr ||
-		    nr == __NR_lremovexattr || nr == __NR_fsetxattr || nr == __NR_fremovexattr;
-	char name[256 + 8];
-	struct core_node node;
-	long r;
-
-	if (nr == __NR_flistxattr)
-		return list_names(sys_call3(nr, a[0], a[1], a[2]), a);
-	if (!list) {
-		char text[CORE_PATH_MAX];
-
-		r = user_path(task, (const char *)a[1], text);
-		if (r == -ENAMETOOLONG || r > 255)
-			return -ERANGE;
-		if (r < 0)
-			return r;
-		text_put(name, text);
-		if (private_name(name))
-			return write ? -EPERM : -ENODATA;
-	}
-	if (nr == __NR_fgetxattr)
-		return sys_call4(nr, a[0], a[1], a[2], a[3]);
-	if (nr == __NR_fsetxattr || nr == __NR_fremovexattr)
-		return change_xattr_fd(task, nr, a);
-	r = resolve_user(task, AT_FDCWD, a[0], nofollow ? CORE_NOFOLLOW : 0, &node);
-	if (r < 0)
-		return r;
-	if (write)
-		r = upper_writable(task, &node);
-	if (r >= 0 && text_begins(list ? "" : name, "user."))
-		r = permission(task, &node, write ? 2 : 4);
-	if (r >= 0 && write)
-		r = copy_up(task, &node);
-	if (r < 0)
-		return r;
-	switch (nr) {
-	case __NR_setxattr:
-	case __NR_lsetxattr:
-		return sys_call5(__NR_lsetxattr, node.host, a[1], a[2], a[3], a[4]);
-	case __NR_getxattr:
-	case __NR_lgetxattr:
-		/* a tree of the store has no others (lpmx_runtime/store/unpack.py) */
-		if (node.place == CORE_LOWER && node.entry && !text_begins(name, "user."))
-			return -ENODATA;
-		return sys_call4(__NR_lgetxattr, node.host, a[1], a[2], a[3]);
-	case __NR_listxattr:
-	case __NR_llistxattr:
-		return list_names(sys_call3(__NR_llistxattr, node.host, a[1], a[2]), a);
-	default:
-		return sys_call2(__NR_lremovexattr, node.host, a[1]);
-	}
-}
-
-/* Calls that would reach past the view and that programs can do without. */
-long call_absent(struct core_task *task, long nr, const long a[6])
-{
-	(void)task;
-	(void)nr;
-	(void)a;
-	return -ENOSYS;
 }

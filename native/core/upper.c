@@ -434,7 +434,7 @@ static long find_one(void *context, const char *name, uint32_t type)
 		r = sys_call4(__NR_newfstatat, AT_FDCWD, tree->path, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (st.st_mode & S_ISVTX) {
+	if (meta_marked(tree->view, st.st_mode)) {
 		r = meta_of_upper(tree->view, tree->path, -1, &st, &meta);
 		if (r < 0 || meta.inode == tree->wanted)
 			return r < 0 ? r : 1;

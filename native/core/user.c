@@ -37,6 +37,14 @@ long user_path(const struct core_task *task, const char *from, char to[CORE_SAID
 	}
 }
 
+long user_resolve(struct core_task *task, int dirfd, long from, int flags, struct core_node *node)
+{
+	char path[CORE_SAID_MAX];
+	long r = user_path(task, (const char *)from, path);
+
+	return r < 0 ? r : core_resolve(task, dirfd, path, flags, node);
+}
+
 /*
  * With no set to install, rt_sigprocmask only writes the present mask: 8 bytes
  * here and there in a buffer that is about to be filled anyway.

@@ -65,6 +65,7 @@ long whiteout_make(const char *host, const char *final)
 long whiteout_put(struct core_task *task, const struct core_node *node)
 {
 	char host[CORE_HOST_MAX], work[CORE_HOST_MAX];
+	struct record_id gone;
 	long r;
 
 	r = upper_host(task->view, node->path, host);
@@ -92,9 +93,12 @@ long whiteout_put(struct core_task *task, const struct core_node *node)
 		r = whiteout_make(work, host);
 	if (r < 0)
 		return r;
+	record_leaving(task->view, host, &gone);
 	r = sys_call5(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, host, 0);
 	if (r < 0)
 		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
+	else
+		record_gone(task->view, &gone);
 	return r;
 }
 

@@ -222,6 +222,10 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
  * fuse-overlayfs and Podman use: "UID:GID:MODE[:TYPE]", MODE in
  * octal, TYPE "block-MAJOR:MINOR" or "char-MAJOR:MINOR" where it is not the real one.  Such an object has S_ISVTX
  * in its real mode, so that an ordinary one costs no look-up.
+ *
+ * Symlinks, fifos and sockets can carry no attribute.  Their records are symlinks in the
+ * work directory, "objects/INODE-BIRTH" (of the real object; nanoseconds) with the text
+ * "NUMBER:UID:GID:MODE", NUMBER being the inode number that is shown, 0: the real one.
  */
 #define LPMX_XATTR_STAT "user.containers.override_stat"
 #define LPMX_XATTR_OPAQUE "user.overlay.opaque"
@@ -279,7 +283,8 @@ struct lpmx_control {
 	volatile uint64_t heap_used;   /* offset of the next free byte in heap */
 	char boot[40];                 /* the boot in which the sets were last filled */
 	volatile uint64_t kept;        /* 1: the names of the upper's own directories are synced */
-	uint64_t reserved[54];
+	volatile uint64_t objects;     /* 1: there are records in the work directory */
+	uint64_t reserved[53];
 	/* exists or is hidden in the upper; see core/upper.c */
 	volatile uint64_t touched[LPMX_CONTROL_BLOOM_BITS / 64];
 	/* of those: whiteouts, symlinks, opaque directories, anything but a

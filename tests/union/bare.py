@@ -58,8 +58,9 @@ class Bare:
         remove_tree(self.root)
 
     def work_left(self) -> List[str]:
-        """What lies in the work directory."""
-        return os.listdir(self.work)
+        """What lies in the work directory, but for what belongs there: records of links, and
+        what programs called their sockets."""
+        return sorted(set(os.listdir(self.work)) - {"objects", "names"})
 
 
 def start(function: Callable[[], None]) -> int:

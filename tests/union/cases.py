@@ -11,6 +11,7 @@ R, W, RW = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
 CREATE, EXCL, TRUNC, APPEND, DIR = (os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPEND,
                                     os.O_DIRECTORY)
 NO_XDEV, NO_MAGIC, NO_LINKS, BENEATH, IN_ROOT = 1, 2, 4, 8, 16
+STREAM, DGRAM = 1, 2
 FIFO, SOCK, CHR, BLK, REG = 0o010000, 0o140000, 0o020000, 0o060000, 0o100000
 
 
@@ -36,7 +37,7 @@ def _ask_each(path: str) -> List[Operation]:
 def _change_each(path: str) -> List[Operation]:
     """Everything that can be changed about one name, name kept."""
     return [("chmod", HERE, path, 0o751), ("fchmodat2", HERE, path, 0o640, NOFOLLOW),
-            ("chownfile", path, 5, 6),
+            ("chown", HERE, path, 5, 6, 0), ("chown", HERE, path, 7, 8, NOFOLLOW),
             ("truncate", path, 3), ("utimens", HERE, path, 1_100_000_000, 0),
             ("utimens", HERE, path, 1_200_000_000, NOFOLLOW),
             ("setxattr", path, "user.a", b"1", 0), ("lsetxattr", path, "user.b", b"2", 0),
@@ -356,6 +357,59 @@ CASES.update({
         ("rename", HERE, "/tmp/lib/sub", HERE, "/usr/lib/sub", 0), ("stat", HERE, "/lib/sub/y", 0),
         ("rename", HERE, "/usr", HERE, "/usr2", 0), ("stat", HERE, "/usr2/lib/sub/y", 0), ("symlink", "usr2", HERE, "/usr"),
         ("stat", HERE, "/bin/tool", 0), ("stat", HERE, "/lib/sub/y", 0)],
+    "owners of links, fifos and sockets": [
+        ("chown", HERE, "/links/absolute", 5, 6, NOFOLLOW), ("stat", HERE, "/links/absolute", NOFOLLOW),
+        ("stat", HERE, "/etc/hosts", 0), ("rename", HERE, "/links/absolute", HERE, "/tmp/a", 0),
+        ("link", HERE, "/tmp/a", HERE, "/tmp/b", 0), ("unlink", HERE, "/tmp/a", 0), ("stat", HERE, "/tmp/b", NOFOLLOW),
+        ("mknod", HERE, "/tmp/p", FIFO | 0o4640, 0), ("chown", HERE, "/tmp/p", 7, 8, 0), ("stat", HERE, "/tmp/p", 0),
+        ("chmod", HERE, "/tmp/p", 0o2711), ("chown", HERE, "/tmp/p", 0, 0, 0), ("stat", HERE, "/tmp/p", 0),
+        ("open", 1, HERE, "/tmp/p", RW, 0), ("fchown", 1, 9, 9), ("fstat", 1), ("chmod", HERE, "/tmp/p", 0),
+        ("open", 2, HERE, "/tmp/p", RW, 0), ("stat", HERE, "/tmp/p", 0),
+        ("mknod", HERE, "/tmp/s", SOCK | 0o600, 0), ("chown", HERE, "/tmp/s", 1, 1, NOFOLLOW),
+        ("symlink", "x", HERE, "/tmp/l"), ("chown", HERE, "/tmp/l", 3, -1, NOFOLLOW), ("rename", HERE, "/tmp/s", HERE, "/tmp/l", EXCHANGE),
+        ("rename", HERE, "/tmp/l", HERE, "/etc/hosts", 0), ("stat", HERE, "/etc/hosts", 0), ("chown", HERE, "/special/pipe", 4, 4, 0),
+        ("open", 3, HERE, "/tmp/s", PATH | os.O_NOFOLLOW, 0), ("chown", 3, "", 11, 12, EMPTY_PATH), ("stat", 3, "", EMPTY_PATH),
+        ("chown", HERE, "/tmp/s", 1, 1, 1), ("fchmodat2", HERE, "/tmp/s", 0o600, NOFOLLOW)],
+    "hard links of links": [
+        ("link", HERE, "/links/relative", HERE, "/links/again", 0), ("rename", HERE, "/links/again", HERE, "/links/more", 0),
+        ("chown", HERE, "/links/more", 3, 3, NOFOLLOW), ("stat", HERE, "/links/relative", NOFOLLOW),
+        ("rename", HERE, "/links/more", HERE, "/links/relative", 0), ("unlink", HERE, "/links/more", 0)],
+    "set-group-ID directories and what is no file": [
+        ("chown", HERE, "/etc/conf.d", 0, 50, 0), ("chmod", HERE, "/etc/conf.d", 0o2775), ("symlink", "x", HERE, "/etc/conf.d/l"),
+        ("mknod", HERE, "/etc/conf.d/p", FIFO | 0o600, 0), ("bind", 1, "/etc/conf.d/s", STREAM),
+        ("unlink", HERE, "/etc/conf.d/a", 0), ("symlink", "x", HERE, "/etc/conf.d/a")],
+    "names of sockets": [
+        ("bind", 1, "/tmp/s", STREAM), ("sockname", 1), ("sockname", 1, 6), ("connect", 2, "/tmp/s", STREAM), ("sockname", 2),
+        ("peername", 2), ("accept", 3, 1), ("sockname", 3), ("peername", 3), ("peercred", 3), ("peercred", 2), ("accept", 5, 1, 4),
+        ("connect", 2, "/tmp/s", STREAM), ("accept", 5, 1, 4), ("bind", 6, "/tmp/s", STREAM), ("connect", 6, "/etc/hosts", STREAM),
+        ("connect", 6, "/absent", STREAM), ("connect", 6, "/etc", STREAM), ("connect", 6, "/tmp/s", DGRAM), ("bind", 6, "/absent/s", STREAM),
+        ("bind", 6, "/etc/hosts", STREAM), ("bind", 6, "/", STREAM), ("bind", 6, "/links/directory/s", STREAM), ("sockname", 6),
+        ("connect", 2, "/etc/conf.d/s", STREAM), ("peername", 2), ("stat", HERE, "/tmp/s", 0), ("chmod", HERE, "/tmp/s", 0o700),
+        ("rename", HERE, "/tmp/s", HERE, "/etc/t", 0), ("connect", 6, "/etc/t", STREAM), ("peername", 6), ("unlink", HERE, "/etc/t", 0),
+        ("umask", 0o77), ("bind", 7, "/etc/t", STREAM), ("stat", HERE, "/etc/t", 0), ("unlink", HERE, "/etc/hosts", 0),
+        ("bind", 8, "/etc/hosts", STREAM), ("sockname", 8), ("bind", 9, "/links/dangling", STREAM)],
+    "names of sockets from the working directory": [
+        ("chdir", "/etc/conf.d"), ("bind", 1, "s", DGRAM), ("sockname", 1), ("getcwd",), ("bind", 2, "./t", DGRAM), ("sendto", 2, "s", b"x"),
+        ("recvfrom", 1), ("sendto", 2, "/etc/conf.d/s", b"y"), ("recvfrom", 1), ("bind", 4, "../conf.d/u", DGRAM), ("sendto", 4, "s", b"x"),
+        ("recvfrom", 1), ("stat", HERE, "/etc/conf.d/t", 0), ("stat", HERE, "a", 0), ("chdir", "/deep/a"), ("bind", 3, "b/c/s", DGRAM),
+        ("sockname", 3), ("sendto", 3, "../../etc/conf.d/s", b"z"), ("recvfrom", 1), ("getcwd",), ("unlink", HERE, "b/second", 0),
+        ("bind", 5, "b/second", DGRAM), ("sockname", 5), ("stat", HERE, "b/second", 0)],
+    "datagrams": [
+        ("bind", 1, "/tmp/one", DGRAM), ("bind", 2, "/deep/two", DGRAM), ("sendto", 2, "/tmp/one", b"hello"), ("recvfrom", 1),
+        ("sendmsg", 2, "/tmp/one", b"there", 0), ("recvmsg", 1, 0), ("sendmsg", 1, "/deep/two", b"many", 1), ("recvmsg", 2, 1),
+        ("sendto", 2, "/tmp/one", b"a"), ("recvmsg", 1, 1), ("recvmsg", 1, 0), ("recvmsg", 1, 1), ("recvfrom", 1),
+        ("sendmsg", 2, "/absent", b"x", 0), ("sendmsg", 2, "/absent", b"x", 1), ("connect", 3, "/deep/two", DGRAM),
+        ("sendto", 3, "/tmp/one", b"anonymous"), ("recvfrom", 1), ("sendto", 3, "/tmp/one", b"anonymous"), ("recvmsg", 1, 0),
+        ("sendmsg", 3, "", b"connected", 0), ("recvmsg", 2, 0)],
+    "credentials of senders": [
+        ("bind", 1, "/tmp/one", DGRAM), ("passcred", 1), ("connect", 2, "/tmp/one", DGRAM), ("sendmsg", 2, "", b"hello", 0), ("recvmsg", 1, 0),
+        ("sendmsg", 2, "", b"said", 0, 1, 0, 0), ("recvmsg", 1, 0), ("sendmsg", 2, "", b"said", 1, 1, 0, 0), ("recvmsg", 1, 1)],
+    "long names of sockets": [
+        ("mkdir", HERE, "/tmp/" + "d" * 70, 0o755), ("bind", 1, "/tmp/" + "d" * 70 + "/s", DGRAM), ("sockname", 1),
+        ("bind", 2, "/tmp/" + "d" * 70 + "/t", DGRAM), ("sendto", 2, "/tmp/" + "d" * 70 + "/s", b"x"), ("recvfrom", 1),
+        ("bind", 3, "/tmp/" + "n" * 100, DGRAM), ("stat", HERE, "/tmp/" + "n" * 100, 0), ("sockname", 3),
+        ("sendto", 2, "/tmp/" + "n" * 100, b"x"), ("recvfrom", 3), ("connect", 4, "/tmp/" + "n" * 100, DGRAM), ("peername", 4),
+        ("unlink", HERE, "/etc/hosts", 0), ("bind", 5, "/etc/hosts", DGRAM), ("sockname", 5)],
     "long names": [
         ("mkdir", HERE, "/tmp/" + "d" * 255, 0o755), ("open", 1, HERE, "/tmp/" + "d" * 255 + "/" + "e" * 255, W | CREATE, 0o600),
         ("mkdir", HERE, "/tmp/" + "d" * 256, 0o755), ("symlink", "t" * 4095, HERE, "/tmp/l"), ("stat", HERE, "/tmp/l", 0),

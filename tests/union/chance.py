@@ -127,8 +127,8 @@ class Generator:
         return ("chmod", self.at(), self.path(), self.mode())
 
     def chown(self) -> Operation:
-        # an owner of a symlink or fifo cannot be kept (differences.md)
-        return ("chownfile", self.path(), self.random.choice([0, 7, 1000]), self.random.choice([0, 8]))
+        return ("chown", self.at(), self.path(), self.random.choice([0, 7, 1000]),
+                self.random.choice([0, 8]), self.random.choice([0, NOFOLLOW]))
 
     def utimens(self) -> Operation:
         return ("utimens", self.at(), self.path(), self.random.choice(TIMES),

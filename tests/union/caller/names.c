@@ -269,18 +269,6 @@ static void chown_(const struct word *a)
 			       a[3].number, a[4].number));
 }
 
-/* chownfile =PATH UID GID: of what keeps an owner in the upper */
-static void chownfile(const struct word *a)
-{
-	struct stat st;
-	long result = call(SYS_newfstatat, fd_of(AT_FDCWD), P(a[0].text), P(&st), 0);
-
-	if (!result && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
-		result = call(SYS_fchownat, fd_of(AT_FDCWD), P(a[0].text), a[1].number,
-			      a[2].number, 0);
-	say_error(result);
-}
-
 /* truncate =PATH SIZE */
 static void truncate_(const struct word *a)
 {
@@ -373,7 +361,7 @@ const struct named_operation name_operations[] = {
 	{ "faccessat2", faccessat2_ }, { "readlink", readlink_ }, { "mkdir", mkdir_ },
 	{ "mknod", mknod_ }, { "symlink", symlink_ }, { "link", link_ }, { "linkfd", linkfd },
 	{ "unlink", unlink_ }, { "rename", rename_ }, { "chmod", chmod_ },
-	{ "fchmodat2", fchmodat2_ }, { "chown", chown_ }, { "chownfile", chownfile },
+	{ "fchmodat2", fchmodat2_ }, { "chown", chown_ },
 	{ "truncate", truncate_ }, { "utimens", utimens }, { "utimensns", utimensns },
 	{ "utime", utime_ }, { "utimes", utimes_ }, { "futimesat", futimesat_ },
 	{ "chdir", chdir_ }, { "getcwd", getcwd_ }, { "chroot", chroot_ },

@@ -1,0 +1,118 @@
+/*
+ * What a call on a descriptor changes.
+ *
+ * A file of a layer that is open for reading would let its owner, mode, times and
+ * attributes be changed through the descriptor.  That must never reach the layer: the
+ * change is for the upper's copy, wherever that is by now.
+ */
+#include "internal.h"
+
+/* The number that the lower object behind `fd`, which has the name `path`, is known by. */
+static uint64_t number_behind(const struct core_view *view, int fd, const char *path)
+{
+	const struct lpmx_index_entry *entry;
+	size_t length = text_length(path);
+	struct stat st;
+
+	if (!view->index)
+		return sys_call2(__NR_fstat, fd, &st) ? 0 : identity_inode(view, st.st_dev, st.st_ino);
+	entry = index_find(view->index, fnv(path, length), path, (uint32_t)length);
+	return entry ? object_number(view, entry) : 0;
+}
+
+/*
+ * The object that a change through `fd` is for, which is open on the lower object
+ * at `path`: 1 and `node`, wherever it was renamed to since; 0 if it has no name
+ * any more, so that nobody can see the change.
+ */
+static long find_behind(struct core_task *task, int fd, const char *path, struct core_node *node)
+{
+	const struct core_view *view = task->view;
+	uint64_t number = number_behind(view, fd, path);
+	struct meta meta;
+	struct stat st;
+	long r = path_node(task, path, node);
+
+	if (r >= 0 && node->bind)
+		return node->place != CORE_ABSENT;
+	if (r >= 0 && node->place == CORE_LOWER)
+		return 1;
+	if (r >= 0 && node->place == CORE_UPPER) {
+		r = meta_shown(task, node, &meta);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r >= 0 && (!number || meta.inode == number ||
+			       (record_apart(meta.mode) && !meta.inode)))
+			return 1;
+	}
+	r = number ? upper_find(view, number, node->host) : 0;
+	if (r <= 0)
+		return r;
+	node->place = CORE_UPPER;
+	node->bind = 0;
+	node->entry = 0;
+	node->read_only = 0;
+	text_put(node->path, node->host + view->upper.length);
+	node->path_length = (uint32_t)text_length(node->path);
+	node->hash = fnv(node->path, node->path_length);
+	if (sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	node->mode = st.st_mode;
+	return 1;
+}
+
+#define F_GETFL_ 3
+
+long target_of_fd(struct core_task *task, int fd, int handle, struct core_node *node)
+{
+	const struct core_view *view = task->view;
+	long flags = sys_call3(__NR_fcntl, fd, F_GETFL_, 0), r;
+	char path[CORE_PATH_MAX];
+	struct stat st;
+
+	if (flags < 0)
+		return flags;
+	/* one made with O_PATH is for finding things only */
+	if ((flags & O_PATH) && !handle)
+		return -EBADF;
+	node->bind = 0;
+	r = host_of_fd(view, fd, node->host, sizeof(node->host));
+	if (r == -ENAMETOOLONG) {
+		/* too deep for the kernel to tell where, and of no layer: the upper's */
+		text_put_number(text_put(node->host, "/proc/self/fd/"), (unsigned)fd, 10);
+		return TARGET_DESCRIPTOR;
+	}
+	if (r < 0)
+		return r;
+	if (in_upper(view, node->host)) {
+		if (!(flags & O_PATH))
+			return TARGET_DESCRIPTOR;
+		node->place = CORE_UPPER;
+		node->entry = 0;
+		node->read_only = 0;
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
+		node->mode = st.st_mode;
+		return r < 0 ? r : TARGET_NAME;
+	}
+	if (core_from_host(view, node->host, path, sizeof(path)) < 0)
+		return TARGET_KERNEL;
+	r = find_behind(task, fd, path, node);
+	if (r < 0)
+		return r;
+	if (node->bind)
+		return node->bind->read_only                       ? -EROFS
+		       : (flags & O_PATH) && node->place == CORE_BIND ? TARGET_NAME
+								       : TARGET_KERNEL;
+	return r ? TARGET_NAME : TARGET_NONE;
+}
+
+long target_lift(struct core_task *task, int fd, struct core_node *node)
+{
+	int lower = node->place == CORE_LOWER;
+	long r = upper_writable(task, node);
+
+	if (r >= 0)
+		r = copy_up(task, node);
+	/* before the change, so that whatever fails nothing has changed */
+	return r >= 0 && lower ? copy_up_descriptor(fd, node->host) : r;
+}
