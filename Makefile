@@ -3,6 +3,7 @@
 #   make demo [IMAGE=ubuntu:18.04]   a notebook that runs inside an image
 #   make lab                         JupyterLab with that image in the launcher
 #   make test [TESTS=tests/unit]     all tests; see tests/conftest.py
+#   make fuzz [TIME=60]             the core and the readers of a store, each target so long
 #   make soak [TESTS=tests/soak/...] what takes hours; results go to docs/reference/soak.md
 #   make wheel native bench docs lint clean
 
@@ -124,6 +125,12 @@ docs: $(STAMPS)/installed
 	@mv docs/reference/cli.md.new docs/reference/cli.md
 	@$(SUPPORT).soak
 
+# libFuzzer on the core, mutations for the readers in Python: each target so many seconds
+TIME ?= 60
+fuzz: $(STAMPS)/extra-test
+	@tests/support/have-packages clang libclang-rt-dev
+	@$(VENV)/bin/python tests/fuzz/fuzz_core.py $(TIME)
+
 lint: $(STAMPS)/extra-lint
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
@@ -131,4 +138,4 @@ lint: $(STAMPS)/extra-lint
 clean:
 	rm -rf build dist *.egg-info $(VENV) .cache native/build
 
-.PHONY: all wheel native demo lab bench test soak set-up sessions docs lint clean
+.PHONY: all wheel native demo lab bench fuzz test soak set-up sessions docs lint clean

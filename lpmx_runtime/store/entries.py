@@ -109,6 +109,8 @@ def _sections(path: Path) -> tuple[bytes, bytes, bytes, bytes]:
         raise _damaged(path, "its checksum is wrong")
     first = _HEADER.size + count * _RECORD.size
     second, third = first + paths, first + paths + targets
+    if third + extra != len(data):
+        raise _damaged(path, "its parts do not fit together")
     return data[_HEADER.size:first], data[first:second], data[second:third], data[third:]
 
 

@@ -23,6 +23,29 @@ static void this_boot(char boot[40])
 	sys_call1(__NR_close, fd);
 }
 
+/*
+ * Have room on the disk for a part of the page.  It is written to by way of memory, where
+ * a full disk would end the program.  What cannot say beforehand is let be.
+ */
+static long allocate(long fd, uint64_t at, uint64_t size)
+{
+	long r = sys_call4(__NR_fallocate, fd, 0, at, size);
+
+	return r == -EOPNOTSUPP || r == -ENOSYS ? 0 : r;
+}
+
+long control_room(const struct core_view *view, uint64_t at, uint64_t size)
+{
+	long fd = sys_call4(__NR_openat, AT_FDCWD, view->control_path.text, O_RDWR | O_CLOEXEC, 0);
+	long r;
+
+	if (fd < 0)
+		return fd;
+	r = allocate(fd, __builtin_offsetof(struct lpmx_control, heap) + at, size);
+	sys_call1(__NR_close, fd);
+	return r;
+}
+
 /* Write a fresh page under a name of its own; what is not written reads as zero. */
 static long make_page(const char *path, int filled)
 {
@@ -44,6 +67,8 @@ static long make_page(const char *path, int filled)
 		return fd;
 	sys_call2(__NR_fchmod, fd, 0600); /* the program's umask is not ours */
 	r = sys_call2(__NR_ftruncate, fd, SIZE);
+	if (r >= 0)
+		r = allocate(fd, 0, __builtin_offsetof(struct lpmx_control, heap));
 	if (r >= 0)
 		r = sys_call4(__NR_pwrite64, fd, &head, sizeof(head), 0);
 	if (r >= 0)

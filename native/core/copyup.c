@@ -299,11 +299,12 @@ struct names {
 static long other_name(struct names *names, const struct lpmx_index_entry *entry)
 {
 	uint32_t length = entry->path_length;
+	const char *path = index_bytes(names->task->view->index, entry->path, length);
 	long r;
 
-	if (length >= CORE_PATH_MAX)
+	if (!path || length >= CORE_PATH_MAX)
 		return 0;
-	bytes_copy(names->path, index_text(names->task->view->index, entry->path), length);
+	bytes_copy(names->path, path, length);
 	names->path[length] = 0;
 	r = path_node(names->task, names->path, &names->node);
 	if (r < 0)

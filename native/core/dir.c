@@ -707,7 +707,8 @@ static long ours(struct core_task *task, int fd, struct core_node *node)
 	if (view->index && !sys_call2(__NR_fstat, fd, &st))
 		entry = object_known(view, &st);
 	if (entry) {
-		text_put(path, index_text(view->index, entry->path));
+		if (path_join(path, sizeof(path), index_text(view->index, entry->path), "") < 0)
+			return -EIO;
 		layered = 1;
 	} else {
 		if (host_of_fd(view, fd, host, sizeof(host)) < 0 ||

@@ -20,9 +20,24 @@ static uint64_t name_hash(const char *name, size_t length)
 	return fnv(name, length);
 }
 
-static const char *heap_text(const struct lpmx_control *page, uint64_t offset)
+/* The text of `length` bytes and a NUL that should be there. */
+static const char *heap_text(const struct lpmx_control *page, uint64_t offset, size_t length)
 {
-	return offset && offset < LPMX_CONTROL_HEAP_SIZE ? page->heap + offset : 0;
+	return offset && offset < LPMX_CONTROL_HEAP_SIZE &&
+			       length < LPMX_CONTROL_HEAP_SIZE - offset &&
+			       !page->heap[offset + length]
+		       ? page->heap + offset
+		       : 0;
+}
+
+/* How long the text is; a page may be damaged, and then it may have no end. */
+static size_t heap_length(const struct lpmx_control *page, uint64_t offset)
+{
+	size_t n = 0;
+
+	while (offset < LPMX_CONTROL_HEAP_SIZE - n && page->heap[offset + n])
+		n++;
+	return n;
 }
 
 static const struct lpmx_live_value *heap_value(const struct lpmx_control *page, uint64_t offset)
@@ -32,12 +47,12 @@ static const struct lpmx_live_value *heap_value(const struct lpmx_control *page,
 	if (!offset || offset > LPMX_CONTROL_HEAP_SIZE - sizeof(*value) || (offset & 7))
 		return 0;
 	value = (const void *)(page->heap + offset);
-	return value->length < LPMX_CONTROL_HEAP_SIZE - offset - sizeof(*value) ? value : 0;
+	return heap_text(page, offset + sizeof(*value), value->length) ? value : 0;
 }
 
 static int is_name(const char *text, const char *name, size_t length)
 {
-	return text && text_same(text, name, length) && !text[length];
+	return text && text_same(text, name, length);
 }
 
 /* The slot of a name; NULL if it has none (and, for a writer, *room for it). */
@@ -57,7 +72,7 @@ static struct lpmx_live_slot *find(struct lpmx_control *page, struct lpmx_live_t
 				*room = slot;
 			return 0;
 		}
-		if (is_name(heap_text(page, offset), name, length))
+		if (is_name(heap_text(page, offset, length), name, length))
 			return slot;
 		at = (at + 1) & (LPMX_CONTROL_TABLE_SLOTS - 1);
 	}
@@ -70,36 +85,42 @@ static uint32_t in_use(const struct lpmx_live_table *table)
 	return __atomic_load_n(&table->used, __ATOMIC_ACQUIRE);
 }
 
-/* Room for `size` bytes, 8-aligned; 0 if the heap is full.  Under the lock. */
-static uint64_t heap_take(struct lpmx_control *page, size_t size)
+/* Room for `size` bytes, 8-aligned, and on the disk: or -errno.  Under the lock. */
+static long heap_take(struct core_view *view, size_t size)
 {
+	struct lpmx_control *page = view->control;
 	uint64_t at = page->heap_used < 8 ? 8 : (page->heap_used + 7) & ~7ull;
+	long r;
 
 	if (size > LPMX_CONTROL_HEAP_SIZE || at > LPMX_CONTROL_HEAP_SIZE - size)
-		return 0;
+		return -ENOSPC;
+	r = control_room(view, at, size);
+	if (r < 0)
+		return r;
 	page->heap_used = at + size;
-	return at;
+	return (long)at;
 }
 
-static long publish(struct lpmx_control *page, struct lpmx_live_table *table, const char *name,
+static long publish(struct core_view *view, struct lpmx_live_table *table, const char *name,
 		    const char *value)
 {
+	struct lpmx_control *page = view->control;
 	size_t name_length = text_length(name), length = value ? text_length(value) : 0;
 	struct lpmx_live_slot *room, *slot = find(page, table, name, name_length, &room);
 	struct lpmx_live_value *record;
-	uint64_t at, name_at = 0;
+	long at, name_at = 0;
 
 	if (!slot && !room)
 		return -ENOSPC;
 	if (!slot) {
-		name_at = heap_take(page, name_length + 1);
-		if (!name_at)
-			return -ENOSPC;
+		name_at = heap_take(view, name_length + 1);
+		if (name_at < 0)
+			return name_at;
 		text_put(page->heap + name_at, name);
 	}
-	at = heap_take(page, sizeof(*record) + length + 1);
-	if (!at)
-		return -ENOSPC;
+	at = heap_take(view, sizeof(*record) + length + 1);
+	if (at < 0)
+		return at;
 	record = (void *)(page->heap + at);
 	record->generation = table->generation + 1;
 	record->length = (uint32_t)length;
@@ -108,11 +129,11 @@ static long publish(struct lpmx_control *page, struct lpmx_live_table *table, co
 	if (!slot) {
 		/* value before name: who finds the name finds a value */
 		slot = room;
-		__atomic_store_n(&slot->value, at, __ATOMIC_RELEASE);
-		__atomic_store_n(&slot->name, name_at, __ATOMIC_RELEASE);
+		__atomic_store_n(&slot->value, (uint64_t)at, __ATOMIC_RELEASE);
+		__atomic_store_n(&slot->name, (uint64_t)name_at, __ATOMIC_RELEASE);
 		__atomic_fetch_add(&table->used, 1, __ATOMIC_RELEASE);
 	} else {
-		__atomic_store_n(&slot->value, at, __ATOMIC_RELEASE);
+		__atomic_store_n(&slot->value, (uint64_t)at, __ATOMIC_RELEASE);
 	}
 	__atomic_store_n(&table->generation, table->generation + 1, __ATOMIC_RELEASE);
 	return 0;
@@ -130,7 +151,7 @@ static long change(struct core_view *view, struct lpmx_live_table *table, const 
 	r = upper_lock(view, &lock);
 	if (r < 0)
 		return r;
-	r = publish(view->control, table, name, value);
+	r = publish(view, table, name, value);
 	upper_unlock(&lock);
 	return r;
 }
@@ -181,7 +202,8 @@ static long list(const struct core_view *view, struct lpmx_live_table *table, ui
 		uint64_t at = __atomic_load_n(&slot->name, __ATOMIC_ACQUIRE);
 		const struct lpmx_live_value *record;
 
-		if (!at || !(*name = heap_text(view->control, at)))
+		*name = heap_text(view->control, at, heap_length(view->control, at));
+		if (!*name)
 			continue;
 		record = heap_value(view->control, __atomic_load_n(&slot->value, __ATOMIC_ACQUIRE));
 		if (!record)

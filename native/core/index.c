@@ -118,6 +118,11 @@ const char *index_text(const struct lpmx_index_header *index, uint32_t offset)
 	return offset < index->strings_size ? strings + offset : "";
 }
 
+const char *index_bytes(const struct lpmx_index_header *index, uint32_t offset, uint32_t length)
+{
+	return offset + (uint64_t)length < index->strings_size ? index_text(index, offset) : 0;
+}
+
 const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
 					  const char *path, uint32_t length)
 {

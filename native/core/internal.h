@@ -93,6 +93,8 @@ long view_open(struct core_view *view, const char *path, int mend) HIDDEN;
 
 /* A page that is yet to be filled from the upper. */
 long control_replace(const char *path) HIDDEN;
+/* Have room on the disk for `size` bytes of the heap. */
+long control_room(const struct core_view *view, uint64_t at, uint64_t size) HIDDEN;
 
 /* ---- user.c: memory of the program ---- */
 
@@ -118,6 +120,9 @@ long index_map(const char *path, const struct lpmx_index_header **index) HIDDEN;
 const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
 					  const char *path, uint32_t length) HIDDEN;
 const char *index_text(const struct lpmx_index_header *index, uint32_t offset) HIDDEN;
+/* The same where `length` bytes are to be read: NULL if there are not that many. */
+const char *index_bytes(const struct lpmx_index_header *index, uint32_t offset,
+			uint32_t length) HIDDEN;
 /* The next name of a file with several, after `last` (NULL: the first). */
 const struct lpmx_index_entry *index_link(const struct lpmx_index_header *index, uint32_t group,
 					  const struct lpmx_index_entry *last) HIDDEN;

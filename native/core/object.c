@@ -190,11 +190,13 @@ long object_place(const struct core_view *view, const struct stat *st, char host
 	struct stat found;
 
 	for (uint32_t i = 0; i < count; i++, e++) {
-		if (e->layer >= view->layer_count || IS(e->mode, S_IFDIR) ||
+		const char *path = index_bytes(view->index, e->path, e->path_length);
+
+		if (!path || e->layer >= view->layer_count || IS(e->mode, S_IFDIR) ||
 		    view->layers[e->layer].length + e->path_length < CORE_SAID_MAX ||
 		    e->path_length >= CORE_PATH_MAX)
 			continue;
-		layer_host(view, e->layer, index_text(view->index, e->path), e->path_length, host);
+		layer_host(view, e->layer, path, e->path_length, host);
 		if (!sys_call4(__NR_newfstatat, AT_FDCWD, host, &found, AT_SYMLINK_NOFOLLOW) &&
 		    found.st_ino == st->st_ino && found.st_dev == st->st_dev)
 			return (long)text_length(host);

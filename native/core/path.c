@@ -491,11 +491,15 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 		return 0;
 	}
 	if (node->entry && node->place == CORE_LOWER) {
+		const char *text = index_bytes(w->task->view->index, node->entry->target,
+					       node->entry->target_length);
+
+		if (!text)
+			return -EIO;
 		length = node->entry->target_length;
 		if (length >= CORE_PATH_MAX)
 			return -ENAMETOOLONG;
-		bytes_copy(target, index_text(w->task->view->index, node->entry->target),
-			   (size_t)length);
+		bytes_copy(target, text, (size_t)length);
 	} else {
 		length = sys_call4(__NR_readlinkat, AT_FDCWD, node->host, target, sizeof(target));
 		if (length < 0)

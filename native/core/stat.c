@@ -361,8 +361,12 @@ long call_readlink(struct core_task *task, long nr, const long a[6])
 		if (r)
 			return r < 0 ? r : give(task, path, r, a[at + 1], (int)a[at + 2]);
 	} else if (node.place == CORE_LOWER && node.entry) {
-		return give(task, index_text(task->view->index, node.entry->target),
-			    node.entry->target_length, a[at + 1], (int)a[at + 2]);
+		const char *target = index_bytes(task->view->index, node.entry->target,
+						 node.entry->target_length);
+
+		return target ? give(task, target, node.entry->target_length, a[at + 1],
+				     (int)a[at + 2])
+			      : -EIO;
 	}
 	return sys_call4(__NR_readlinkat, AT_FDCWD, node.host, a[at + 1], a[at + 2]);
 }

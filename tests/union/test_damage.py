@@ -4,6 +4,8 @@ from __future__ import annotations
 import errno
 import os
 import random
+import stat
+import struct
 from pathlib import Path
 from typing import Iterable, Iterator
 
@@ -110,6 +112,34 @@ def test_index_with_damage_in_its_head(bare: Bare) -> None:
                     _use(view)
             except OSError as error:
                 assert errno.EIO == error.errno
+
+    try:
+        status = os.waitpid(start(run), 0)[1]
+    finally:
+        bare.index.unlink()
+        bare.index.write_bytes(whole)
+    assert 0 == status
+
+
+def test_links_whose_text_lies_outside_the_index(bare: Bare) -> None:
+    """A link that says to be longer than the file is cannot be read, and nor can what it leads to."""
+    whole = bare.index.read_bytes()
+    count, = struct.unpack_from("<I", whole, 32)
+    first, = struct.unpack_from("<Q", whole, 56)
+    data = bytearray(whole)
+    for at in range(first, first + 80 * count, 80):
+        if stat.S_ISLNK(struct.unpack_from("<I", data, at + 24)[0]):
+            struct.pack_into("<I", data, at + 12, 0xffffff00)
+            struct.pack_into("<I", data, at + 36, 4000)
+
+    def run() -> None:
+        bare.index.unlink()
+        bare.index.write_bytes(data)
+        with bare.view() as view:
+            for ask in (view.readlink, view.stat):
+                with pytest.raises(OSError) as raised:
+                    ask("/links/absolute")
+                assert errno.EIO == raised.value.errno
 
     try:
         status = os.waitpid(start(run), 0)[1]

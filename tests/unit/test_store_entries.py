@@ -58,6 +58,7 @@ def test_attributes_come_back(path: Path) -> None:
     (lambda data: b"x" + data[1:], "it is no entry list"),
     (lambda data: data[:8] + b"\x05" + data[9:], "it has version 5, and we read version 1"),
     (lambda data: data[:-1], "its checksum is wrong"),
+    (lambda data: data[:12] + bytes([data[12] ^ 1]) + data[13:], "its parts do not fit together"),
     (lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:], "its checksum is wrong"),
 ])
 def test_damaged_list_says_what_is_wrong(path: Path, damage: Callable[[bytes], bytes],
