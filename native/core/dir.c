@@ -60,13 +60,33 @@ static long grow(void **memory, uint64_t old, uint64_t new)
 
 /* ---- raw directories ---------------------------------------------------------------- */
 
-/* All records of a directory; the descriptor is not kept, as walks go deep. */
-static long read_raw(const char *host, char **block, uint64_t *size, uint64_t *used)
+/* Is the directory at `host` what the program itself has open as `fd`? */
+static int is_open_as(const char *host, int fd)
 {
-	long fd, n;
+	struct stat named, open;
+
+	return !sys_call2(__NR_fstat, fd, &open) &&
+	       !sys_call4(__NR_newfstatat, AT_FDCWD, host, &named, AT_SYMLINK_NOFOLLOW) &&
+	       named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+}
+
+/*
+ * All records of a directory; the descriptor is not kept, as walks go deep.  A program
+ * that may have no further descriptor lends its own, `lent` (or -1).
+ */
+static long read_raw(const char *host, int lent, char **block, uint64_t *size, uint64_t *used)
+{
+	long fd, n, position = 0;
 
 	fd = sys_call4(__NR_openat, AT_FDCWD, *host ? host : "/",
 		       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd == -EMFILE && lent >= 0 && is_open_as(host, lent)) {
+		position = sys_call3(__NR_lseek, lent, 0, 1 /* SEEK_CUR */);
+		n = sys_call3(__NR_lseek, lent, 0, 0 /* SEEK_SET */);
+		if (position < 0 || n < 0)
+			return position < 0 ? position : n;
+		fd = lent;
+	}
 	if (fd < 0)
 		return fd;
 	for (;;) {
@@ -81,17 +101,20 @@ static long read_raw(const char *host, char **block, uint64_t *size, uint64_t *u
 			break;
 		*used += (uint64_t)n;
 	}
-	sys_call1(__NR_close, fd);
+	if (fd == lent)
+		sys_call3(__NR_lseek, lent, position, 0 /* SEEK_SET */);
+	else
+		sys_call1(__NR_close, fd);
 	return n;
 }
 
-static long raw_each(const char *host,
+static long raw_each(const char *host, int lent,
 		     long (*each)(void *context, const char *name, const struct dirent64 *d),
 		     void *context)
 {
 	char *block = 0;
 	uint64_t size = 0, used = 0;
-	long r = read_raw(host, &block, &size, &used);
+	long r = read_raw(host, lent, &block, &size, &used);
 
 	for (uint64_t at = 0; at < used && !r;) {
 		struct dirent64 *d = (void *)(block + at);
@@ -124,7 +147,7 @@ long host_each(const char *host, long (*each)(void *context, const char *name, u
 {
 	struct each e = { each, context };
 
-	return raw_each(host, each_one, &e);
+	return raw_each(host, -1, each_one, &e);
 }
 
 /* ---- a list of names, in cookie order --------------------------------------------------- */
@@ -258,12 +281,12 @@ static void list_sort(struct list *list)
 	}
 }
 
-static long list_read(struct list *list, const char *host)
+static long list_read(struct list *list, const char *host, int lent)
 {
 	long r;
 
 	list->host = host;
-	r = raw_each(host, list_add, list);
+	r = raw_each(host, lent, list_add, list);
 	if (!r)
 		list_sort(list);
 	return r;
@@ -345,16 +368,16 @@ static NOINLINE long read_live(struct merge *m)
 		if (!there)
 			continue;
 		m->lower.layer = (uint16_t)layer;
-		r = list_read(&m->lower, host);
+		r = list_read(&m->lower, host, -1);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-/* Prepare to give the names from `cookie` on. */
+/* Prepare to give the names from `cookie` on; of what the program has open as `fd`, or -1. */
 static NOINLINE long merge_begin(struct merge *m, const struct core_task *task,
-				 const struct core_node *node, uint64_t cookie)
+				 const struct core_node *node, int fd, uint64_t cookie)
 {
 	const struct core_view *view = task->view;
 	long r = 0;
@@ -365,7 +388,7 @@ static NOINLINE long merge_begin(struct merge *m, const struct core_task *task,
 	m->upper.upper = view;
 	m->upper.hash = fnv_more(node->hash, "/", 1);
 	if (node->place == CORE_UPPER)
-		r = list_read(&m->upper, node->host);
+		r = list_read(&m->upper, node->host, fd);
 	if (r < 0)
 		goto out;
 	m->upper_at = list_seek(&m->upper, cookie);
@@ -479,7 +502,7 @@ long dir_each(struct core_task *task, const struct core_node *node,
 
 	if (node->bind)
 		return host_each(node->host, each, context);
-	r = merge_begin(&m, task, node, 0);
+	r = merge_begin(&m, task, node, -1, 0);
 	if (r < 0)
 		return r;
 	while (!r && merge_next(&m, &s))
@@ -653,7 +676,7 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 	if (last >= COOKIE_DOT_DOT) {
 		char value[2];
 
-		r = merge_begin(&m, task, node, last + 1);
+		r = merge_begin(&m, task, node, fd, last + 1);
 		if (r < 0)
 			return r;
 		whole = 1;

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import mmap
 import os
+import resource
 import socket
 import struct
 from typing import Iterator, List
@@ -273,3 +274,22 @@ def test_handles_are_of_the_file_behind(view: View) -> None:
     handle, mount = bytearray(struct.pack("<Ii", 128, 0) + bytes(128)), bytearray(4)
     result = view.call(303, AT_FDCWD, b"/etc/conf", handle, mount, 0)
     assert result in (0, -errno.EOPNOTSUPP)
+
+
+def test_a_directory_is_listed_where_no_further_descriptor_may_be_had(view: View) -> None:
+    """The program's own descriptor is enough, and stays where the program left it."""
+    view.write("/run/new", b"")
+    fd = view.open("/run", os.O_RDONLY | os.O_DIRECTORY)  # has the lowest number that was free
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    parts = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, hard))
+    try:
+        while (n := view.call(217, fd, part := bytearray(128), 128)) > 0:  # getdents64
+            parts.append(bytes(part[:n]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(fd)
+
+    assert 0 == n
+    assert 1 == sum(part.count(b"new\0") for part in parts)
+    assert 1 == sum(part.count(b"old\0") for part in parts)
