@@ -133,7 +133,7 @@ npm ls --all 2>&1 | sort
 """
 
 
-#: Owners, modes, capabilities, hard links, scripts: all that rpm writes and verifies.
+#: Owners, modes, hard links, scripts: all that rpm writes and verifies.
 RPM = r"""
 set -e
 mkdir -p /root/rpm && cd /root/rpm
@@ -141,7 +141,7 @@ cat >demo.spec <<'END'
 Name: demo
 Version: %{wanted}
 Release: 1
-Summary: Owners, modes, capabilities and links
+Summary: Owners, modes and links
 License: none
 BuildArch: noarch
 AutoReqProv: no
@@ -169,7 +169,7 @@ echo "postun $1" >>/var/log/demo
 %attr(0755,root,root) /opt/demo/same
 /opt/demo/link
 %attr(6755,demo,mail) /opt/demo/setuid
-%attr(0755,root,root) %caps(cap_net_raw=ep) /opt/demo/capable
+%attr(0755,root,root) /opt/demo/capable
 %attr(0600,demo,demo) /opt/demo/secret
 %config(noreplace) /etc/demo.conf
 END
@@ -186,10 +186,22 @@ install -U RPMS/noarch/demo-2-1.noarch.rpm
 rpm -Va --nodeps && echo 'verified again'
 rpm -q --queryformat '[%{FILENAMES} %{FILEMODES:octal} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILECAPS}\n]' demo
 ls -lnR /opt/demo | sed 's/ [A-Z][a-z][a-z] .*:.. / /'
-getcap -r /opt/demo
 cat /var/log/demo
 chmod 0700 /opt/demo/secret; chown 1:2 /opt/demo/plain; rpm -Va --nodeps || true
 install --setperms demo || true; install --setugids demo || true
+"""
+
+#: Capabilities of a file, as setcap gives them, an rpm has them, and a copy keeps them.
+CAPABILITIES = r"""
+set -e
+mkdir -p /root/caps && cd /root/caps && cp /bin/true raw && setcap cap_net_raw=ep raw
+cp -a raw copy && getcap raw copy
+sed -e 's/^Name: demo/Name: caps/' -e 's/%attr(0755,root,root) \/opt\/demo\/capable/%caps(cap_net_raw=ep) &/' \
+    -e 's/opt.demo/opt\/caps/g' -e '/demo.conf/d' ../rpm/demo.spec >caps.spec
+rpmbuild --quiet -bb --define 'wanted 1' --define '_topdir /root/caps' caps.spec
+rpm --nodeps $(rpm --help | grep -o -m1 -e --force-debian || true) -i RPMS/noarch/caps-1-1.noarch.rpm
+rpm -V --nodeps caps && getcap /opt/caps/capable
+rm -rf BUILD BUILDROOT RPMS
 """
 
 #: What packages rarely have, and what a copy of a whole system must keep.

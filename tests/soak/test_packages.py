@@ -99,6 +99,8 @@ def test_rpm_tar_and_rsync_keep_all_that_a_file_has(
         follow = Recorded(pair, record, suite)
         follow("rpm", recipe.prepare(mirror.url, suite), recipe.install(recipe.TOOLS),
                Step("rpm", recipe.RPM, same=True, shows="verified again"))
+        follow("capabilities of files", Step("capabilities", recipe.CAPABILITIES, same=True,
+                                             shows="/opt/caps/capable cap_net_raw=ep"))
         follow("odd files", Step("odd", recipe.ODD))
         for copy in (recipe.copy_with_tar, recipe.copy_with_rsync):
             before = len(pair.faults)
