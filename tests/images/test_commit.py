@@ -13,8 +13,8 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from support import imageview, layers
-from support.layers import device, directory, file, link, symlink
-from support.made import make_image
+from support.layers import file
+from support.made import BASE, CONFIG, change, make_image
 
 from lpmx_runtime.container import Bind, Container, Options
 from lpmx_runtime.errors import (
@@ -32,16 +32,6 @@ from lpmx_runtime.image.save import FORMS, save
 from lpmx_runtime.store import Image, Store
 from lpmx_runtime.store.collect import collect, remove_image
 
-BASE = layers.tar(
-    directory(b"etc"), file(b"etc/motd", b"hello\n", mtime=5), file(b"etc/passwd", b"r\n", mtime=5),
-    directory(b"old"), file(b"old/a", b"a"), directory(b"old/sub"), file(b"old/sub/b", b"b"),
-    directory(b"tmp", mode=0o1777), file(b"suid", b"#!", mode=0o4755), file(b"mail", b"", gid=8),
-    file(b"one", b"linked"), link(b"two", b"one"), symlink(b"way", b"etc/motd"), directory(b"kept"),
-    file(b"kept/deep", b"deep"), device(b"null", b"3", 1, 3), directory(b"proc"),
-    directory(b"sys"), directory(b"dev"), directory(b"usr"), directory(b"bin"))
-CONFIG = {"Env": ["PATH=/bin", "KEPT=yes"], "Cmd": ["sh"], "Labels": {"old": "1"}}
-
-
 @pytest.fixture
 def image(opened: Store) -> Image:
     return make_image(opened, "base:1", BASE, config=CONFIG)
@@ -50,39 +40,6 @@ def image(opened: Store) -> Image:
 @pytest.fixture
 def container(opened: Store, image: Image) -> Iterator[Container]:
     yield Container.create(opened, image, name="work", options=Options(contain=True))
-
-
-def change(container: Container) -> None:
-    """Something of everything."""
-    with container.view() as view:
-        view.write("/new", b"new\n", 0o640)
-        view.write("/etc/motd", b"changed\n")
-        view.unlink("/etc/passwd")
-        view.unlink("/old/a")
-        view.unlink("/old/sub/b")
-        view.rmdir("/old/sub")
-        view.rmdir("/old")
-        view.mkdir("/old", 0o750)
-        view.write("/old/only", b"only")
-        view.unlink("/way")
-        view.symlink("/new", "/way")
-        view.mkdir("/dir", 0o2775)
-        view.chown("/dir", 5, 6)
-        view.write("/owned", b"x")
-        view.chown("/owned", 33, 33)
-        view.chmod("/owned", 0o4711)
-        view.chmod("/mail", 0o2660)
-        view.mknod("/disk", stat.S_IFBLK | 0o660, os.makedev(8, 1))
-        view.mknod("/pipe", stat.S_IFIFO | 0o600)
-        view.link("/new", "/dir/many")
-        view.chmod("/one", 0o600)
-        view.write("/locked", b"secret", 0o600)
-        view.chmod("/locked", 0)
-        view.write("/tagged", b"")
-        view.setxattr("/tagged", "user.colour", b"gr\0en")
-        view.write("/name\n with \u00e9 and \udcff", b"")
-        view.write("/" + "long" * 60, b"")
-        view.chmod("/", 0o751)
 
 
 Shown = Dict[str, Any]
