@@ -68,6 +68,7 @@ COMMANDS = {
     "df": ("upkeep", "register_df", "show what takes space in the store"),
     "gc": ("upkeep", "register_gc", "free what no image and no container needs"),
     "verify": ("upkeep", "register_verify", "find out whether all in the store is as it was"),
+    "completion": ("completion", "register", "print what makes a shell complete names"),
     "check": ("system", "register_check", "find out what works on this host"),
     "gpu": ("system", "register_gpu", "show GPUs and the driver libraries for containers"),
 }
