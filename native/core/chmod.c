@@ -101,6 +101,16 @@ static long change_fd(struct core_task *task, int fd, int handle, const struct m
 	}
 }
 
+/* For a name.  What a descriptor's link in /proc leads to may have none any more. */
+static long change_named(struct core_task *task, struct core_node *node, int flags,
+			 const struct meta *to, int owner, int mode)
+{
+	int fd = node->bind && !(flags & AT_SYMLINK_NOFOLLOW) ? proc_own_fd(node->host) : -1;
+
+	return fd >= 0 ? change_fd(task, fd, 1, to, owner, mode)
+		       : change_node(task, node, to, owner, mode);
+}
+
 long call_chmod(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_fchmodat || nr == 452 /* fchmodat2 */;
@@ -121,7 +131,7 @@ long call_chmod(struct core_task *task, long nr, const long a[6])
 		return change_fd(task, (int)a[0], 1, &to, 0, 1);
 	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path_or_here(path, flags),
 			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-	return r < 0 ? r : change_node(task, &node, &to, 0, 1);
+	return r < 0 ? r : change_named(task, &node, flags, &to, 0, 1);
 }
 
 long call_chown(struct core_task *task, long nr, const long a[6])
@@ -144,5 +154,5 @@ long call_chown(struct core_task *task, long nr, const long a[6])
 		return change_fd(task, (int)a[0], 1, &to, 1, 0);
 	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path_or_here(path, flags),
 			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-	return r < 0 ? r : change_node(task, &node, &to, 1, 0);
+	return r < 0 ? r : change_named(task, &node, flags, &to, 1, 0);
 }

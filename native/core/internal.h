@@ -160,6 +160,8 @@ void layer_host(const struct core_view *view, uint32_t layer, const char *path, 
 uint32_t path_parent(const char *path, uint32_t length) HIDDEN;
 /* Is this host path the upper, or in it?  Then what comes behind the upper's path. */
 const char *in_upper(const struct core_view *view, const char *host) HIDDEN;
+/* In the work directory, where what is removed is put aside: it is no less the upper's. */
+int in_work(const struct core_view *view, const char *host) HIDDEN;
 /* Is it in what a bind shows? */
 int in_bind(const struct core_view *view, const char *host) HIDDEN;
 /* Is it in the tree of a layer? */
@@ -183,6 +185,8 @@ void far_learn(const char *host) HIDDEN;
 
 /* Is this a link of /proc whose text is not a path to walk? */
 int proc_magic(const char *host) HIDDEN;
+/* The number of this process's own descriptor whose link `host` is, or -1. */
+int proc_own_fd(const char *host) HIDDEN;
 /*
  * Where exe, cwd, root and fd/N of the calling process lead in the view: 1 and
  * an absolute path ("" is the root) in `to`; 0 if only the kernel knows.

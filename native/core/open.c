@@ -180,7 +180,7 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 		return wait_open(node->host, flags, mode);
 	}
 	if (IS(node->mode, S_IFLNK) && !(flags & O_PATH))
-		return -ELOOP;
+		return flags & O_DIRECTORY && flags & O_NOFOLLOW ? -ENOTDIR : -ELOOP;
 	/* what is not of the kind asked for must not be copied for nothing */
 	if ((flags & O_DIRECTORY) && !IS(node->mode, S_IFDIR))
 		return -ENOTDIR;
@@ -220,7 +220,7 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 		r = stand_in(task, node, &host);
 		if (r)
 			return r < 0 ? r
-				     : wait_open(host, flags & ~(O_CREAT | O_TRUNC), 0);
+				     : wait_open(host, flags & ~(O_CREAT | O_TRUNC | O_NOATIME), 0);
 	}
 	flags = (flags & ~O_CREAT) | O_NOFOLLOW;
 	fd = IS(node->mode, S_IFIFO) ? wait_open(node->host, flags, mode)
@@ -249,11 +249,11 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 	int nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
 	long length, r;
 
-	if ((flags & O_TMPFILE) == O_TMPFILE) {
+	if (flags & O_PATH) {
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	} else if ((flags & O_TMPFILE) == O_TMPFILE) {
 		if ((flags & O_CREAT) || (flags & O_ACCMODE) == O_RDONLY)
 			return -EINVAL;
-	} else if (flags & O_PATH) {
-		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	} else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
 		return -EINVAL;
 	}

@@ -897,6 +897,11 @@ const char *in_upper(const struct core_view *view, const char *host)
 	return view->upper.length ? below(host, &view->upper) : 0;
 }
 
+int in_work(const struct core_view *view, const char *host)
+{
+	return view->work.length && below(host, &view->work) != 0;
+}
+
 int in_bind(const struct core_view *view, const char *host)
 {
 	for (uint32_t i = 0; i < view->bind_count; i++)

@@ -59,6 +59,19 @@ static int own(long pid)
 	return !pid || pid == sys_call0(__NR_getpid);
 }
 
+int proc_own_fd(const char *host)
+{
+	long pid;
+	const char *what = split(host, &pid), *end;
+	int n = what ? (int)text_begins(what, "fd/") : 0;
+
+	if (!n || !own(pid))
+		return -1;
+	what += n;
+	end = skip_number(what);
+	return end && !*end ? (int)text_number(&what, 10) : -1;
+}
+
 /*
  * Read the value of the last variable `name` ("NAME=") from an environment; its length.
  * The private variables come last in the block, and it may be of any size.

@@ -326,6 +326,12 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 	return r == -ENOTDIR || r == -EISDIR ? -EAGAIN : r;
 }
 
+/* The bind that the node's directory is in: a name at which one appears is in none. */
+static const struct core_bind *mount_of(const struct core_node *node)
+{
+	return node->bind && node->path_length > node->bind->at.length ? node->bind : 0;
+}
+
 static long rename_once(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr != __NR_rename;
@@ -352,6 +358,8 @@ static long rename_once(struct core_task *task, long nr, const long a[6])
 	if (r < 0)
 		return r;
 	/* in the order of the kernel's do_renameat2 */
+	if (mount_of(&from) != mount_of(&to))
+		return -EXDEV;
 	if (from.last != CORE_LAST_NAME)
 		return -EBUSY;
 	if (to.last != CORE_LAST_NAME)
@@ -365,6 +373,8 @@ static long rename_once(struct core_task *task, long nr, const long a[6])
 	if (!IS(from.mode, S_IFDIR) &&
 	    (from.trailing_slash || (to.trailing_slash && !(flags & RENAME_EXCHANGE_))))
 		return -ENOTDIR;
+	if ((from.bind && !mount_of(&from)) || (to.bind && !mount_of(&to)))
+		return -EBUSY;
 	if (from.bind || to.bind)
 		return rename_bound(&from, &to, flags);
 	return rename_union(task, &from, &to, flags);
@@ -489,7 +499,7 @@ static long link_source(struct core_task *task, int dirfd, const char *user, int
 	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, from);
 	if (r < 0)
 		return r;
-	if (from->place != CORE_BIND || !proc_magic(from->host))
+	if (from->place != CORE_BIND || !(flags & AT_SYMLINK_FOLLOW) || !proc_magic(from->host))
 		return 1;
 	text_put(magic, from->host);
 	return 0;

@@ -207,6 +207,21 @@ static void done(const struct outgoing *to)
 
 /* What a message to be sent says of its sender must be true for the kernel. */
 #define CONTROL_MAX 4096
+#define SOCK_DGRAM_ 2
+
+/*
+ * A name was refused.  The kernel looks at the descriptor first: -errno of that, if it has
+ * one; and at no name at all if it is for sending and the socket is one that is connected: 0.
+ */
+static long refused(long fd, long why, int sends)
+{
+	int type, size = sizeof(type);
+	long r = sys_call5(__NR_getsockopt, fd, 1 /* SOL_SOCKET */, 3 /* SO_TYPE */, &type, &size);
+
+	if (r < 0)
+		return r;
+	return sends && type != SOCK_DGRAM_ ? 0 : why;
+}
 
 static long send_message(struct core_task *task, long nr, const long a[6])
 {
@@ -231,8 +246,11 @@ static long send_message(struct core_task *task, long nr, const long a[6])
 			message.control = control;
 	}
 	r = message.name ? translate(task, message.name, message.name_size, 0, &to) : 0;
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		r = refused(a[0], r, 1);
+		if (r < 0)
+			return r;
+	}
 	if (r) {
 		message.name = &to.address;
 		message.name_size = (unsigned)to.size;
@@ -289,6 +307,8 @@ static long bind_or_connect(struct core_task *task, long nr, const long a[6], in
 	struct outgoing to;
 
 	r = translate(task, (void *)a[at], (int)a[at + 1], nr == __NR_bind, &to);
+	if (r < 0)
+		r = refused(a[0], r, nr == __NR_sendto);
 	if (r > 0) {
 		args[at] = (long)&to.address;
 		args[at + 1] = to.size;

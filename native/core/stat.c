@@ -122,7 +122,7 @@ static long opened_file(struct core_task *task, int fd, const struct stat *st, s
 		text_put_number(text_put(host, "/proc/self/fd/"), (unsigned)fd, 10);
 	else if (n < 0)
 		return 0;
-	if (n == -ENAMETOOLONG || in_upper(view, host))
+	if (n == -ENAMETOOLONG || in_upper(view, host) || in_work(view, host))
 		return meta_of_upper(view, host, fd, st, &file->meta);
 	if (core_from_host(view, host, path, sizeof(path)) < 0 || path_node(task, path, node) < 0)
 		return 0;
@@ -203,7 +203,7 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 	struct core_node node;
 	struct meta meta;
 	struct stat st;
-	int last;
+	int last, fd;
 	long r;
 
 	if (!user && (flags & AT_EMPTY_PATH))
@@ -232,6 +232,11 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 			object_stat(task->view, node.entry, (struct stat *)out);
 		return 0;
 	}
+	/* a file without a name is what its descriptor is */
+	fd = node.bind && !(flags & AT_SYMLINK_NOFOLLOW) ? proc_own_fd(node.host) : -1;
+	if (fd >= 0)
+		return extended ? statx_fd(task, fd, flags, mask, (struct statx *)out)
+				: stat_fd(task, fd, (struct stat *)out);
 	/* what only the kernel can follow, it follows */
 	last = node.bind && proc_magic(node.host) && !(flags & AT_SYMLINK_NOFOLLOW)
 		       ? 0

@@ -84,7 +84,7 @@ long target_of_fd(struct core_task *task, int fd, int handle, struct core_node *
 	}
 	if (r < 0)
 		return r;
-	if (in_upper(view, node->host)) {
+	if (in_upper(view, node->host) || in_work(view, node->host)) {
 		if (!(flags & O_PATH))
 			return TARGET_DESCRIPTOR;
 		node->place = CORE_UPPER;

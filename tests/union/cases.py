@@ -414,4 +414,40 @@ CASES.update({
         ("mkdir", HERE, "/tmp/" + "d" * 255, 0o755), ("open", 1, HERE, "/tmp/" + "d" * 255 + "/" + "e" * 255, W | CREATE, 0o600),
         ("mkdir", HERE, "/tmp/" + "d" * 256, 0o755), ("symlink", "t" * 4095, HERE, "/tmp/l"), ("stat", HERE, "/tmp/l", 0),
         ("readlink", HERE, "/tmp/l", 4096), ("symlink", "t" * 4096, HERE, "/tmp/l2"), ("rename", HERE, "/tmp/l", HERE, "/tmp/" + "x" * 256, 0)],
+    "links of /proc are on another file system": [
+        ("open", 1, HERE, "/etc/hosts", R, 0), ("rename", HERE, "/absent", HERE, "/proc/self/fd/{1}", 0),
+        ("rename", HERE, "/proc/self/fd/{1}", HERE, "/absent", NOREPLACE), ("rename", HERE, "/etc", HERE, "/proc/self", 0),
+        ("link", HERE, "/proc/self/fd/{1}", HERE, "/tmp/n", 0), ("link", HERE, "/proc/self/fd/{1}", HERE, "/tmp/n", FOLLOW),
+        ("rename", HERE, "/proc", HERE, "/tmp/proc", 0), ("rename", HERE, "/tmp", HERE, "/proc", 0)],
+    "flags of open that rule others out": [
+        ("open", 1, HERE, "/etc/hosts", PATH | TMPFILE | CREATE, 0o600), ("open", 1, HERE, "/absent", PATH | TMPFILE, 0),
+        ("open", 1, HERE, "/etc", PATH | TMPFILE, 0), ("open", 1, HERE, "/links/absolute", R | DIR | os.O_NOFOLLOW, 0),
+        ("open", 1, HERE, "/links/directory", R | DIR | os.O_NOFOLLOW, 0), ("open", 1, HERE, "/links/absolute", W | os.O_NOFOLLOW, 0),
+        ("open", 1, HERE, "/special/null", R | os.O_NOATIME, 0), ("open", 1, HERE, "/etc/hosts", R | os.O_NOATIME, 0)],
+    "nameless, and reached by the link of a descriptor": [
+        ("open", 1, HERE, "/tmp", RW | TMPFILE, 0o2755), ("stat", HERE, "/proc/self/fd/{1}", 0), ("statx", HERE, "/proc/self/fd/{1}", 0),
+        ("chmod", HERE, "/proc/self/fd/{1}", 0o4701), ("chown", HERE, "/proc/self/fd/{1}", 7, 8, 0), ("oldstat", "/proc/self/fd/{1}", 0), ("fstat", 1),
+        ("setxattr", "/proc/self/fd/{1}", "user.a", b"1", 0), ("getxattr", "/proc/self/fd/{1}", "user.a"), ("listxattr", "/proc/self/fd/{1}"),
+        ("removexattr", "/proc/self/fd/{1}", "user.b"), ("removexattr", "/proc/self/fd/{1}", "user.a"), ("fgetxattr", 1, "user.a"),
+        ("access", HERE, "/proc/self/fd/{1}", 7), ("linkfd", 1, HERE, "/tmp/named"), ("stat", HERE, "/tmp/named", 0)],
+    "attributes of devices": [
+        ("mknod", HERE, "/tmp/null", CHR | 0o666, os.makedev(1, 3)), ("mknod", HERE, "/tmp/disk", BLK | 0o660, os.makedev(8, 17)),
+        *[(call, path, "user.a", *rest) for path in ("/tmp/null", "/tmp/disk", "/special/null")
+          for call, rest in (("setxattr", (b"1", 0)), ("lsetxattr", (b"1", 2)), ("getxattr", ()), ("removexattr", ()))],
+        ("listxattr", "/tmp/null"), ("chown", HERE, "/tmp/null", 3, 4, 0), ("stat", HERE, "/tmp/null", 0)],
+    "nameless, and its directory is removed": [
+        ("open", 1, HERE, "/data/empty", RW | TMPFILE, 0), ("unlink", HERE, "/data/empty", REMOVEDIR), ("fstat", 1), ("fchmod", 1, 0o4640),
+        ("fchown", 1, 7, 8), ("fstat", 1), ("mkdir", HERE, "/tmp/d", 0o755), ("open", 2, HERE, "/tmp/d/f", RW | CREATE, 0o6755),
+        ("unlink", HERE, "/tmp/d/f", 0), ("unlink", HERE, "/tmp/d", REMOVEDIR), ("fstat", 2), ("fchmod", 2, 0), ("fstat", 2)],
+    "attributes of a lower file that has no name any more": [
+        ("open", 1, HERE, "/data/two", R, 0), ("unlink", HERE, "/data/two", 0), ("fremovexattr", 1, "user.absent"),
+        ("fsetxattr", 1, "user.absent", b"1", 2), ("open", 2, HERE, "/data/one", R, 0), ("unlink", HERE, "/data/one", 0),
+        ("fsetxattr", 2, "user.note", b"1", 1), ("fsetxattr", 2, "user.note", b"1", 2)],
+    "what is wrong with a socket comes before what is wrong with a name": [
+        *[(call, slot, path, *rest) for slot in (4, 2, 3) for path in ("/absent/s", "/etc/hosts")
+          for call, rest in (("sendto", (b"x",)), ("sendmsg", (b"x", 0, 0)))],
+        ("bind", 2, "/tmp/stream", 1), ("bind", 3, "/tmp/datagrams", 2), ("open", 4, HERE, "/etc/hosts", R, 0),
+        *[(call, slot, path, *rest) for slot in (4, 2, 3) for path in ("/absent/s", "/etc/hosts")
+          for call, rest in (("sendto", (b"x",)), ("sendmsg", (b"x", 0, 0)), ("sendmsg", (b"x", 1, 0)))],
+        ("connect", 1, "/tmp/stream", 1), ("sendto", 1, "/absent/s", b"x"), ("connect", 1, "/etc/hosts", 1), ("send", "/tmp", b"x")],
 })
