@@ -1,33 +1,70 @@
-"""The file system against a plain directory and kernel overlayfs, for hours."""
+"""The file system against a plain directory and kernel overlayfs: random operations for hours.
+
+LPMX_SOAK_OPERATIONS is how many there are, LPMX_SOAK_SCENE the first of the seeds of layers.
+A run that begins where another ended does what that would have done next.
+"""
 from __future__ import annotations
 
+import itertools
 import os
-from typing import Callable
+from pathlib import Path
+from typing import Callable, List, Optional
 
 import pytest
-from union.chance import Generator
-from union.scenario import differences, smallest
-from union.scenes import image
-from union.worlds import Bench
+from union.exploration import SEQUENCES, explore, layers_of, seeds_of
+from union.layers import Layer
+from union.scenes import ordinary
+from union.worlds import scratch
 
 pytestmark = pytest.mark.root
 
-LENGTH = 120
-SEQUENCES = int(os.environ.get("LPMX_SOAK_OPERATIONS", 120_000)) // LENGTH
+OPERATIONS = int(os.environ.get("LPMX_SOAK_OPERATIONS", 2_000_000))
+FIRST = int(os.environ.get("LPMX_SOAK_SCENE", 100))
+#: Longer than in `make test`: fresh worlds cost more than what is done in them.
+LENGTH, LOOK = 900, 300
+#: Who wants to see what is wrong need not wait for what else is.
+ENOUGH = 200
+
+Record = Callable[[str, str, int, str], None]
 
 
-@pytest.mark.parametrize("door", ["python", "trap", "preload"])
-def test_random_operations(record: Callable[[str, str, int, str], None], door: str) -> None:
-    """What any number of operations leave behind is what they leave in a plain directory."""
-    first = int(os.environ.get("LPMX_SOAK_SEED", 1_000_000))
-    failures = []
-    with Bench(image(), ["plain", "overlay", door]) as bench:
-        for seed in range(first, first + SEQUENCES):
-            operations = Generator(seed).sequence(LENGTH)
-            if differences(bench, operations, look_every=60):
-                fewest = smallest(bench, operations)
-                failures += [f"seed {seed}: {fewest}", *differences(bench, fewest)]
-    record("union", f"random operations through {door}", SEQUENCES * LENGTH,
-           f"{len(failures)} differences" if failures else "no difference")
+def _explore(record: Record, what: str, operations: int,
+             layers: Callable[[int], List[Layer]], worlds: List[str],
+             place: Optional[Path]) -> List[str]:
+    """Explore scene after scene, until that many operations are done, and record it."""
+    done, found, scene = 0, [], FIRST
+    for scene in itertools.count(FIRST):
+        found += explore(layers(scene), worlds, seeds_of(scene), place, length=LENGTH, look=LOOK)
+        done += LENGTH * SEQUENCES
+        if done >= operations or len(found) > ENOUGH:
+            break
+    differing = sum(line.startswith("seed ") for line in found)
+    result = f"{differing} sequences differ" if found else "no difference"
+    record("union", what, done, f"{result} (scenes {FIRST}-{scene})")
+    return found
 
-    assert [] == failures
+
+def test_random_operations(record: Record) -> None:
+    """What two million operations leave behind, through every door, is what they leave in a
+    plain directory."""
+    found = _explore(record, "random operations through all doors", OPERATIONS, layers_of,
+                     ["plain", "overlay", "python", "trap", "preload"], scratch())
+
+    assert [] == found
+
+
+def test_random_operations_on_disk(record: Record) -> None:
+    """The same on the machine's disk instead of in memory."""
+    found = _explore(record, "random operations on disk", OPERATIONS // 20, layers_of,
+                     ["plain", "overlay", "python"], None)
+
+    assert [] == found
+
+
+def test_random_operations_over_a_live_directory(record: Record) -> None:
+    """The same over a lower layer that is a directory of the machine."""
+    found = _explore(record, "random operations over a live directory", OPERATIONS // 20,
+                     lambda scene: ordinary(layers_of(scene)), ["plain", "overlay", "live"],
+                     scratch())
+
+    assert [] == found

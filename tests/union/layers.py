@@ -178,10 +178,12 @@ def _make(place: Path, thing: Thing, root: Path) -> None:
         os.chmod(place, thing.mode)
         for key, value in thing.xattrs.items():
             os.setxattr(place, key, value)
+    os.utime(place, (thing.mtime, thing.mtime), follow_symlinks=False)
 
 
 def _date(layer: Layer, root: Path) -> None:
+    """Directories, whose times change while they are filled."""
     for path, thing in reversed(list(layer.items())):
         place = root / path
-        if thing.kind not in ("whiteout", "hardlink") and os.path.lexists(place):
-            os.utime(place, (thing.mtime, thing.mtime), follow_symlinks=False)
+        if thing.kind in ("directory", "opaque") and place.is_dir() and not place.is_symlink():
+            os.utime(place, (thing.mtime, thing.mtime))

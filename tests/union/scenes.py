@@ -1,6 +1,7 @@
 """The layers that most scenarios begin with: everything an image can do to a path."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import List
 
 from .layers import (LONG_AGO, WHITEOUT, Layer, device, directory, fifo, link, opaque, regular,
@@ -15,6 +16,10 @@ def image() -> List[Layer]:
         "": directory(),
         "proc": directory(0o555),
         "tmp": directory(0o1777),
+        "keep": directory(),
+        "keep/old": regular(b"kept"),
+        "keep/stay": directory(),
+        "keep/stay/a": regular(b"stays"),
         "usr": directory(),
         "usr/bin": directory(),
         "usr/bin/tool": regular(b"#!/bin/sh\necho tool\n", 0o755),
@@ -113,12 +118,11 @@ def image() -> List[Layer]:
 
 def ordinary(layers: List[Layer]) -> List[Layer]:
     """The same layers with nothing in them that an ordinary user cannot have on disk, nor
-    hard links, which are known only of indexed layers."""
-    from dataclasses import replace
-
+    hard links, which are known only of indexed layers: files are in their places."""
     plain: List[Layer] = []
     for layer in layers:
-        plain.append({path: replace(thing, uid=0, gid=0, mode=(thing.mode & 0o777) | 0o600)
-                      for path, thing in layer.items()
-                      if thing.kind not in ("device", "hardlink")})
+        plain.append({path: replace(thing, uid=0, gid=0, mode=(thing.mode & 0o777) | 0o700,
+                                    kind={"device": "regular", "hardlink": "regular"}.get(
+                                        thing.kind, thing.kind))
+                      for path, thing in layer.items()})
     return plain

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
@@ -58,11 +59,24 @@ def identity() -> Tuple[int, int]:
     raise RuntimeError("there is no ordinary user to run as; set LPMX_TEST_USER")
 
 
+def scratch() -> Optional[Path]:
+    """A place in memory for scenarios that need no disk, if files there can have attributes."""
+    place = Path("/dev/shm")
+    if "LPMX_TEST_SCRATCH" in os.environ or not os.access(place, os.W_OK):
+        return None
+    with tempfile.NamedTemporaryFile(dir=place) as file:
+        try:
+            os.setxattr(file.name, "user.lpmx", b"")
+        except OSError:
+            return None
+    return place
+
+
 class World:
     """A process that is in the scenario's tree and does what it is told."""
 
     #: Seconds that a process may take for a batch before it is held to be stuck.
-    PATIENCE = 300
+    PATIENCE = 60
 
     def __init__(self, name: str, process: subprocess.Popen) -> None:
         self.name = name
@@ -96,23 +110,30 @@ class World:
         return self.answers(1)[0]
 
     def close(self) -> None:
+        """End the process; nothing is asked of it any more."""
+        self.process.kill()
         self._in.close()
         self._out.close()
-        self.process.wait(timeout=30)
+        self.process.wait()
 
 
 class Bench:
     """Layers in every form, and worlds made of them. Use as a context manager."""
 
-    def __init__(self, layers: Sequence[Layer], names: Iterable[str]) -> None:
+    def __init__(self, layers: Sequence[Layer], names: Iterable[str],
+                 place: Optional[Path] = None) -> None:
         self.layers = list(layers)
         self.names = list(names)
-        self.root = Path(tempfile.mkdtemp(prefix="lpmx-union-", dir=os.environ.get(
+        #: The most names that one file has in a layer.
+        self.most_links = max([1, *(1 + count for layer in self.layers for count in Counter(
+            thing.target for thing in layer.values() if thing.kind == "hardlink").values())])
+        self.root = Path(tempfile.mkdtemp(prefix="lpmx-union-", dir=place or os.environ.get(
             "LPMX_TEST_SCRATCH", "/var/tmp")))
         self.root.chmod(0o755)
         self.worlds: List[World] = []
         self._mounts: List[Path] = []
         self._maker: Optional[AsUser] = None
+        self._remover: Optional[subprocess.Popen] = None
         self.place: Optional[Path] = None
         self._count = 0
 
@@ -126,10 +147,11 @@ class Bench:
 
     def __exit__(self, *unused: object) -> None:
         for world in self.worlds:
-            world.process.kill()
-            world.process.wait()
+            world.close()
         if self._maker:
             self._maker.close()
+        if self._remover:
+            self._remover.wait()
         for mount in reversed(self._mounts):
             _unmount(mount)
         subprocess.run(["chmod", "-R", "u+rwX", str(self.root)], check=False)
@@ -199,8 +221,10 @@ class Bench:
                 world.ask(("enter", target))
         for mount in reversed(mounts):
             _unmount(mount)
-        if before:
-            subprocess.run(["rm", "-rf", str(before)], check=True)
+        if self._remover:
+            self._remover.wait()
+        if before:  # while the new ones are at work
+            self._remover = subprocess.Popen(["rm", "-rf", str(before)])
         return self.worlds
 
     def _kernel(self, name: str, place: Path) -> str:

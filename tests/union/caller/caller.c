@@ -340,12 +340,14 @@ static void number_in_place(struct word *word)
 	static char data[WORDS][4400];
 	static int at;
 	char *end;
+	long slot;
 
 	if (strncmp(word->text, start, sizeof(start) - 1))
 		return;
+	slot = strtol(word->text + sizeof(start) - 1, &end, 10);
 	at = (at + 1) % WORDS;
-	snprintf(data[at], sizeof(data[at]), "/proc/self/fd/%d%.4096s",
-		 fd_of(strtol(word->text + sizeof(start) - 1, &end, 10)), *end ? end + 1 : end);
+	snprintf(data[at], sizeof(data[at]), "/proc/self/fd/%d%.4096s", fd_of(slot),
+		 *end ? end + 1 : end);
 	word->text = data[at];
 	word->size = (long)strlen(data[at]);
 }

@@ -96,10 +96,8 @@ static void readfd(const struct word *a)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd_of(a[0].number));
 	size = call(SYS_readlinkat, AT_FDCWD, P(path), P(data), 4096);
 	say_error(size);
-	if (size > 0) {
-		say(" ");
-		say_bytes(data, size);
-	}
+	if (size > 0)
+		say_target(data, size);
 }
 
 /* fchmod SLOT MODE */

@@ -91,7 +91,7 @@ static int say_file(const char *path, const struct stat *st)
 	return differs;
 }
 
-static void say_target(const char *path)
+static void say_link(const char *path)
 {
 	char target[4097];
 	long size = call(SYS_readlinkat, AT_FDCWD, P(path), P(target), sizeof(target));
@@ -175,7 +175,7 @@ static void look_at(const char *path, const struct stat *above)
 	if (S_ISREG(st.st_mode))
 		differs = say_file(path, &st);
 	if (S_ISLNK(st.st_mode))
-		say_target(path);
+		say_link(path);
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
 		say_attributes(path[0] ? path : "/");
 	say_first_name(path, &st);

@@ -10,51 +10,76 @@
 /* open SLOT AT =PATH FLAGS MODE */
 static long opened(const struct word *a)
 {
-	long flags = a[3].number | O_CLOEXEC, result;
+	long flags = a[3].number | O_CLOEXEC;
 
-	result = OLDER(a[1].number, call(SYS_open, P(a[2].text), flags, a[4].number),
-		       call(SYS_openat, fd_of(a[1].number), P(a[2].text), flags, a[4].number));
-	keep(a[0].number, result);
-	return result;
+	return OLDER(a[1].number, call(SYS_open, P(a[2].text), flags, a[4].number),
+		     call(SYS_openat, fd_of(a[1].number), P(a[2].text), flags, a[4].number));
 }
 
 static void open_(const struct word *a)
 {
-	say_error(opened(a));
-}
-
-/* openfile: the same, but a descriptor of a directory is not kept. */
-static void openfile(const struct word *a)
-{
-	struct stat st;
 	long result = opened(a);
 
 	say_error(result);
-	if (result >= 0 && !call(SYS_fstat, result, P(&st)) && S_ISDIR(st.st_mode)) {
+	keep(a[0].number, result);
+}
+
+/*
+ * Keep it, but not a descriptor of a directory, which stands for its path, or of a device,
+ * which is the machine's (docs/reference/differences.md).
+ */
+static void keep_file(long slot, long result)
+{
+	struct stat st;
+
+	say_error(result);
+	if (result >= 0 && !call(SYS_fstat, result, P(&st))
+	    && (S_ISDIR(st.st_mode) || S_ISCHR(st.st_mode))) {
 		call(SYS_close, result);
-		drop(a[0].number);
-		say(" directory");
+		say(" not kept");
+	} else {
+		keep(slot, result);
 	}
 }
 
-/* creat SLOT =PATH MODE */
+/* openfile: as open, for files */
+static void openfile(const struct word *a)
+{
+	keep_file(a[0].number, opened(a));
+}
+
+/* creat SLOT =PATH MODE: not of a fifo, where it would wait for ever */
 static void creat_(const struct word *a)
 {
-	long result = call(SYS_creat, P(a[1].text), a[2].number);
+	struct stat st;
+
+	if (!call(SYS_newfstatat, AT_FDCWD, P(a[1].text), P(&st), 0) && S_ISFIFO(st.st_mode))
+		say("would wait");
+	else
+		keep_file(a[0].number, call(SYS_creat, P(a[1].text), a[2].number));
+}
+
+/* openat2 SLOT AT =PATH FLAGS MODE RESOLVE */
+static long opened_so(const struct word *a)
+{
+	uint64_t how[3] = { (uint64_t)a[3].number | O_CLOEXEC, (uint64_t)a[4].number,
+			    (uint64_t)a[5].number };
+
+	return call(SYS_openat2, fd_of(a[1].number), P(a[2].text), P(how), sizeof(how));
+}
+
+static void openat2_(const struct word *a)
+{
+	long result = opened_so(a);
 
 	say_error(result);
 	keep(a[0].number, result);
 }
 
-/* openat2 SLOT AT =PATH FLAGS MODE RESOLVE */
-static void openat2_(const struct word *a)
+/* openfile2: the same, for files */
+static void openfile2(const struct word *a)
 {
-	uint64_t how[3] = { (uint64_t)a[3].number | O_CLOEXEC, (uint64_t)a[4].number,
-			    (uint64_t)a[5].number };
-	long result = call(SYS_openat2, fd_of(a[1].number), P(a[2].text), P(how), sizeof(how));
-
-	say_error(result);
-	keep(a[0].number, result);
+	keep_file(a[0].number, opened_so(a));
 }
 
 /* openfd SLOT OLD FLAGS */
@@ -171,10 +196,8 @@ static void readlink_(const struct word *a)
 	size = OLDER(a[0].number, call(SYS_readlink, P(a[1].text), P(data), room),
 		     call(SYS_readlinkat, fd_of(a[0].number), P(a[1].text), P(data), room));
 	say_error(size);
-	if (size > 0) {
-		say(" ");
-		say_bytes(data, size);
-	}
+	if (size > 0)
+		say_target(data, size);
 }
 
 /* mkdir AT =PATH MODE */
@@ -340,6 +363,16 @@ static void chroot_(const struct word *a)
 	say_error(call(SYS_chroot, P(a[0].text)));
 }
 
+/* root =PATH: chroot, and a working directory in it, as every program that knows why does */
+static void root(const struct word *a)
+{
+	long result = call(SYS_chroot, P(a[0].text));
+
+	say_error(result);
+	if (!result)
+		call(SYS_chdir, P("/"));
+}
+
 /* statfs =PATH */
 static void statfs_(const struct word *a)
 {
@@ -355,7 +388,7 @@ static void umask_(const struct word *a)
 }
 
 const struct named_operation name_operations[] = {
-	{ "open", open_ }, { "openfile", openfile }, { "creat", creat_ }, { "openat2", openat2_ },
+	{ "open", open_ }, { "openfile", openfile }, { "creat", creat_ }, { "openat2", openat2_ }, { "openfile2", openfile2 },
 	{ "openfd", openfd }, { "openread", openread }, { "stat", stat_ }, { "oldstat", oldstat },
 	{ "statx", statx_ }, { "same", same }, { "access", access_ },
 	{ "faccessat2", faccessat2_ }, { "readlink", readlink_ }, { "mkdir", mkdir_ },
@@ -364,6 +397,6 @@ const struct named_operation name_operations[] = {
 	{ "fchmodat2", fchmodat2_ }, { "chown", chown_ },
 	{ "truncate", truncate_ }, { "utimens", utimens }, { "utimensns", utimensns },
 	{ "utime", utime_ }, { "utimes", utimes_ }, { "futimesat", futimesat_ },
-	{ "chdir", chdir_ }, { "getcwd", getcwd_ }, { "chroot", chroot_ },
+	{ "chdir", chdir_ }, { "getcwd", getcwd_ }, { "chroot", chroot_ }, { "root", root },
 	{ "statfs", statfs_ }, { "umask", umask_ }, { NULL, NULL },
 };

@@ -252,7 +252,10 @@ static void passcred(const struct word *a)
 		       sizeof(on)));
 }
 
-/* A name that appears by a rename has been made no less (docs/reference/differences.md). */
+/*
+ * A name that appears by a rename has been made no less, and what makes it settles its
+ * attributes, so IN_ATTRIB may come more often (docs/reference/differences.md).
+ */
 #define APPEARS (IN_CREATE | IN_MOVED_TO)
 #define GOES (IN_DELETE | IN_MOVED_FROM)
 
@@ -266,7 +269,6 @@ static void say_events(int fd)
 		const char *what = event->mask & APPEARS ? "appears" :
 				   event->mask & GOES ? "goes" :
 				   event->mask & IN_MODIFY ? "modified" :
-				   event->mask & IN_ATTRIB ? "attributes" :
 				   event->mask & IN_CLOSE_WRITE ? "written" : "other";
 
 		say(" %s%s:", event->mask & IN_ISDIR ? "directory " : "", what);
@@ -281,7 +283,7 @@ static void watched(const struct word *a)
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	char path[4400], moved[4410];
 	long result = call(SYS_inotify_add_watch, fd, P(a[0].text),
-			   APPEARS | GOES | IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE), file;
+			   APPEARS | GOES | IN_MODIFY | IN_CLOSE_WRITE), file;
 
 	say_error(result < 0 ? result : 0);
 	snprintf(path, sizeof(path), "%s/%s", a[0].text, a[1].text);
@@ -292,7 +294,6 @@ static void watched(const struct word *a)
 	if (file >= 0) {
 		call(SYS_write, file, P("x"), 1);
 		call(SYS_close, file);
-		call(SYS_fchmodat, AT_FDCWD, P(path), 0640);
 		call(SYS_renameat2, AT_FDCWD, P(path), AT_FDCWD, P(moved), 0);
 		call(SYS_unlinkat, AT_FDCWD, P(moved), 0);
 	}

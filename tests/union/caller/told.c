@@ -1,4 +1,7 @@
-/* What is told of an object: what a program may count on, and nothing else. */
+/*
+ * What is told of an object: what a program may count on, and nothing else; without what
+ * docs/reference/differences.md says is another in a view, and directories' links.
+ */
 #include "caller.h"
 
 #include <stdio.h>
@@ -27,10 +30,21 @@ void say_stat(const struct stat *st)
 		say(" size=%ld", (long)st->st_size);
 	if (type == S_IFCHR || type == S_IFBLK)
 		say(" device=%lx", (long)st->st_rdev);
+	/* an open device is the machine's own */
+	if (type == S_IFCHR)
+		return;
 	if (st->st_mtim.tv_sec < CLOCK)
 		say(" %ld.%09ld", (long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	else
 		say(" now");
+}
+
+void say_target(const char *target, long size)
+{
+	const char *number = size > 0 ? memmem(target, (size_t)size, "/#", 2) : NULL;
+
+	say(" ");
+	say_bytes(target, number ? number + 2 - target : size);
 }
 
 int same_object(const struct stat *one, const struct stat *other)
