@@ -120,9 +120,13 @@ static long record(const char *host, int fd, const char *name, char *text, size_
 	long n = fd >= 0 ? sys_call4(__NR_fgetxattr, fd, name, text, size - 1)
 			 : sys_call4(__NR_lgetxattr, host, name, text, size - 1);
 
-	/* a descriptor made with O_PATH can only be asked by its path */
-	if (n == -EBADF && fd >= 0 && *host)
-		n = sys_call4(__NR_lgetxattr, host, name, text, size - 1);
+	/* one made with O_PATH can only be asked by its link: it may have no name any more */
+	if (n == -EBADF && fd >= 0) {
+		char link[32];
+
+		text_put_number(text_put(link, "/proc/self/fd/"), (unsigned)fd, 10);
+		n = sys_call4(__NR_getxattr, link, name, text, size - 1);
+	}
 	if (n < 0)
 		return xattr_missing(n) ? 0 : n;
 	text[n] = 0;

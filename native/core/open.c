@@ -246,7 +246,7 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 {
 	char path[CORE_SAID_MAX];
 	struct core_node node;
-	int nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
+	int nofollow;
 	long length, r;
 
 	if (flags & O_PATH) {
@@ -257,6 +257,7 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 	} else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
 		return -EINVAL;
 	}
+	nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
 	length = user_path(task, user, path);
 	if (length < 0)
 		return length;

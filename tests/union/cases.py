@@ -450,4 +450,8 @@ CASES.update({
         *[(call, slot, path, *rest) for slot in (4, 2, 3) for path in ("/absent/s", "/etc/hosts")
           for call, rest in (("sendto", (b"x",)), ("sendmsg", (b"x", 0, 0)), ("sendmsg", (b"x", 1, 0)))],
         ("connect", 1, "/tmp/stream", 1), ("sendto", 1, "/absent/s", b"x"), ("connect", 1, "/etc/hosts", 1), ("send", "/tmp", b"x")],
+    "asked by a handle when the name is gone": [
+        ("open", 1, HERE, "/tmp/f", W | CREATE, 0o4755), ("chown", HERE, "/tmp/f", 7, 8, 0), ("open", 2, HERE, "/tmp/f", PATH, 0),
+        ("unlink", HERE, "/tmp/f", 0), ("fstat", 2), ("stat", 2, "", EMPTY_PATH), ("readfd", 2),
+        ("open", 3, HERE, "/links/dangling", PATH | CREATE | EXCL, 0), ("open", 3, HERE, "/links/absolute", PATH | CREATE | EXCL, 0), ("fstat", 3)],
 })

@@ -73,7 +73,7 @@ extern const struct named_operation name_operations[], descriptor_operations[],
 
 /* Type, mode, owner, links, size and time, as they are the same in every world. */
 void say_stat(const struct stat *st);
-/* Where a link leads; what never had a name has a number instead, which is not told. */
+/* Where a link leads; of what has no name any more, that it has none. */
 void say_target(const char *target, long size);
 int same_object(const struct stat *one, const struct stat *other);
 /* Names of the namespace "user" in what listxattr gave, but for overlayfs's own; sorted. */

@@ -61,7 +61,10 @@ static void say_entries(struct listing *listing, const char *but, const char *no
 
 		if (but && (!strcmp(entry->name, but) || !strcmp(entry->name, nor)))
 			continue;
-		say(" %u:", entry->type);
+		if (i && !strcmp(entry->name, entry[-1].name))
+			say(" twice=");
+		else
+			say(" %u:", entry->type);
 		say_bytes(entry->name, (long)strlen(entry->name));
 	}
 }

@@ -41,10 +41,14 @@ void say_stat(const struct stat *st)
 
 void say_target(const char *target, long size)
 {
-	const char *number = size > 0 ? memmem(target, (size_t)size, "/#", 2) : NULL;
+	static const char gone[] = " (deleted)";
+	long end = size - (long)sizeof(gone) + 1;
 
 	say(" ");
-	say_bytes(target, number ? number + 2 - target : size);
+	if (end > 0 && !memcmp(target + end, gone, sizeof(gone) - 1))
+		say("deleted");
+	else
+		say_bytes(target, size);
 }
 
 int same_object(const struct stat *one, const struct stat *other)
