@@ -353,6 +353,8 @@ int permission_in(const struct core_task *task, const struct meta *meta, uint32_
 int permission_is_owner(const struct core_task *task, const struct meta *meta) HIDDEN;
 /* The same of a node: 0, or -EACCES and -EPERM.  Of binds the kernel decides. */
 long permission(struct core_task *task, const struct core_node *node, int want) HIDDEN;
+/* May it search a directory?  Asked on every way, so without a system call where possible. */
+long permission_to_search(struct core_task *task, const struct core_node *node) HIDDEN;
 long permission_of_owner(struct core_task *task, const struct core_node *node) HIDDEN;
 /* And of an open object of the upper. */
 #define PERMISSION_OWNER 8

@@ -544,8 +544,9 @@ static long walk_hand_over(struct walk *w, int flags, const char *rest)
 	return flags & CORE_MAY_BE_ABSENT ? 0 : -ENOENT;
 }
 
-/* May the emulated user look for names in the directory at node->path? */
-static NOINLINE long walk_may_search(struct walk *w)
+/* May the emulated user look for names in the directory at node->path?  `have`: the node
+ * was looked up. */
+static NOINLINE long walk_may_search(struct walk *w, int have)
 {
 	const struct core_node *node = w->node;
 	const struct core_credentials *c = &w->task->credentials;
@@ -554,6 +555,8 @@ static NOINLINE long walk_may_search(struct walk *w)
 
 	if (node->bind)
 		return 0; /* the kernel's to say */
+	if (have)
+		return permission_to_search(w->task, node);
 	r = meta_of_path(w->task, node->path, &meta);
 	if (r < 0)
 		return absent(r) ? 0 : r;
@@ -622,7 +625,7 @@ static long walk(struct walk *w, char *at, int flags)
 		if (length > 255)
 			return -ENAMETOOLONG;
 		if (w->emulated && at >= w->checked) {
-			r = walk_may_search(w);
+			r = walk_may_search(w, have);
 			if (r < 0)
 				return r;
 		}

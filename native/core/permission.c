@@ -81,6 +81,26 @@ NOINLINE long permission(struct core_task *task, const struct core_node *node, i
 	return r <= 0 ? r : permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
 }
 
+long permission_to_search(struct core_task *task, const struct core_node *node)
+{
+	const struct core_credentials *c = &task->credentials;
+	struct stat st = { .st_mode = node->mode,
+			   .st_uid = task->view->host_uid,
+			   .st_gid = task->view->host_gid };
+	struct meta meta;
+	long r;
+
+	if (node->place == CORE_LOWER && !node->entry)
+		return permission(task, node, 1);
+	/* not marked: what is on disk is shown */
+	if (node->place == CORE_UPPER && (node->mode & (S_ISVTX | 0111)) == 0111)
+		return 0;
+	r = meta_of_node(task, node, &st, &meta);
+	if (r < 0)
+		return r;
+	return permission_in(task, &meta, c->fsuid, c->fsgid, 1) ? 0 : -EACCES;
+}
+
 NOINLINE long permission_of_owner(struct core_task *task, const struct core_node *node)
 {
 	struct meta meta;
