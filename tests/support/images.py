@@ -157,6 +157,28 @@ def debian(suite: str, *options: str) -> Callable[[Built, "Cache"], None]:
     return build
 
 
+#: What the suites of tests/languages need, and compile.
+TOOLCHAIN = ("python3", "python3-dev", "python3-venv", "python3-gdbm", "gcc", "g++", "libc6-dev",
+             "make", "procps", "psmisc", "perl", "git", "ca-certificates", "dpkg-dev",
+             "zlib1g-dev", "libssl-dev", "libexpat1-dev", "libgdbm-dev", "tcl", "tcl-dev",
+             "tzdata", "patch", "bzip2", "xz-utils", "file", "netbase", "openssl")
+
+#: $1 is the root file system; its sources of packages are asked for those of source, too.
+SOURCES = """--customize-hook=chroot "$1" sh -euc '
+sed s/^deb/deb-src/ /etc/apt/sources.list >/etc/apt/sources.list.d/source.list
+apt-get -q update; cd /usr/src; apt-get -q source --download-only {names}'"""
+
+
+def languages(suite: str, packages: Sequence[str],
+              sources: Sequence[str]) -> Callable[[Built, "Cache"], None]:
+    """Compilers and suites of tests, and in /usr/src the source packages `sources`."""
+    def build(built: Built, cache: "Cache") -> None:
+        hooks = [SOURCES.format(names=" ".join(sources))] if sources else []
+        mmdebstrap(suite, built.tar, *TOOLCHAIN, *packages, options=hooks)
+        configure(new_layout(built, built.tar), cmd=["bash"], env=[PATH])
+    return build
+
+
 def layered(built: Built, cache: "Cache") -> None:
     """Six layers, one of each kind of change: base, added packages, deletions (of a file and
     of a directory), a replaced directory, added files, changed files."""
@@ -252,6 +274,11 @@ RECIPES: Dict[str, Recipe] = {
     # in the making: a mirror's copy of it may be older than it says it should be
     "forky": Recipe(debian("forky", '--aptopt=Acquire::Check-Valid-Until "false"'), 1, soak=True),
     "kernel": Recipe(kernel, 1),
+    "languages-bookworm": Recipe(languages(
+        "bookworm", ("libpython3.11-testsuite", "golang-go", "golang-src"),
+        ("redis", "sqlite3", "git", "perl")), 1, soak=True),
+    "languages-trixie": Recipe(languages("trixie", ("libpython3.13-testsuite",), ()), 1,
+                               soak=True),
     "layered": Recipe(layered, 1),
 }
 

@@ -1,0 +1,1 @@
+"""Other people's test suites of languages and programs."""

@@ -1,0 +1,104 @@
+"""The suites: how each is built and run in a place that has the image of RECIPES."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping, Sequence
+
+from . import outcomes
+
+#: The preload library in use, or the trap alone.
+WAYS = ("preload", "trap")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A test suite. `build` is a script that makes it ready, `run` one that prints what
+    `read` reads; `elsewhere` tells of each test that may fail or be skipped in the
+    container alone, why."""
+
+    name: str
+    run: str
+    read: outcomes.Reader
+    build: str = "true"
+    image: str = "languages-bookworm"
+    ways: Sequence[str] = WAYS
+    user: str = "root"  # who runs it
+    confined: bool = True  # False: it asks for what the killing filter forbids
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+
+CPYTHON = """
+test_asyncore test_atexit test_bz2 test_cmd_line test_cmd_line_script test_compileall
+test_dbm test_dbm_dumb test_dbm_gnu test_dbm_ndbm test_ensurepip
+test_epoll test_eintr test_faulthandler test_fcntl test_file test_filecmp test_fileinput
+test_fileio test_fork1 test_genericpath test_getpath test_glob test_grp test_gzip
+test_httpservers test_import test_importlib test_io test_ioctl test_largefile test_lzma
+test_mailbox test_mmap test_multiprocessing_fork test_netrc test_ntpath test_openpty
+test_pathlib test_pipes test_pkg test_pkgutil test_poll test_popen test_posix test_posixpath
+test_pty test_pwd test_py_compile test_regrtest test_repl test_resource test_runpy test_select
+test_selectors test_shelve test_shutil test_signal test_site test_socket test_spwd test_ssl
+test_stat test_subprocess test_support test_sys test_sysconfig test_syslog test_tarfile
+test_tempfile test_thread test_threading test_threadsignals test_tools test_tracemalloc
+test_unicode_file test_unicode_file_functions test_unittest test_urllib test_uuid test_venv
+test_wait3 test_wait4 test_zipapp test_zipfile test_zipimport test_zipimport_support
+"""
+
+#: Without those that the release has no more.
+CPYTHON_13 = [name for name in CPYTHON.split()
+              if name not in ("test_asyncore", "test_pipes", "test_spwd")]
+
+REGRTEST = ("cd /tmp && python3 -m test --timeout 1800 -v -j2 "
+            "-u all,-network,-urlfetch,-largefile,-audio,-gui,-cpu ")
+
+GO = "export HOME=/root GOFLAGS=-p=2; mkdir -p /tmp/go && cd /tmp/go && go test -v "
+
+REDIS = """
+unit/type/string unit/type/list unit/other unit/aofrw unit/introspection unit/shutdown
+unit/oom-score-adj unit/latency-monitor unit/acl integration/aof integration/rdb
+integration/replication-2 integration/redis-cli
+"""
+
+
+def unpack(name: str) -> str:
+    """Unpack a source package, as an ordinary user's to be."""
+    return (f"mkdir -p /srv/{name} && tar -C /srv/{name} --strip-components=1 "
+            f"-xf /usr/src/{name}_*.orig.tar.?z && cd /srv/{name} && ")
+
+
+#: Somebody who may not do everything, as whom suites run that mean to be refused something.
+SOMEBODY = "5:60"
+GIVE_AWAY = f" && chown -R {SOMEBODY} ."
+
+SUITES = (
+    Suite("CPython 3.11, modules near the system", REGRTEST + " ".join(CPYTHON.split()),
+          outcomes.regrtest),
+    Suite("CPython 3.11, test_os", REGRTEST + "test_os", outcomes.regrtest, confined=False),
+    Suite("CPython 3.13, modules near the system", REGRTEST + " ".join(CPYTHON_13),
+          outcomes.regrtest, image="languages-trixie"),
+    Suite("Go 1.19: files, processes, sockets",
+          GO + "-count=1 os os/exec os/user path/filepath io/fs io/ioutil embed internal/poll net",
+          outcomes.go),
+    Suite("Go 1.19: signals, 20 times", GO + "-count=20 os/signal", outcomes.go),
+    Suite("redis 7.0",
+          "cd /srv/redis && ./runtest --clients 2 "
+          + " ".join(f"--single {each}" for each in REDIS.split()),
+          outcomes.redis, unpack("redis") + "make -j2 MALLOC=libc >build.log 2>&1",
+          ways=("trap",)),
+    Suite("SQLite 3.40",
+          "cd /srv/sqlite3 && ./testfixture test/veryquick.test",
+          outcomes.testfixture,
+          unpack("sqlite3") + "./configure --with-tcl=/usr/lib/tcl8.6 >build.log 2>&1 && "
+          "make -j2 testfixture >>build.log 2>&1" + GIVE_AWAY, ways=("preload",), user=SOMEBODY),
+    Suite("git 2.39",
+          "cd /srv/git/t && export HOME=/tmp && for file in t0*.sh t1*.sh t3*.sh; do "
+          'echo "# file $file"; ./$file --root=/tmp/git 2>&1; done',
+          outcomes.tap,
+          unpack("git") + "make -j2 NO_CURL=1 NO_GETTEXT=1 NO_TCLTK=1 >build.log 2>&1"
+          + GIVE_AWAY, ways=("preload",), user=SOMEBODY),
+    Suite("Perl 5.36",
+          "cd /srv/perl/t && for file in io/*.t op/*.t ../lib/File/*.t; do "
+          'echo "# file $file"; ./perl -I../lib $file 2>&1; done',
+          outcomes.tap,
+          unpack("perl") + "sh Configure -des >build.log 2>&1 && "
+          "make -j2 test_prep >>build.log 2>&1", ways=("trap",)),
+)
