@@ -526,14 +526,17 @@ def _write(fd: int, piece: bytes, offset: int) -> None:
 
 
 def _store_attributes(fd: int, xattrs: dict[bytes, bytes]) -> None:
-    """Keep the user's attributes with the file, where the file system takes them.
+    """Keep attributes with the file, where the file system takes them.
 
-    The others need privilege; all of them are in the entry list anyhow.
+    Those that only root may have get a name that the user's may have (lpmx_abi.h,
+    LPMX_XATTR_ROOT). All of them are in the entry list anyhow.
     """
     for name, value in xattrs.items():
-        if name.startswith(b"user.") and not name.startswith(_RESERVED) and b"\0" not in name:
+        kept = b"user.lpmx.root." + name if name.startswith((b"security.", b"trusted.")) else name
+        if (kept is not name or (name.startswith(b"user.") and not name.startswith(_RESERVED))) \
+                and b"\0" not in name:
             try:
-                os.setxattr(fd, name, value)
+                os.setxattr(fd, kept, value)
             except OSError:
                 return
 

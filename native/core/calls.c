@@ -103,6 +103,7 @@ static const struct call calls[] = {
 	NR(recvmsg, call_peer),
 	NR(recvmmsg, call_peer),
 	NR(getsockopt, call_peer),
+	NR(ioctl, call_ioctl),
 	NR(getuid, call_identity),
 	NR(geteuid, call_identity),
 	NR(getgid, call_identity),

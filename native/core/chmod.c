@@ -36,6 +36,10 @@ static long change(struct core_task *task, const char *host, int fd, const struc
 	r = meta_store(task->view, host, fd, &meta);
 	if (r < 0)
 		meta_store(task->view, host, fd, &before);
+	else if (owner && IS(meta.mode, S_IFREG))
+		/* as the kernel: and what capabilities the program gave */
+		sys_call2(fd >= 0 ? __NR_fremovexattr : __NR_lremovexattr, fd >= 0 ? fd : (long)host,
+			  LPMX_XATTR_ROOT "security.capability");
 	return r;
 }
 

@@ -104,6 +104,8 @@ static int carried(const struct core_node *node, const char *name)
 {
 	if (!node->entry && text_begins(name, "system.posix_acl_"))
 		return 1;
+	if (text_begins(name, LPMX_XATTR_ROOT))
+		return 1;
 	return text_begins(name, "user.") && !text_begins(name, "user.overlay.") &&
 	       !text_begins(name, LPMX_XATTR_OWN) && !text_equal(name, LPMX_XATTR_STAT);
 }

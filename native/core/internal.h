@@ -503,6 +503,7 @@ typedef long core_handler(struct core_task *task, long nr, const long a[6]);
 core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call_chdir, call_getcwd,
 	call_chroot, call_mkdir, call_mknod, call_unlink, call_rename, call_link, call_symlink,
 	call_chmod, call_chown, call_truncate, call_times, call_xattr, call_watch, call_handle,
-	call_identity, call_capabilities, call_sync, call_socket, call_peer HIDDEN;
+	call_identity, call_capabilities, call_sync, call_socket, call_peer,
+	call_ioctl HIDDEN;
 
 #endif

@@ -239,6 +239,8 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
 #define LPMX_XATTR_NAMES "user.lpmx.names"
 /* What all of ours begin with. */
 #define LPMX_XATTR_OWN "user.lpmx."
+/* Before the names of attributes that only root may have, "trusted." and "security.". */
+#define LPMX_XATTR_ROOT "user.lpmx.root."
 #define LPMX_XATTR_WHITEOUT "user.overlay.whiteout"
 
 /* ---- the control page -------------------------------------------------------- */

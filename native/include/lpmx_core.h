@@ -117,6 +117,8 @@ long core_open_ready(struct core_task *task, int dirfd, const char *path, int fl
 
 /* The numbers that the trap must send here: positions 0, 1, ... until -1. */
 long core_call_number(unsigned position);
+/* And of ioctl only these requests. */
+long core_ioctl_request(unsigned position);
 
 /* ---- path.c ---- */
 

@@ -85,7 +85,7 @@ _Static_assert((LPMX_WINDOW & 0xffffffff) == 0, "the window begins a 4 GB block"
 static int is_conditional(long nr)
 {
 	return nr == __NR_sendto || nr == __NR_accept || nr == __NR_accept4 ||
-	       nr == __NR_recvfrom || nr == __NR_getsockopt;
+	       nr == __NR_recvfrom || nr == __NR_getsockopt || nr == __NR_ioctl;
 }
 
 /* Numbers that trap whatever their arguments. */
@@ -154,6 +154,24 @@ static void trap_option(struct program *p, unsigned level, unsigned option)
 	trap(p);
 }
 
+/* Trap ioctl of the requests that the core knows. */
+static void trap_requests(struct program *p)
+{
+	unsigned short start = p->length, first;
+	long request;
+
+	equal(p, __NR_ioctl, 0, 0);
+	load(p, ARGUMENT_LOW(1));
+	first = p->length;
+	for (unsigned i = 0; (request = core_ioctl_request(i)) >= 0; i++)
+		equal(p, (unsigned)request, 0, 0);
+	for (unsigned i = first; i < p->length; i++)
+		p->code[i].jt = (unsigned char)(p->length - i);
+	answer(p, SECCOMP_RET_ALLOW);
+	trap(p);
+	p->code[start].jf = (unsigned char)(p->length - start - 1);
+}
+
 static void refuse(struct program *p, unsigned nr, unsigned error)
 {
 	equal(p, nr, 0, 1);
@@ -200,6 +218,7 @@ static void write_program(struct program *p)
 	trap_if_given(p, __NR_accept4, 1);
 	trap_if_given(p, __NR_recvfrom, 4);
 	trap_option(p, SOL_SOCKET_, SO_PEERCRED_);
+	trap_requests(p);
 	trap_if_first_is(p, __NR_ptrace, 0 /* PTRACE_TRACEME */);
 
 	/* it may reset our handler in the child; libraries fall back to clone */

@@ -12,6 +12,7 @@ CREATE, EXCL, TRUNC, APPEND, DIR = (os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPE
                                     os.O_DIRECTORY)
 NO_XDEV, NO_MAGIC, NO_LINKS, BENEATH, IN_ROOT = 1, 2, 4, 8, 16
 STREAM, DGRAM = 1, 2
+CAPABILITY = b"\x01\0\0\x02\0\x20" + bytes(14)   # cap_net_raw+ep, in the form of 20 bytes
 FIFO, SOCK, CHR, BLK, REG = 0o010000, 0o140000, 0o020000, 0o060000, 0o100000
 
 
@@ -404,6 +405,22 @@ CASES.update({
     "credentials of senders": [
         ("bind", 1, "/tmp/one", DGRAM), ("passcred", 1), ("connect", 2, "/tmp/one", DGRAM), ("sendmsg", 2, "", b"hello", 0), ("recvmsg", 1, 0),
         ("sendmsg", 2, "", b"said", 0, 1, 0, 0), ("recvmsg", 1, 0), ("sendmsg", 2, "", b"said", 1, 1, 0, 0), ("recvmsg", 1, 1)],
+    "flags of chattr": [
+        ("open", 1, HERE, "/data/one", R, 0), ("setflags", 1, 0x40), ("setflags", 1, 0x40), ("read", 1, 3), ("stat", HERE, "/data/one", 0),
+        ("open", 2, HERE, "/etc/conf.d", R | DIR, 0), ("setflags", 2, 0x80), ("list", 2), ("open", 3, HERE, "/data/one", PATH, 0),
+        ("setflags", 3, 0), ("open", 4, HERE, "/etc/hosts", R, 0), ("unlink", HERE, "/etc/hosts", 0),
+        ("open", 5, HERE, "/tmp/new", RW | CREATE, 0o600), ("setflags", 5, 0x40)],
+    "attributes that only root may have": [
+        ("setxattr", "/usr/bin/tool", "security.capability", CAPABILITY, 0), ("getxattr", "/usr/bin/tool", "security.capability"),
+        ("setxattr", "/usr/bin/tool", "security.capability", b"short", 0), ("setxattr", "/data/one", "trusted.x", b"t", 1),
+        ("setxattr", "/data/one", "trusted.x", b"u", 1), ("getxattr", "/data/one", "trusted.x"), ("getxattr", "/data/one", "trusted.y"),
+        ("listxattr", "/data/one"), ("removexattr", "/data/one", "trusted.x"), ("removexattr", "/data/one", "trusted.x"),
+        ("rename", HERE, "/usr/bin/tool", HERE, "/tmp/tool", 0), ("getxattr", "/tmp/tool", "security.capability"),
+        ("open", 1, HERE, "/tmp/tool", R, 0), ("fgetxattr", 1, "security.capability"), ("chown", HERE, "/tmp/tool", 0, 0, 0),
+        ("getxattr", "/tmp/tool", "security.capability"), ("fsetxattr", 1, "trusted.y", b"1", 0), ("getxattr", "/tmp/tool", "trusted.y"),
+        ("open", 2, HERE, "/etc/conf.d/a", R, 0), ("fsetxattr", 2, "security.capability", CAPABILITY, 0),
+        ("getxattr", "/etc/conf.d/a", "security.capability"), ("fremovexattr", 2, "security.capability"),
+        ("getxattr", "/etc/conf.d/a", "security.capability"), ("setxattr", "/data", "trusted.d", b"1", 0), ("getxattr", "/data", "trusted.d")],
     "long names of sockets": [
         ("mkdir", HERE, "/tmp/" + "d" * 70, 0o755), ("bind", 1, "/tmp/" + "d" * 70 + "/s", DGRAM), ("sockname", 1),
         ("bind", 2, "/tmp/" + "d" * 70 + "/t", DGRAM), ("sendto", 2, "/tmp/" + "d" * 70 + "/s", b"x"), ("recvfrom", 1),

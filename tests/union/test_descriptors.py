@@ -15,6 +15,7 @@ import pytest
 from lpmx_runtime._native import AT_FDCWD, View
 
 from .bare import Bare
+from .cases import CAPABILITY
 from .layers import Layer, directory, link, regular
 
 NR_BIND, NR_CONNECT, NR_SENDTO, NR_WATCH, NR_STATFS, NR_TRUNCATE = 49, 42, 44, 254, 137, 76
@@ -25,7 +26,8 @@ NR_FCHMOD, NR_UTIMENSAT = 91, 280
 def bare() -> Iterator[Bare]:
     layer: Layer = {"": directory(), "proc": directory(0o555), "run": directory(),
                     "var": directory(), "var/run": link("/run"), "etc": directory(),
-                    "etc/conf": regular(b"conf" * 2000), "run/old": regular(b"old"),
+                    "etc/conf": regular(b"conf" * 2000),
+                    "etc/ping": regular(b"", 0o755, xattrs={"security.capability": CAPABILITY}), "run/old": regular(b"old"),
                     "run/" + "l" * 90: directory(), "run/" + "l" * 90 + "/deeper": directory()}
     with Bare([layer]) as bare:
         yield bare
@@ -293,3 +295,13 @@ def test_a_directory_is_listed_where_no_further_descriptor_may_be_had(view: View
     assert 0 == n
     assert 1 == sum(part.count(b"new\0") for part in parts)
     assert 1 == sum(part.count(b"old\0") for part in parts)
+
+
+def test_capabilities_of_an_images_programs_are_shown(view: View) -> None:
+    """As its layer says, before and after the program is copied up; and listed."""
+    for _ in range(2):
+        assert CAPABILITY == view.getxattr("/etc/ping", "security.capability")
+        assert ["security.capability"] == view.listxattr("/etc/ping")
+        view.utime("/etc/ping", 5, 5)
+    view.chown("/etc/ping", 1, 1)
+    assert [] == view.listxattr("/etc/ping")

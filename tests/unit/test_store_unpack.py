@@ -247,13 +247,14 @@ def test_group_of_a_shared_store_reads_what_the_owner_reads(unpacked: Unpacked) 
 
 
 def test_attributes_are_listed_and_stored_where_they_can_be(unpacked: Unpacked) -> None:
-    """user.* goes to the file; capabilities only to the list; ours are not to be forged."""
+    """user.* goes to the file, capabilities under a name of ours; ours are not to be forged."""
     capability = b"\x01\0\0\x02\0\x20\0\0" + bytes(12)
     unpacked.unpack(file(b"f", b"x", xattrs={
         b"user.colour": b"blue", b"security.capability": capability,
         b"user.overlay.opaque": b"y", b"user.containers.override_stat": b"0:0:04755"}))
 
-    assert ["user.colour"] == os.listxattr(unpacked.tree / "f")
+    assert ["user.colour", "user.lpmx.root.security.capability"] == \
+        sorted(os.listxattr(unpacked.tree / "f"))
     assert {b"user.colour", b"security.capability", b"user.overlay.opaque",
             b"user.containers.override_stat"} == set(unpacked.attributes[b"f"])
     assert capability == unpacked.attributes[b"f"][b"security.capability"]

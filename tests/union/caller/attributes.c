@@ -1,6 +1,8 @@
 /* Operations on extended attributes: by name, by name of a link itself, by descriptor. */
 #include "caller.h"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/xattr.h>
 
 enum form { FOLLOWING, ITSELF, DESCRIPTOR };
@@ -55,6 +57,17 @@ static void take_away(enum form form, const struct word *a)
 	say_error(call(remove_calls[form], target(form, &a[0]), P(a[1].text)));
 }
 
+/* setflags SLOT FLAGS: the flags of chattr, by its ioctl; and those of them that are there */
+static void setflags(const struct word *a)
+{
+	long flags = a[1].number, found = 0;
+
+	say_error(call(SYS_ioctl, fd_of(a[0].number), FS_IOC_SETFLAGS, P(&flags)));
+	say(" ");
+	say_error(call(SYS_ioctl, fd_of(a[0].number), FS_IOC_GETFLAGS, P(&found)));
+	say(" %lx", found & (FS_NODUMP_FL | FS_NOATIME_FL));
+}
+
 #define FORMS(name, function)                                                      \
 	static void name(const struct word *a) { function(FOLLOWING, a); }         \
 	static void l##name(const struct word *a) { function(ITSELF, a); }         \
@@ -70,5 +83,6 @@ const struct named_operation attribute_operations[] = {
 	{ "getxattr", getxattr_ }, { "lgetxattr", lgetxattr_ }, { "fgetxattr", fgetxattr_ },
 	{ "listxattr", listxattr_ }, { "llistxattr", llistxattr_ },
 	{ "flistxattr", flistxattr_ }, { "removexattr", removexattr_ },
-	{ "lremovexattr", lremovexattr_ }, { "fremovexattr", fremovexattr_ }, { NULL, NULL },
+	{ "lremovexattr", lremovexattr_ }, { "fremovexattr", fremovexattr_ },
+	{ "setflags", setflags }, { NULL, NULL },
 };
