@@ -22,7 +22,9 @@ void say_stat(const struct stat *st)
 		if (types[i].type == type)
 			say(" %s", types[i].name);
 	}
-	say(" %04o %d:%d", st->st_mode & 07777, (int)st->st_uid, (int)st->st_gid);
+	/* a fifo or socket can carry no record of them once it has no name */
+	if (st->st_nlink || (type != S_IFIFO && type != S_IFSOCK))
+		say(" %04o %d:%d", st->st_mode & 07777, (int)st->st_uid, (int)st->st_gid);
 	/* overlayfs shows 1 for merged directories, other file systems count differently */
 	if (type != S_IFDIR)
 		say(" links=%ld", (long)st->st_nlink);
