@@ -525,9 +525,15 @@ static long copy_up_one(struct core_task *task, struct core_node *node, int flag
 	return flags < 0 ? 0 : fd;
 }
 
+/* A copy that takes longer than a moment can be interrupted, were it to end the program. */
+#define MOMENT (64l << 20)
+
 static NOINLINE long copy_up_now(struct core_task *task, struct core_node *node, int flags)
 {
 	struct parent_times times;
+	struct stat st;
+	uint64_t signals;
+	int brief;
 	long r;
 
 	if (node->bind)
@@ -541,10 +547,19 @@ static NOINLINE long copy_up_now(struct core_task *task, struct core_node *node,
 	r = upper_parents(task, node);
 	if (r < 0)
 		return r;
+	brief = !IS(node->mode, S_IFREG) || flags >= 0 ||
+		(node->entry ? (long)node->entry->size < MOMENT
+			     : !sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st,
+					  AT_SYMLINK_NOFOLLOW) &&
+				       st.st_size < MOMENT);
+	if (brief)
+		signals_hold(&signals);
 	parent_times_save(task, node, &times);
 	r = copy_up_one(task, node, flags);
 	if (node->place == CORE_UPPER)
 		parent_times_restore(&times);
+	if (brief)
+		signals_release(&signals);
 	return r;
 }
 

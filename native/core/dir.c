@@ -74,7 +74,7 @@ static int is_open_as(const char *host, int fd)
  * All records of a directory; the descriptor is not kept, as walks go deep.  A program
  * that may have no further descriptor lends its own, `lent` (or -1).
  */
-static long read_raw(const char *host, int lent, char **block, uint64_t *size, uint64_t *used)
+static long read_all(const char *host, int lent, char **block, uint64_t *size, uint64_t *used)
 {
 	long fd, n, position = 0;
 
@@ -106,6 +106,18 @@ static long read_raw(const char *host, int lent, char **block, uint64_t *size, u
 	else
 		sys_call1(__NR_close, fd);
 	return n;
+}
+
+/* The same, which no handler sees in the middle. */
+static long read_raw(const char *host, int lent, char **block, uint64_t *size, uint64_t *used)
+{
+	uint64_t signals;
+	long r;
+
+	signals_hold(&signals);
+	r = read_all(host, lent, block, size, used);
+	signals_release(&signals);
+	return r;
 }
 
 static long raw_each(const char *host, int lent,

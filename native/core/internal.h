@@ -210,6 +210,12 @@ long upper_writable(const struct core_task *task, const struct core_node *node) 
 /* Have every directory above `node` in the upper. */
 long upper_parents(struct core_task *task, const struct core_node *node) HIDDEN;
 /*
+ * No handler of the program runs from here to there, as none runs inside a call of the
+ * kernel: one that leaves by longjmp() would leave descriptors of ours behind.
+ */
+void signals_hold(uint64_t *before) HIDDEN;
+void signals_release(const uint64_t *before) HIDDEN;
+/*
  * Keep everybody else from putting an object over a whiteout, and this thread from
  * being interrupted meanwhile.  For what the kernel has no atomic operation for, and for
  * the tables of the control page.  Never held while waiting for anything else.

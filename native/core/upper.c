@@ -131,21 +131,32 @@ static long remove_host(const char *host)
 #define LOCK_UN_ 8
 #define SIG_SETMASK_ 2
 
+void signals_hold(uint64_t *before)
+{
+	uint64_t all = ~0ull;
+
+	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, before, 8);
+}
+
+void signals_release(const uint64_t *before)
+{
+	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, before, 0, 8);
+}
+
 long upper_lock(const struct core_view *view, struct upper_lock *lock)
 {
 	const struct core_string *file = view->control ? &view->control_path : &view->work;
-	uint64_t all = ~0ull;
 	long r;
 
 	/* a handler that wanted the lock, too, would wait for ever */
-	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, &lock->signals, 8);
+	signals_hold(&lock->signals);
 	lock->fd = sys_call4(__NR_openat, AT_FDCWD, file->text, O_RDONLY | O_CLOEXEC, 0);
 	r = lock->fd < 0 ? lock->fd : sys_call2(__NR_flock, lock->fd, LOCK_EX_);
 	if (r >= 0)
 		return 0;
 	if (lock->fd >= 0)
 		sys_call1(__NR_close, lock->fd);
-	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &lock->signals, 0, 8);
+	signals_release(&lock->signals);
 	return r;
 }
 
@@ -154,7 +165,7 @@ void upper_unlock(struct upper_lock *lock)
 	/* a child made meanwhile has the descriptor, too: closing is not enough */
 	sys_call2(__NR_flock, lock->fd, LOCK_UN_);
 	sys_call1(__NR_close, lock->fd);
-	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK_, &lock->signals, 0, 8);
+	signals_release(&lock->signals);
 }
 
 long upper_place(const char *from, const char *to)

@@ -117,10 +117,31 @@ static uint64_t caller(void)
 	return (fs & FS_MASK) | process() << FS_BITS;
 }
 
+/* The stack of ours that `address` lies on, or 0: one of the program's. */
+static uint64_t stack_of(uint64_t address)
+{
+	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++) {
+		uint64_t at = address - (uint64_t)chunks[c];
+
+		if (at < CHUNK_SIZE)
+			return (uint64_t)chunks[c] + at / TRAP_SLOT_SIZE * TRAP_SLOT_SIZE;
+	}
+	return 0;
+}
+
+/*
+ * Two places are only compared on one stack.  A handler that interrupted a handler's call
+ * runs on that call's slot, which may well lie above the slot that the handler's call was
+ * made from: that is no sign of having returned.
+ */
+static int above(uint64_t seen, uint64_t now)
+{
+	return seen <= now && now - seen < STACK_REACH && stack_of(seen) == stack_of(now);
+}
+
 static int abandoned(const struct trap_slot *slot, uint64_t seen, uint64_t sp, uint64_t frame)
 {
-	return seen && seen <= sp && sp - seen < STACK_REACH && slot->frame <= frame &&
-	       frame - slot->frame < STACK_REACH;
+	return seen && above(seen, sp) && above(slot->frame, frame);
 }
 
 static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t frame)

@@ -36,6 +36,7 @@ PROGRAMS = [
     ("spawn", ["dynamic", "static", "musl"]),
     ("vectors", ["dynamic", "musl-static"]),
     ("threads", ["dynamic", "static", "musl"]),
+    ("stress", ["dynamic", "musl-static"]),
     ("altstack", ["dynamic", "musl-static"]),
     ("ownfilter", ["dynamic", "musl-static"]),
     ("wild", ["dynamic", "musl-static"]),
