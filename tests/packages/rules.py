@@ -46,6 +46,9 @@ RULES = (
          "rpm's database has the time of each installation"),
     Rule(r"/root/.*\.pyc", ("content",),
          "compiled by a step, with the time when the step made the source"),
+    Rule(r"/usr/lib/jvm/.*/classes(_nocoops)?\.jsa", ("content",),
+         "Java's archive of classes has addresses of the process that wrote it"),
+    Rule(r"/root/\.npm/_logs/.*", ("file", "content"), "npm's logs have the time in their names"),
     Rule(r"/root/java/a\.jar", ("content",), "an archive with the times of its files"),
 )
 
