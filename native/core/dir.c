@@ -749,8 +749,10 @@ static long ours(struct core_task *task, int fd, struct core_node *node)
 		if (host_of_fd(view, fd, host, sizeof(host)) < 0 ||
 		    core_from_host(view, host, path, sizeof(path)) < 0)
 			return 0;
-		layered = !in_upper(view, host) && in_layer(view, host);
+		layered = !in_upper(view, host) && in_layer(view, host) && !in_bind(view, host);
 	}
+	if (layered && moved(task, fd, path, sizeof(path)) < 0)
+		return -ENOENT;
 	if (path_node(task, path, node) < 0 || node->place == CORE_ABSENT ||
 	    !IS(node->mode, S_IFDIR))
 		return !node->bind && layered ? -ENOENT : 0;

@@ -481,6 +481,16 @@ void object_learn(const struct core_view *view, const struct stat *st,
 long object_place(const struct core_view *view, const struct stat *st,
 		  char host[CORE_HOST_MAX]) HIDDEN;
 
+/* ---- moved.c ---- */
+
+/*
+ * `path` is where a layer has the directory behind `fd` (AT_FDCWD: the working directory):
+ * put where the view has it now, and give the length; -ENOENT if nowhere.
+ */
+long moved(struct core_task *task, int fd, char *path, size_t size) HIDDEN;
+/* The upper directory `host` is about to get another path. */
+void moved_announce(const struct core_view *view, const char *host) HIDDEN;
+
 /* ---- sync.c ---- */
 
 /* Make the name of the upper object `host` outlast a power loss, if it is a copy, and the

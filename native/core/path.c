@@ -814,6 +814,12 @@ static const char *below(const char *host, const struct core_string *prefix)
 	return *host == '/' || !*host ? host : 0;
 }
 
+/* Is this host path a layer's, and shown as such? */
+static int is_lower(const struct core_view *view, const char *host)
+{
+	return !in_upper(view, host) && in_layer(view, host) && !in_bind(view, host);
+}
+
 static long place_of_fd(struct core_task *task, int fd, char *path, size_t size, int only_directory)
 {
 	const struct core_view *view = task->view;
@@ -824,7 +830,9 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 
 	if (fd == AT_FDCWD) {
 		n = host_of_cwd(view, host, sizeof(host));
-		return n < 0 ? n : core_from_host(view, host, path, size);
+		if (n >= 0)
+			n = core_from_host(view, host, path, size);
+		return n >= 0 && is_lower(view, host) ? moved(task, fd, path, size) : n;
 	}
 	n = sys_call2(__NR_fstat, fd, &st);
 	if (n < 0)
@@ -834,8 +842,10 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 	if (view->index) {
 		/* /proc is slow to ask; a directory of the layers may be known */
 		entry = IS(st.st_mode, S_IFDIR) ? object_known(view, &st) : 0;
-		if (entry)
-			return path_join(path, size, index_text(view->index, entry->path), "");
+		if (entry) {
+			n = path_join(path, size, index_text(view->index, entry->path), "");
+			return n < 0 ? n : moved(task, fd, path, size);
+		}
 	}
 	n = host_of_fd(view, fd, host, sizeof(host));
 	if (n < 0)
@@ -843,13 +853,14 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 	if (host[0] != '/')
 		return -ENOTDIR;
 	n = core_from_host(view, host, path, size);
-	if (n >= 0 && view->index && IS(st.st_mode, S_IFDIR) && !in_upper(view, host) &&
-	    in_layer(view, host) && !in_bind(view, host)) {
+	if (n < 0 || !IS(st.st_mode, S_IFDIR) || !is_lower(view, host))
+		return n;
+	if (view->index) {
 		entry = index_find(view->index, fnv(path, (size_t)n), path, (uint32_t)n);
 		if (entry && IS(entry->mode, S_IFDIR))
 			object_learn(view, &st, entry);
 	}
-	return n;
+	return moved(task, fd, path, size);
 }
 
 long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
@@ -921,6 +932,61 @@ int in_layer(const struct core_view *view, const char *host)
 	return 0;
 }
 
+/* ---- directories without a name -------------------------------------------------------- */
+
+/*
+ * What a removed directory still has: itself, and the one that it was in.  It is the
+ * kernel's; nothing can be made in it, and what a layer has at its place is not changed.
+ */
+static NOINLINE long resolve_removed(struct core_task *task, int dirfd, const char *path,
+				     struct core_node *node)
+{
+	static const struct core_bind nowhere = { { "", 0 }, { "", 0 }, 0, 1 };
+	char base[CORE_PATH_MAX];
+	int dots = path[0] == '.' ? path[1] == '.' ? 2 : 1 : 0;
+	struct stat st;
+	long fd, r;
+
+	for (size_t i = (size_t)dots; path[i]; i++)
+		if (path[i] != '/')
+			dots = 0;
+	if (!dots)
+		return -ENOENT;
+	if (dots == 1) {
+		r = dirfd == AT_FDCWD ? sys_call4(__NR_newfstatat, dirfd, ".", &st, 0)
+				      : sys_call2(__NR_fstat, dirfd, &st);
+		if (r < 0 || !IS(st.st_mode, S_IFDIR))
+			return -ENOENT;
+		node_clear(node);
+		node_path(node, "", 0);
+		node->hash = LPMX_FNV_BASIS;
+		node->bind = &nowhere;
+		node->read_only = 1;
+		node->place = CORE_BIND;
+		node->mode = st.st_mode;
+		node->last = CORE_LAST_DOT;
+		if (dirfd == AT_FDCWD)
+			text_put(node->host, "/proc/self/cwd/.");
+		else
+			text_put(text_put_number(text_put(node->host, "/proc/self/fd/"),
+						 (unsigned)dirfd, 10),
+				 "/.");
+		return 0;
+	}
+	fd = sys_call4(__NR_openat, dirfd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	r = place_of_fd(task, (int)fd, base, sizeof(base), 1);
+	sys_call1(__NR_close, fd);
+	if (r >= 0)
+		r = path_node(task, base, node);
+	if (r >= 0 && (node->place == CORE_ABSENT || !IS(node->mode, S_IFDIR)))
+		r = -ENOENT;
+	if (r >= 0)
+		node->last = CORE_LAST_DOT_DOT;
+	return r;
+}
+
 /* ---- the entry for everybody else ------------------------------------------------- */
 
 long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
@@ -937,11 +1003,12 @@ long path_resolve(struct core_task *task, int dirfd, const char *path, int flags
 	if (path[0] == '/' && !(how & RESOLVE_IN_ROOT))
 		return resolve_from(task, root, root, path, flags, how, node);
 	r = place_of_fd(task, dirfd, base, sizeof(base), 1);
-	if (r < 0)
-		return r;
-	if (how & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))
-		root = base;
-	return resolve_from(task, root, base, path, flags, how, node);
+	if (r >= 0) {
+		if (how & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))
+			root = base;
+		r = resolve_from(task, root, base, path, flags, how, node);
+	}
+	return r == -ENOENT && !how ? resolve_removed(task, dirfd, path, node) : r;
 }
 
 long core_resolve(struct core_task *task, int dirfd, const char *path, int flags,

@@ -149,6 +149,14 @@ static NOINLINE int still_shown(struct core_task *task, const char *link, const 
 					 : identity_inode(task->view, linked.st_dev, linked.st_ino));
 }
 
+/* "cwd" or "fd/N" as a descriptor. */
+static int fd_of(const char *what)
+{
+	const char *digits = what + 3;
+
+	return text_equal(what, "cwd") ? AT_FDCWD : (int)text_number(&digits, 10);
+}
+
 int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 {
 	char target[CORE_HOST_MAX];
@@ -179,6 +187,14 @@ int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 		return 0;
 	if (core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
 		return 0;
+	if (own(pid) && in_layer(task->view, target) && !in_upper(task->view, target) &&
+	    !in_bind(task->view, target)) {
+		int fd = fd_of(what);
+		struct stat st;
+
+		if (fd == AT_FDCWD || (!sys_call2(__NR_fstat, fd, &st) && IS(st.st_mode, S_IFDIR)))
+			return moved(task, fd, to, CORE_PATH_MAX) >= 0;
+	}
 	return text_equal(what, "cwd") || still_shown(task, host, to);
 }
 

@@ -82,6 +82,8 @@ static long announce(struct core_task *task, const struct core_node *from,
 		     const struct core_node *to)
 {
 	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
+	if (IS(from->mode, S_IFDIR))
+		moved_announce(task->view, from->host);
 	return IS(from->mode, S_IFDIR) ? upper_touch_tree(task->view, from->host, to->path) : 0;
 }
 

@@ -100,6 +100,7 @@ static long opened_file(struct core_task *task, int fd, const struct stat *st, s
 	const struct core_view *view = task->view;
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
 	struct core_node *node = &file->node;
+	int gone;
 	long n;
 
 	file->by_path = 0;
@@ -124,11 +125,16 @@ static long opened_file(struct core_task *task, int fd, const struct stat *st, s
 		return 0;
 	if (n == -ENAMETOOLONG || in_upper(view, host) || in_work(view, host))
 		return meta_of_upper(view, host, fd, st, &file->meta);
-	if (core_from_host(view, host, path, sizeof(path)) < 0 || path_node(task, path, node) < 0)
+	if (core_from_host(view, host, path, sizeof(path)) < 0)
+		return 0;
+	gone = IS(st->st_mode, S_IFDIR) && in_layer(view, host) && !in_bind(view, host) &&
+	       moved(task, fd, path, sizeof(path)) < 0;
+	if (path_node(task, path, node) < 0)
 		return 0;
 	if (node->bind)
 		return meta_of_node(task, node, st, &file->meta);
-	if (IS(st->st_mode, S_IFDIR) && node->place == CORE_UPPER && IS(node->mode, S_IFDIR)) {
+	if (!gone && IS(st->st_mode, S_IFDIR) && node->place == CORE_UPPER &&
+	    IS(node->mode, S_IFDIR)) {
 		file->by_path = 1;
 		return 0;
 	}
@@ -451,15 +457,6 @@ long call_chdir(struct core_task *task, long nr, const long a[6])
 	return r;
 }
 
-/* Is there still a directory at `path`, which the kernel knows only in a layer? */
-static NOINLINE int is_there(struct core_task *task, const char *path)
-{
-	struct core_node node;
-
-	return path_node(task, path, &node) >= 0 && IS(node.mode, S_IFDIR) &&
-	       node.place != CORE_ABSENT;
-}
-
 long call_getcwd(struct core_task *task, long nr, const long a[6])
 {
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
@@ -473,7 +470,7 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 	if (core_from_host(task->view, host, path, sizeof(path)) < 0)
 		text = "(unreachable)/";
 	else if (!in_upper(task->view, host) && in_layer(task->view, host) &&
-		 upper_touched(task->view, fnv(path, text_length(path))) && !is_there(task, path))
+		 !in_bind(task->view, host) && moved(task, AT_FDCWD, path, sizeof(path)) < 0)
 		return -ENOENT;
 	else if (root && text_begins(path, task->root))
 		text += root;

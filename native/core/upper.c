@@ -371,6 +371,8 @@ static long touch_one(void *context, const char *name, uint32_t type)
 
 		/* what cannot be told may be: the bit only means a closer look */
 		upper_touch(tree->view, hash, special != 0);
+		if (directory && (st.st_mode & S_ISVTX))
+			moved_announce(tree->view, tree->path);
 		if (directory)
 			r = pile_add(&tree->directories, tree->path);
 	}

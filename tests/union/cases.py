@@ -276,6 +276,36 @@ CASES.update({
     "lower working directory removed": [
         ("chdir", "/back"), ("unlink", HERE, "new", 0), ("unlink", HERE, "../back", REMOVEDIR), ("getcwd",),
         ("open", 1, HERE, "g", W | CREATE, 0o644), ("stat", HERE, "new", 0)],
+    "a lower directory renamed while it is open": [
+        ("open", 1, HERE, "/deep/a", R | DIR, 0), ("rename", HERE, "/deep/a", HERE, "/moved", 0),
+        ("stat", 1, "b/third", 0), ("open", 2, 1, "new", W | CREATE, 0o644), ("stat", HERE, "/moved/new", 0),
+        ("fstat", 1), ("list", 1), ("readfd", 1), ("mkdir", HERE, "/deep/a", 0o755), ("stat", 1, "b", 0),
+        ("rename", HERE, "/moved", HERE, "/deep/z", 0), ("mkdir", 1, "sub", 0o755), ("stat", HERE, "/deep/z/sub", 0),
+        ("fchdir", 1), ("getcwd",), ("stat", HERE, "..", 0), ("stat", HERE, "../a", 0), ("fchmod", 1, 0o711),
+        ("stat", HERE, "/deep/z", 0), ("stat", HERE, "/deep/a", 0), ("stat", HERE, "/proc/self/cwd/b", 0)],
+    "a directory above a lower one renamed while it is open": [
+        ("open", 1, HERE, "/deep/a/b", R | DIR, 0), ("chdir", "/deep/a"), ("rename", HERE, "/deep", HERE, "/tmp/deep", 0),
+        ("stat", 1, "third", 0), ("stat", 1, "..", 0), ("list", 1), ("getcwd",), ("stat", HERE, "b/third", 0),
+        ("open", 2, HERE, "made", W | CREATE, 0o600), ("stat", HERE, "/tmp/deep/a/made", 0), ("chdir", ".."), ("getcwd",),
+        ("unlink", 1, "third", 0), ("list", 1), ("stat", HERE, "/deep", 0)],
+    "a lower directory renamed by another process": [
+        ("open", 1, HERE, "/deep/a", R | DIR, 0), ("chdir", "/deep/a/b"), ("fork", 1),
+        ("in", 1, ("rename", HERE, "/deep/a", HERE, "/moved", 0)), ("stat", 1, "b/third", 0), ("getcwd",), ("stat", HERE, "third", 0),
+        ("in", 1, ("rename", HERE, "/moved", HERE, "/tmp/again", 0)), ("stat", 1, "b/third", 0), ("getcwd",),
+        ("open", 2, HERE, "made", W | CREATE, 0o600), ("in", 1, ("stat", HERE, "/tmp/again/b/made", 0)),
+        ("in", 1, ("unlink", HERE, "/tmp/again/b/made", 0)), ("stat", HERE, "made", 0), ("end", 1)],
+    "a lower directory removed and made anew while it is open": [
+        ("open", 1, HERE, "/back", R | DIR, 0), ("unlink", HERE, "/back/new", 0), ("unlink", HERE, "/back", REMOVEDIR),
+        ("mkdir", HERE, "/back", 0o700), ("open", 2, HERE, "/back/x", W | CREATE, 0o600), ("stat", 1, "x", 0),
+        ("open", 3, 1, "y", W | CREATE, 0o600), ("list", 1), ("open", 3, HERE, "/back", R | DIR, 0), ("list", 3)],
+    "a working directory that was removed": [
+        ("mkdir", HERE, "/tmp/w", 0o755), ("chdir", "/tmp/w"), ("unlink", HERE, "/tmp/w", REMOVEDIR), ("getcwd",),
+        ("open", 1, HERE, ".", R | DIR, 0), ("list", 1), ("open", 2, HERE, "f", W | CREATE, 0o600), ("stat", HERE, "./f", 0),
+        ("mkdir", HERE, "d", 0o755), ("chdir", "."), ("access", HERE, ".", 4), ("open", 2, 1, ".", R | DIR, 0), ("chdir", ".."),
+        ("getcwd",), ("stat", HERE, "w", 0)],
+    "a lower working directory that was removed": [
+        ("chdir", "/back"), ("unlink", HERE, "new", 0), ("unlink", HERE, "../back", REMOVEDIR), ("getcwd",),
+        ("open", 1, HERE, ".", R | DIR, 0), ("list", 1), ("chdir", "."), ("chdir", ".."), ("getcwd",), ("stat", HERE, "etc/hosts", 0)],
     "listing while names go": [
         ("open", 1, HERE, "/etc/conf.d", R | DIR, 0), ("list", 1, 100), ("unlink", HERE, "/etc/conf.d/a", 0),
         ("list", 1, 100), ("open", 2, HERE, "/etc/conf.d/z", W | CREATE, 0o600), ("list", 1), ("list", 1, 10)],

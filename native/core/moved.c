@@ -1,0 +1,129 @@
+/*
+ * A directory of a layer that a program has open, or works in, and that is somewhere else
+ * by now.
+ *
+ * The kernel knows such a directory in its layer, where it never moves.  In the view it
+ * can be renamed, with what is above it or by itself; then it was copied up first, and the
+ * copy keeps its number (meta.c).  So what has the number is the directory, wherever it
+ * is; a directory of the same path without it is another one, made since.
+ *
+ * Nothing is asked as long as nothing on the path is special.  Whether a number was ever
+ * renamed is in the sets of the control page; only then is the upper searched, and the
+ * place is remembered and looked at again before it is believed.
+ */
+#include "internal.h"
+
+static struct {
+	volatile int busy;
+	uint64_t number;
+	char path[CORE_PATH_MAX];
+} last;
+
+/* No path has this hash: each begins with a slash. */
+static uint64_t hash_of(uint64_t number)
+{
+	return fnv((const char *)&number, sizeof(number));
+}
+
+void moved_announce(const struct core_view *view, const char *host)
+{
+	uint64_t number = meta_inode(host);
+
+	if (number)
+		upper_touch(view, hash_of(number), 0);
+}
+
+static int special_on_the_way(const struct core_view *view, const char *path)
+{
+	uint64_t hash = LPMX_FNV_BASIS;
+
+	for (const char *p = path, *end; *p; p = end) {
+		for (end = p + 1; *end && *end != '/'; end++)
+			;
+		hash = fnv_more(hash, p, (size_t)(end - p));
+		if (upper_special(view, hash))
+			return 1;
+	}
+	return 0;
+}
+
+/* Is the directory with this number at `path`? */
+static NOINLINE int is_at(struct core_task *task, uint64_t number, const char *path)
+{
+	struct core_node node;
+
+	if (path_node(task, path, &node) < 0 || node.bind || !IS(node.mode, S_IFDIR))
+		return 0;
+	return node.place == CORE_LOWER ||
+	       (node.place == CORE_UPPER && meta_inode(node.host) == number);
+}
+
+static int is_where_it_was(struct core_task *task, uint64_t number, char *path, size_t size)
+{
+	int r = 0;
+
+	if (__atomic_exchange_n(&last.busy, 1, __ATOMIC_ACQUIRE))
+		return 0;
+	if (last.number == number && is_at(task, number, last.path))
+		r = path_join(path, size, last.path, "") >= 0;
+	__atomic_store_n(&last.busy, 0, __ATOMIC_RELEASE);
+	return r;
+}
+
+static void remember(uint64_t number, const char *path)
+{
+	if (text_length(path) >= sizeof(last.path) ||
+	    __atomic_exchange_n(&last.busy, 1, __ATOMIC_ACQUIRE))
+		return;
+	last.number = number;
+	text_put(last.path, path);
+	__atomic_store_n(&last.busy, 0, __ATOMIC_RELEASE);
+}
+
+/* The number of the directory behind `fd` that its layer has at `path`; 0: not known. */
+static uint64_t number_of(const struct core_view *view, int fd, const char *path)
+{
+	const struct lpmx_index_entry *entry;
+	uint32_t length = (uint32_t)text_length(path);
+	struct stat st;
+
+	if (view->index) {
+		entry = index_find(view->index, fnv(path, length), path, length);
+		return entry ? object_number(view, entry) : 0;
+	}
+	if (fd == AT_FDCWD ? sys_call4(__NR_newfstatat, AT_FDCWD, ".", &st, 0)
+			   : sys_call2(__NR_fstat, fd, &st))
+		return 0;
+	return identity_inode(view, st.st_dev, st.st_ino);
+}
+
+static NOINLINE long find(struct core_task *task, int fd, char *path, size_t size)
+{
+	const struct core_view *view = task->view;
+	uint64_t number = number_of(view, fd, path);
+	char host[CORE_HOST_MAX];
+	long r;
+
+	if (!number || is_at(task, number, path))
+		return 0;
+	if (!upper_touched(view, hash_of(number)))
+		return -ENOENT;
+	if (is_where_it_was(task, number, path, size))
+		return 0;
+	r = upper_find(view, number, host);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	r = path_join(path, size, host + view->upper.length, "");
+	if (r >= 0)
+		remember(number, path);
+	return r;
+}
+
+long moved(struct core_task *task, int fd, char *path, size_t size)
+{
+	long r = 0;
+
+	if (special_on_the_way(task->view, path))
+		r = find(task, fd, path, size);
+	return r < 0 ? r : (long)text_length(path);
+}
