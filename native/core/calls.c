@@ -55,6 +55,7 @@ static const struct call calls[] = {
 	NR(readlinkat, call_readlink),
 	NR(getdents64, call_getdents),
 	NR(statfs, call_statfs),
+	NR(fstatfs, call_statfs),
 	NR(chdir, call_chdir),
 	NR(getcwd, call_getcwd),
 	NR(chroot, call_chroot),

@@ -386,14 +386,23 @@ long call_readlink(struct core_task *task, long nr, const long a[6])
 
 long call_statfs(struct core_task *task, long nr, const long a[6])
 {
+	const struct core_view *view = task->view;
+	char host[CORE_HOST_MAX];
 	struct core_node node;
-	long r = user_resolve(task, AT_FDCWD, a[0], 0, &node);
+	long r;
 
+	if (nr == __NR_fstatfs) {
+		if (view->upper.length && host_of_fd(view, (int)a[0], host, sizeof(host)) >= 0 &&
+		    in_layer(view, host) && !in_bind(view, host))
+			return sys_call2(__NR_statfs, view->upper.text, a[1]);
+		return sys_call2(nr, a[0], a[1]);
+	}
+	r = user_resolve(task, AT_FDCWD, a[0], 0, &node);
 	if (r < 0)
 		return r;
 	/* room and kind are those of the place that is written to */
-	if (!node.bind && task->view->upper.length)
-		return sys_call2(nr, task->view->upper.text, a[1]);
+	if (!node.bind && view->upper.length)
+		return sys_call2(nr, view->upper.text, a[1]);
 	return sys_call2(nr, node.host, a[1]);
 }
 

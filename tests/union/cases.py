@@ -151,6 +151,17 @@ CASES["deeper than a path reaches"] = [("chdir", "/tmp")] + _by_and_by("n" * 150
 CASES["deeper than a path reaches, in a directory that was lower"] = (
     [("chdir", "/deep/a/b")] + _by_and_by("n" * 200, 24))
 
+CASES["forty links and no more"] = [
+    ("symlink", "/etc/hosts", HERE, "/tmp/1"),
+    *[("symlink", str(n), HERE, f"/tmp/{n + 1}") for n in range(1, 42)],
+    *[(ask, HERE, f"/tmp/{n}", 0) for n in (39, 40, 41, 42) for ask in ("stat", "access")],
+    *[("open", 1, HERE, f"/tmp/{n}", flags, 0) for n in (40, 41) for flags in (R, W, PATH, R | os.O_NOFOLLOW)],
+    ("symlink", "/etc", HERE, "/tmp/d"), ("stat", HERE, "/tmp/d/../tmp/d/../tmp/38", 0),
+    ("stat", HERE, "/tmp/d/../tmp/d/../tmp/39", 0), ("stat", HERE, "/tmp/40/", 0), ("stat", HERE, "/tmp/41/", NOFOLLOW)]
+CASES["listed with little room"] = [
+    operation for room in (0, 1, 23, 24, 31, 32, 40, 64, 300)
+    for operation in (("openlist", "/etc/conf.d", room), ("openlist", "/over", room))]
+
 CASES.update({
     "written through a link": [
         ("open", 1, HERE, "/links/relative", W | APPEND, 0), ("write", 1, b" more"),

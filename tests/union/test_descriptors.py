@@ -19,7 +19,7 @@ from .cases import CAPABILITY
 from .layers import Layer, directory, link, regular
 
 NR_BIND, NR_CONNECT, NR_SENDTO, NR_WATCH, NR_STATFS, NR_TRUNCATE = 49, 42, 44, 254, 137, 76
-NR_FCHMOD, NR_UTIMENSAT = 91, 280
+NR_FCHMOD, NR_UTIMENSAT, NR_FSTATFS = 91, 280, 138
 
 
 @pytest.fixture
@@ -162,6 +162,23 @@ def test_a_watched_lower_directory_tells_of_names(view: View) -> None:
     os.close(fd)
 
 
+def test_what_a_watched_directory_tells_of_lower_names(view: View) -> None:
+    """Every change is told by its name; how, differs (docs/reference/differences.md)."""
+    create, delete, moved_to, modify = 0x100, 0x200, 0x80, 2
+    fd = _watch(view, "/etc", create | delete | moved_to | modify)
+    file = view.open("/etc/conf", os.O_WRONLY)
+    os.write(file, b"x")
+    os.close(file)
+    assert [(moved_to, "conf"), (modify, "conf")] == _events(fd)
+    view.unlink("/etc/conf")
+    assert [(moved_to, "conf")] == _events(fd)
+    os.close(fd)
+    fd = _watch(view, "/run", create | delete | moved_to)
+    view.unlink("/run/old")
+    assert [(create, "old")] == _events(fd)
+    os.close(fd)
+
+
 def test_locks_are_of_one_file_whoever_opened_it_first(view: View) -> None:
     """Two that open a lower file for writing lock the same copy."""
     one, two = view.open("/etc/conf", os.O_RDWR), view.open("/etc/conf", os.O_RDWR)
@@ -269,6 +286,10 @@ def test_room_on_the_file_system_is_the_uppers(bare: Bare, view: View) -> None:
     kind, size, blocks = struct.unpack_from("<QQQ", data)
     here = os.statvfs(bare.upper)
     assert (here.f_bsize, here.f_blocks) == (size, blocks)
+    fd = view.open("/etc/conf", os.O_RDONLY)
+    assert 0 == view.call(NR_FSTATFS, fd, data)
+    assert (kind, size, blocks) == struct.unpack_from("<QQQ", data)
+    os.close(fd)
 
 
 def test_handles_are_of_the_file_behind(view: View) -> None:
