@@ -15,13 +15,17 @@
 #include <time.h>
 #include <unistd.h>
 
-static char buffer[65536];
+/* Each on pages of its own: what lies across two is looked at twice, and where the stack
+ * begins is chance. */
+static char buffer[65536] __attribute__((aligned(4096)));
+static char path[4096] __attribute__((aligned(4096)));
+static struct stat st __attribute__((aligned(4096)));
 
-static void once(const char *operation, const char *path)
+static void once(const char *operation, const char *name)
 {
-	struct stat st;
 	int fd;
 
+	strcpy(path, name);
 	if (!strcmp(operation, "stat")) {
 		stat(path, &st);
 	} else if (!strcmp(operation, "access")) {
