@@ -54,8 +54,9 @@ static NOINLINE int is_at(struct core_task *task, uint64_t number, const char *p
 
 	if (path_node(task, path, &node) < 0 || node.bind || !IS(node.mode, S_IFDIR))
 		return 0;
-	return node.place == CORE_LOWER ||
-	       (node.place == CORE_UPPER && meta_inode(node.host) == number);
+	if (node.place == CORE_LOWER)
+		return !node.entry || object_number(task->view, node.entry) == number;
+	return node.place == CORE_UPPER && meta_inode(node.host) == number;
 }
 
 static int is_where_it_was(struct core_task *task, uint64_t number, char *path, size_t size)

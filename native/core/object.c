@@ -145,8 +145,8 @@ static uint64_t mix(uint64_t device, uint64_t inode)
 
 static uint64_t seal(uint64_t hash, const struct core_view *view)
 {
-	/* Python may have several views open; each has another index */
-	return (hash ^ (uint64_t)(uintptr_t)view->index * 0xbf58476d1ce4e5b9ull) & ~0xffffffffull;
+	/* Python has several views, at once and one after the other, each with its own index */
+	return (hash ^ view->opened * 0xbf58476d1ce4e5b9ull) & ~0xffffffffull;
 }
 
 const struct lpmx_index_entry *object_known(const struct core_view *view, const struct stat *st)

@@ -212,6 +212,7 @@ long core_view_open(struct core_view *view, const char *path)
 long view_open(struct core_view *view, const char *path, int mend)
 {
 	static const struct core_string none = { "", 0 };
+	static uint64_t views;
 	struct core_string *strings = &view->name;
 	void *data;
 	long size, r;
@@ -220,6 +221,7 @@ long view_open(struct core_view *view, const char *path, int mend)
 	bytes_zero(&view->index, sizeof(*view) - __builtin_offsetof(struct core_view, index));
 	while (strings <= &view->index_path)
 		*strings++ = none;
+	view->opened = __atomic_add_fetch(&views, 1, __ATOMIC_RELAXED);
 	r = map_file(path, VIEW_SIZE_MAX, 0, &size, &data);
 	if (r < 0)
 		return r;

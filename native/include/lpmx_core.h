@@ -46,6 +46,7 @@ struct core_view {
 	struct core_string layers[CORE_LAYERS_MAX];
 	struct core_bind binds[CORE_BINDS_MAX];
 	const struct lpmx_index_header *index; /* or NULL: live layers */
+	uint64_t opened;                       /* which of this process's views it is, from 1 */
 	struct lpmx_control *control;          /* or NULL */
 	uint64_t bind_filter;                  /* one bit for each bind's hash */
 	int illusion;                          /* show the caller as uid:gid below */

@@ -326,3 +326,15 @@ def test_capabilities_of_an_images_programs_are_shown(view: View) -> None:
         view.utime("/etc/ping", 5, 5)
     view.chown("/etc/ping", 1, 1)
     assert [] == view.listxattr("/etc/ping")
+
+
+def test_what_one_view_learned_means_nothing_to_the_next() -> None:
+    """A directory that a closed view knew in a layer may be the next one's upper, as inode
+    numbers are given anew; where its index lies in memory tells nothing."""
+    with Bare([{"": directory(), "d": directory(), "d/inside": regular(b"x")}]) as bare:
+        with bare.view() as view:
+            assert ["inside"] == view.listdir("/d")
+        bare.upper = bare.trees[0] / "d"
+        bare.write_view()
+        with bare.view() as view:
+            assert {"d", "inside"} <= set(view.listdir("/"))
