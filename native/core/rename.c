@@ -276,6 +276,12 @@ static int siblings(const struct core_node *one, const struct core_node *other)
 	       text_same(one->path, other->path, length);
 }
 
+/* What failed because the object has gone meanwhile is to be looked at again. */
+static long or_again(const struct core_view *view, const struct core_node *node, long r)
+{
+	return r < 0 && node->place != CORE_ABSENT && upper_still(view, node) == -EAGAIN ? -EAGAIN : r;
+}
+
 static long rename_union(struct core_task *task, struct core_node *from, struct core_node *to,
 			 unsigned flags)
 {
@@ -304,7 +310,7 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 			r = permission(task, to, 2);
 	}
 	if (r >= 0)
-		r = rename_allowed(task, from, to, flags);
+		r = or_again(task->view, to, rename_allowed(task, from, to, flags));
 	if (r < 0)
 		return r;
 	if (same_file(from, to))
@@ -313,9 +319,10 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 	if (r >= 0)
 		r = upper_host(task->view, to->path, host);
 	if (r >= 0)
-		r = lift(task, from, to->has_lower || to->place == CORE_LOWER);
+		r = or_again(task->view, from,
+			     lift(task, from, to->has_lower || to->place == CORE_LOWER));
 	if (r >= 0 && (flags & RENAME_EXCHANGE_))
-		r = lift(task, to, from->has_lower);
+		r = or_again(task->view, to, lift(task, to, from->has_lower));
 	/* an empty lower directory that is replaced: as a directory of the upper */
 	else if (r >= 0 && directory && to->place == CORE_LOWER)
 		r = copy_up(task, to);
