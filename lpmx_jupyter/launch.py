@@ -17,7 +17,7 @@ import uuid
 from typing import Optional, Sequence
 
 from lpmx_runtime.cli.parsing import Parser
-from lpmx_runtime.container import process
+from lpmx_runtime.container import process, signals
 from lpmx_runtime.errors import LpmxError
 
 from .commands import add_settings, settings_of
@@ -96,7 +96,7 @@ def _wait(launch: process.Launch, held: "set[int | signal.Signals]") -> int:
     while child.poll() is None:
         info = signal.sigwaitinfo(waited)
         if info.si_signo != signal.SIGCHLD and child.poll() is None:
-            os.killpg(child.pid, info.si_signo)
+            signals.to_group(child.pid, child.pid, info.si_signo)
     return 128 - child.returncode if child.returncode < 0 else child.returncode
 
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import weakref
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from lpmx_runtime.container import process
+from lpmx_runtime.container import process, signals
 from lpmx_runtime.errors import KernelFailed, LpmxError
 from tornado import web
 from traitlets import Bool, CaselessStrEnum, Dict, List, Unicode
@@ -93,6 +94,15 @@ class LpmxProvisioner(LocalProvisioner):
         except BaseException:
             await self._undo()
             raise
+
+    async def send_signal(self, signum: int) -> None:
+        """To the kernel's process group, as ever. An interrupt wakes the kernel's first thread."""
+        if signum == signal.SIGINT and self.process and self.pgid:
+            try:
+                return signals.to_group(self.pgid, self.process.pid, signum)
+            except OSError:
+                pass  # the group is gone: the process may not be
+        await super().send_signal(signum)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Start the kernel in its container; `cmd` is for those who know no provisioners."""
