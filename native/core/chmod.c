@@ -115,48 +115,44 @@ static long change_named(struct core_task *task, struct core_node *node, int fla
 		       : change_node(task, node, to, owner, mode);
 }
 
-long call_chmod(struct core_task *task, long nr, const long a[6])
+/* For what the directory and the name of a call lead to. */
+static long change_at(struct core_task *task, int dirfd, const char *name, int flags,
+		      const struct meta *to, int owner, int mode)
 {
-	int at = nr == __NR_fchmodat || nr == 452 /* fchmodat2 */;
-	int flags = nr == 452 ? (int)a[3] : 0;
-	struct meta to = { .mode = (uint32_t)a[at ? 2 : 1] };
 	char path[CORE_SAID_MAX];
 	struct core_node node;
 	long r;
 
-	if (nr == __NR_fchmod)
-		return change_fd(task, (int)a[0], 0, &to, 0, 1);
 	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	r = user_path(task, (const char *)a[at], path);
+	r = user_path(task, name, path);
 	if (r < 0)
 		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH) && (int)a[0] != AT_FDCWD)
-		return change_fd(task, (int)a[0], 1, &to, 0, 1);
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path_or_here(path, flags),
+	if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
+		return change_fd(task, dirfd, 1, to, owner, mode);
+	r = core_resolve(task, dirfd, path_or_here(path, flags),
 			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-	return r < 0 ? r : change_named(task, &node, flags, &to, 0, 1);
+	return r < 0 ? r : change_named(task, &node, flags, to, owner, mode);
+}
+
+long call_chmod(struct core_task *task, long nr, const long a[6])
+{
+	int at = nr == __NR_fchmodat || nr == 452 /* fchmodat2 */;
+	struct meta to = { .mode = (uint32_t)a[at ? 2 : 1] };
+
+	if (nr == __NR_fchmod)
+		return change_fd(task, (int)a[0], 0, &to, 0, 1);
+	return change_at(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at],
+			 nr == 452 ? (int)a[3] : 0, &to, 0, 1);
 }
 
 long call_chown(struct core_task *task, long nr, const long a[6])
 {
 	int at = nr == __NR_fchownat;
-	int flags = at ? (int)a[4] : nr == __NR_lchown ? AT_SYMLINK_NOFOLLOW : 0;
 	struct meta to = { .uid = (uint32_t)a[at ? 2 : 1], .gid = (uint32_t)a[at ? 3 : 2] };
-	char path[CORE_SAID_MAX];
-	struct core_node node;
-	long r;
 
 	if (nr == __NR_fchown)
 		return change_fd(task, (int)a[0], 0, &to, 1, 0);
-	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	r = user_path(task, (const char *)a[at], path);
-	if (r < 0)
-		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH) && (int)a[0] != AT_FDCWD)
-		return change_fd(task, (int)a[0], 1, &to, 1, 0);
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path_or_here(path, flags),
-			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-	return r < 0 ? r : change_named(task, &node, flags, &to, 1, 0);
+	return change_at(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at],
+			 at ? (int)a[4] : nr == __NR_lchown ? AT_SYMLINK_NOFOLLOW : 0, &to, 1, 0);
 }
