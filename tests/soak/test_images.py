@@ -13,7 +13,7 @@ from lpmx_runtime.image.commit import commit
 from lpmx_runtime.store import Store
 from lpmx_runtime.store.verify import verify
 
-SUITES = ("bullseye", "bookworm", "trixie")
+SUITES = ("bullseye", "bookworm", "trixie", "forky")
 #: set-user-ID and set-group-ID programs, users of their own, directories with odd modes.
 PACKAGES = "cron at sudo iputils-ping dbus man-db openssh-client"
 INSTALL = ("export DEBIAN_FRONTEND=noninteractive; apt-get -q update; "
