@@ -77,3 +77,25 @@ def tap(text: str) -> Outcomes:
         elif re.match(r"1\.\.0", line):
             odd[file] = "skipped"
     return Outcomes(count, odd)
+
+
+def marks(text: str) -> Outcomes:
+    """A word and a name on each line: automake's harness, DejaGnu's summary, rsync's, our loops."""
+    found = re.findall(r"^(PASS|FAIL|SKIP|XFAIL|XPASS|ERROR)(?:: | +)(.*?\S)(?: \(.*)?$", text,
+                       re.MULTILINE)
+    return Outcomes(len(found), {name: word for word, name in found if word not in ("PASS", "XFAIL")})
+
+
+def numbered(text: str) -> Outcomes:
+    """A number, a name and a word on each line: autotest's, and libarchive's."""
+    found = re.findall(r"^ *(\d+): (.*?)\s+(ok \(S\)|ok|FAILED|FAIL|skipped|expected failure)(?: \(.*)?$",
+                       text, re.MULTILINE)
+    return Outcomes(len(found), {f"{number} {name}": word for number, name, word in found
+                                 if word not in ("ok", "expected failure")})
+
+
+def pytest(text: str) -> Outcomes:
+    """`pytest -rA`: a line a test."""
+    found = re.findall(r"^(PASSED|FAILED|ERROR|SKIPPED|XPASS) (?:\[(\d+)\] )?(\S+)", text, re.MULTILINE)
+    return Outcomes(sum(int(times or 1) for _, times, _ in found),
+                    {name: f"{word} {times}".strip() for word, times, name in found if word != "PASSED"})

@@ -65,6 +65,16 @@ def unpack(name: str) -> str:
             f"-xf /usr/src/{name}_*.orig.tar.?z && cd /srv/{name} && ")
 
 
+#: What touches files, starts programs, or maps memory.
+SCIENCE = """
+numpy.core.tests.test_memmap numpy.core.tests.test_multiarray numpy.core.tests.test_longdouble
+numpy.lib.tests.test_io numpy.lib.tests.test_format numpy.lib.tests.test__datasource
+numpy.testing.tests numpy.tests numpy.random.tests.test_generator_mt19937
+numpy.distutils.tests.test_exec_command numpy.distutils.tests.test_system_info
+scipy.io.tests scipy.io.matlab scipy.io.arff scipy.io._harwell_boeing scipy.sparse.tests.test_matrix_io
+scipy._lib.tests.test_tmpdirs scipy._lib.tests.test_import_cycles scipy._lib.tests.test__threadsafety
+"""
+
 #: Somebody who may not do everything, as whom suites run that mean to be refused something.
 SOMEBODY = "5:60"
 GIVE_AWAY = f" && chown -R {SOMEBODY} ."
@@ -89,8 +99,8 @@ SUITES = (
           outcomes.testfixture,
           unpack("sqlite3") + "./configure --with-tcl=/usr/lib/tcl8.6 >build.log 2>&1 && "
           "make -j2 testfixture >>build.log 2>&1" + GIVE_AWAY, ways=("preload",), user=SOMEBODY),
-    Suite("git 2.39",
-          "cd /srv/git/t && export HOME=/tmp && for file in t0*.sh t1*.sh t3*.sh; do "
+    Suite("git 2.39: basics, trees, plumbing, clone, gc, commit",
+          "cd /srv/git/t && export HOME=/tmp && for file in t0*.sh t1*.sh t3*.sh t5601*.sh t650*.sh t750*.sh; do "
           'echo "# file $file"; ./$file --root=/tmp/git 2>&1; done',
           outcomes.tap,
           unpack("git") + "make -j2 NO_CURL=1 NO_GETTEXT=1 NO_TCLTK=1 >build.log 2>&1"
@@ -101,4 +111,13 @@ SUITES = (
           outcomes.tap,
           unpack("perl") + "sh Configure -des >build.log 2>&1 && "
           "make -j2 test_prep >>build.log 2>&1", ways=("trap",)),
+    Suite("Lua 5.4 from source, and LuaFileSystem",
+          "cd /srv/lua-filesystem && export LUA_CPATH='./?.so' && "
+          "if ../lua5.4/src/lua tests/test.lua; then echo PASS lfs; else echo FAIL lfs; fi",
+          outcomes.marks,
+          unpack("lua5.4") + "make -j2 linux >build.log 2>&1 && "
+          + unpack("lua-filesystem") + "gcc -O2 -shared -fPIC -I ../lua5.4/src src/lfs.c -o lfs.so"),
+    Suite("numpy 1.24 and scipy 1.10: files, processes, memory maps",
+          "cd /tmp && export HOME=/tmp && python3 -m pytest -q -rA -p no:cacheprovider --tb=short --pyargs "
+          + " ".join(SCIENCE.split()), outcomes.pytest),
 )

@@ -18,6 +18,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -164,18 +165,48 @@ TOOLCHAIN = ("python3", "python3-dev", "python3-venv", "python3-gdbm", "gcc", "g
              "tzdata", "patch", "bzip2", "xz-utils", "file", "netbase", "openssl")
 
 #: $1 is the root file system; its sources of packages are asked for those of source, too.
-SOURCES = """--customize-hook=chroot "$1" sh -euc '
+SOURCES = """
 sed s/^deb/deb-src/ /etc/apt/sources.list >/etc/apt/sources.list.d/source.list
-apt-get -q update; cd /usr/src; apt-get -q source --download-only {names}'"""
+apt-get -q update; cd /usr/src; apt-get -q source --download-only {names}"""
+
+#: Programs with tests of files, ready to be tested: what their tests change then lies in a layer.
+BUILT = r"""
+export CFLAGS=-O1 FORCE_UNSAFE_CONFIGURE=1
+unpack() {
+    mkdir -p "/srv/$1" && tar -C "/srv/$1" --strip-components=1 --no-same-owner -xf /usr/src/"$1"_*.orig.tar.?z
+    cd "/srv/$1"
+}
+unpack attr; ./configure -q --disable-nls; make -s -j2; make -s check TESTS=
+unpack acl; ./configure -q --disable-nls; make -s -j2; make -s check TESTS=
+unpack tar; ./configure -q --disable-nls; make -s -j2; make -s check TESTSUITEFLAGS=--version
+unpack rsync; ./configure -q --disable-openssl --disable-xxhash --disable-zstd --disable-lz4 --disable-md2man
+make -s -j2; make -s tls getgroups getfsdev testrun trimslash t_unsafe wildtest
+unpack bash; ./configure -q --disable-nls; make -s -j2; make -s recho zecho printenv xcase
+unpack findutils; ./configure -q --disable-nls; make -s -j2; make -s check TESTS= RUNTEST=true
+unpack coreutils; ./configure -q --disable-nls; make -s -j2
+make -s -j2 check TESTS= SUBDIRS=". gnulib-tests"
+unpack libarchive; ./configure -q --without-xml2 --without-openssl --without-lz4; make -s -j2
+make -s -j2 libarchive_test bsdtar_test bsdcpio_test
+unpack posixtestsuite
+find conformance/interfaces -name '[0-9]*.c' | sort | xargs -P2 -I{} sh -c '
+gcc -w -O1 -std=gnu99 -D_GNU_SOURCE -D_XOPEN_SOURCE=600 -Iinclude "$1" -o "${1%.c}.test" -lpthread -lrt -lm \
+    2>/dev/null || true' sh {}
+mkdir /srv/fio; cd /srv/fio
+for name in sync psync vsync pvsync pvsync2 mmap posixaio libaio splice io_uring; do
+    yes "$name" | head -c 8M >"$name"; done
+find /srv -name '*.o' -delete
+"""
 
 
-def languages(suite: str, packages: Sequence[str],
-              sources: Sequence[str]) -> Callable[[Built, "Cache"], None]:
-    """Compilers and suites of tests, and in /usr/src the source packages `sources`."""
-    def build(built: Built, cache: "Cache") -> None:
-        hooks = [SOURCES.format(names=" ".join(sources))] if sources else []
-        mmdebstrap(suite, built.tar, *TOOLCHAIN, *packages, options=hooks)
-        configure(new_layout(built, built.tar), cmd=["bash"], env=[PATH])
+def languages(suite: str, packages: Sequence[str], sources: Sequence[str],
+              built: str = "") -> Callable[[Built, "Cache"], None]:
+    """Compilers and suites of tests, in /usr/src the source packages `sources`, and what the
+    script `built` makes of them."""
+    def build(built_image: Built, cache: "Cache") -> None:
+        script = (SOURCES.format(names=" ".join(sources)) if sources else "") + built
+        hooks = [f'--customize-hook=chroot "$1" sh -euc {shlex.quote(script)}'] if script else []
+        mmdebstrap(suite, built_image.tar, *TOOLCHAIN, *packages, options=hooks)
+        configure(new_layout(built_image, built_image.tar), cmd=["bash"], env=[PATH])
     return build
 
 
@@ -275,10 +306,16 @@ RECIPES: Dict[str, Recipe] = {
     "forky": Recipe(debian("forky", '--aptopt=Acquire::Check-Valid-Until "false"'), 1, soak=True),
     "kernel": Recipe(kernel, 1),
     "languages-bookworm": Recipe(languages(
-        "bookworm", ("libpython3.11-testsuite", "golang-go", "golang-src"),
-        ("redis", "sqlite3", "git", "perl")), 1, soak=True),
+        "bookworm", ("libpython3.11-testsuite", "golang-go", "golang-src", "python3-numpy",
+                     "python3-scipy", "python3-pytest", "python3-hypothesis"),
+        ("redis", "sqlite3", "git", "perl", "lua5.4", "lua-filesystem")), 2, soak=True),
     "languages-trixie": Recipe(languages("trixie", ("libpython3.13-testsuite",), ()), 1,
                                soak=True),
+    "suites-bookworm": Recipe(languages(
+        "bookworm", ("stress-ng", "fio", "dbench", "dejagnu", "libacl1-dev", "libattr1-dev",
+                     "libbz2-dev", "liblzma-dev", "attr", "acl"),
+        ("attr", "acl", "tar", "rsync", "bash", "findutils", "coreutils", "libarchive",
+         "posixtestsuite"), BUILT), 1, soak=True),
     "layered": Recipe(layered, 1),
 }
 

@@ -47,3 +47,30 @@ def test_tap_is_read_by_file():
 
     assert outcomes.Outcomes(4, {"a.t 2": "failed", "a.t 3": "skipped", "a.t 4": "known to fail",
                                  "b.t": "skipped"}) == read
+
+
+def test_marks_are_a_word_and_a_name():
+    """automake's and DejaGnu's have a colon, rsync's have not; reasons are left out."""
+    read = outcomes.marks("PASS: tests/rm/a.sh\nFAIL: tests/rm/b.sh\nXFAIL: test/nfs.test\n"
+                          "SKIP    devices (Rsync needs root)\nPASS    hands\n# FAIL:  1\n")
+
+    assert outcomes.Outcomes(5, {"tests/rm/b.sh": "FAIL", "devices": "SKIP"}) == read
+
+
+def test_numbered_are_a_number_a_name_and_a_word():
+    """autotest's and libarchive's are alike."""
+    read = outcomes.numbered("  1: tar version                                     ok\n"
+                             " 12: zero padded: names                   FAILED (a.at:5)\n"
+                             " 13: sparse                               skipped (a.at:7)\n"
+                             "  4: libarchive test_acl_posix1e          ok (S)\n")
+
+    assert outcomes.Outcomes(4, {"12 zero padded: names": "FAILED", "13 sparse": "skipped",
+                                 "4 libarchive test_acl_posix1e": "ok (S)"}) == read
+
+
+def test_pytest_tells_each_test_and_how_often_a_line_skips():
+    """As with -rA."""
+    read = outcomes.pytest("PASSED a/test_b.py::test_c\nFAILED a/test_b.py::test_d - OSError: no\n"
+                           "SKIPPED [3] a/test_b.py:12: no reason\n==== 1 failed, 1 passed ====\n")
+
+    assert outcomes.Outcomes(5, {"a/test_b.py::test_d": "FAILED", "a/test_b.py:12:": "SKIPPED 3"}) == read

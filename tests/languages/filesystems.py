@@ -1,0 +1,92 @@
+"""Suites about files, each built already in the image "suites-bookworm" (tests/support/images.py)."""
+from __future__ import annotations
+
+from typing import Mapping, Sequence
+
+from . import outcomes
+from .suites import SOMEBODY, WAYS, Suite
+
+#: stress-ng's stressors that are about files, each for itself, with what they write read back.
+STRESSORS = """access chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify dup
+exec fallocate fanotify fault fcntl fiemap fifo file-ioctl filename flock fpunch fstat full getdent
+handle hdd inode-flags inotify io iomix lease link locka lockf lockofd madvise mknod mmap mmapfork
+mmapmany msync open pipe poll procfs readahead rename revio seek sendfile sock sockfd splice symlink
+sync-file tee touch utime vm-splice xattr""".split()
+
+STRESS = f"""
+mkdir -p /root/stress
+for each in {' '.join(STRESSORS)}; do
+    if timeout 300 stress-ng --temp-path /root/stress --verify --$each 2 --$each-ops 400 -t 10 >/dev/null 2>&1
+    then echo "PASS $each"; else echo "FAIL $each"; fi
+done
+"""
+
+#: Each way that fio has of writing, and what it wrote compared when it is read back.
+FIO = """
+cd /srv/fio
+for engine in sync psync vsync pvsync pvsync2 mmap posixaio libaio splice io_uring; do
+    for order in write randwrite randrw; do
+        if fio --name=job --filename=$engine --size=8m --bs=4k --ioengine=$engine --rw=$order --verify=crc32c \\
+            --verify_fatal=1 --do_verify=1 --iodepth=8 --fsync=512 --thread --output=/tmp/fio 2>&1
+        then echo "PASS $engine $order"; else echo "FAIL $engine $order"; cat /tmp/fio; fi
+    done
+done
+if dbench -t 20 -D /tmp -c /usr/share/dbench/client.txt 4; then echo "PASS dbench"; else echo "FAIL dbench"; fi
+"""
+
+#: The parts of the Open POSIX Test Suite that ask the system, not the C library alone.
+POSIX = """aio_* fork fsync kill killpg lio_listio mlock* mmap munmap mq_* *nanosleep pthread_atfork
+pthread_cancel pthread_cleanup_* pthread_cond_*wait pthread_create pthread_exit pthread_join pthread_kill
+pthread_setcancel* pthread_sigmask pthread_testcancel raise sched_* sem_* shm_* sig* timer_*"""
+
+OPEN_POSIX = f"""
+cd /srv/posixtestsuite/conformance/interfaces
+for each in {' '.join(POSIX.split())}; do find $each -name '*.test' | sort; done |
+xargs -P4 -I{{}} sh -c 'timeout 100 "$1" >/tmp/said-$$ 2>&1 </dev/null
+case $? in 0) word=PASS;; 4|5) word=SKIP;; 2) word=ERROR;; *) word=FAIL;; esac
+echo "$word $1"; [ $word = PASS ] || sed "s/^/    /" /tmp/said-$$; rm -f /tmp/said-$$' sh {{}}
+"""
+
+BASH = """
+cd /srv/bash/tests && export THIS_SH=/srv/bash/bash BUILD_DIR=/srv/bash BASH_TSTOUT=/tmp/bash-out PATH=.:/srv/bash:$PATH
+for each in run-*; do
+    case $each in run-all|run-minimal|run-gprof|*.orig|*~) continue;; esac
+    printed=$(timeout 300 sh $each 2>&1 </dev/null | grep -v '^warning:'); rm -f $BASH_TSTOUT
+    if [ "$printed" ]; then echo "FAIL $each"; echo "$printed" | sed 's/^/    /'; else echo "PASS $each"; fi
+done
+"""
+
+LIBARCHIVE = """
+cd /srv/libarchive
+for each in libarchive bsdtar bsdcpio; do
+    case $each in libarchive) at=libarchive; program=;; bsdtar) at=tar; program="-p $PWD/bsdtar";;
+        *) at=cpio; program="-p $PWD/bsdcpio";; esac
+    ./${each}_test $program -r $PWD/$at/test 2>&1 | sed "s/^\\( *[0-9]*: \\)/\\1$each /"
+done
+"""
+
+
+def suite(name: str, run: str, read: outcomes.Reader = outcomes.marks, *, ways: Sequence[str] = WAYS,
+          somebody: str = "", elsewhere: Mapping[str, str] = {}) -> Suite:
+    """`somebody`: the directory is given to a user who may not do everything, who runs it."""
+    return Suite(f"{name}, as somebody" if somebody else name, run, read, image="suites-bookworm",
+                 build=f"chown -R {SOMEBODY} {somebody}" if somebody else "true", ways=ways,
+                 user=SOMEBODY if somebody else "root", elsewhere=elsewhere)
+
+
+COREUTILS = "cd /srv/coreutils && export HOME=/tmp && make -k -j2 "
+
+FILE_SYSTEMS = (
+    suite("attr 2.5", "cd /srv/attr && make -k check"),
+    suite("acl 2.3", "cd /srv/acl && make -k check"),
+    suite("rsync 3.2", "cd /srv/rsync && make -k check"),
+    suite("fio and dbench", FIO),
+    suite("tar 1.34", "cd /srv/tar && make -k check TESTSUITEFLAGS=-j2", outcomes.numbered),
+    suite("findutils 4.9", "cd /srv/findutils && make -k check; cat find/testsuite/*.sum xargs/testsuite/*.sum"),
+    suite("bash 5.2", BASH),
+    suite("libarchive 3.6", LIBARCHIVE, outcomes.numbered),
+    suite("coreutils 9.1: what needs root", COREUTILS + "check-root NON_ROOT_USERNAME=games NON_ROOT_GID=60"),
+    suite("coreutils 9.1", COREUTILS + "check SUBDIRS='. gnulib-tests'", somebody="/srv/coreutils"),
+    suite("Open POSIX Test Suite 1.5", OPEN_POSIX),
+    suite("stress-ng 0.15", STRESS),
+)
