@@ -200,7 +200,7 @@ mkdir -p /root/caps && cd /root/caps && cp /bin/true raw && setcap cap_net_raw=e
 cp -a raw copy && getcap raw copy
 sed -e 's/^Name: demo/Name: caps/' -e 's/%attr(0755,root,root) \/opt\/demo\/capable/%caps(cap_net_raw=ep) &/' \
     -e 's/opt.demo/opt\/caps/g' -e '/demo.conf/d' ../rpm/demo.spec >caps.spec
-rpmbuild --quiet -bb --define 'wanted 1' --define '_topdir /root/caps' caps.spec
+rpmbuild --quiet -bb --define 'wanted 1' --define '_topdir /root/caps' --define '_buildhost caps' caps.spec
 rpm --nodeps $(rpm --help | grep -o -m1 -e --force-debian || true) -i RPMS/noarch/caps-1-1.noarch.rpm
 rpm -V --nodeps caps && getcap /opt/caps/capable
 rm -rf BUILD BUILDROOT RPMS
@@ -255,10 +255,11 @@ def copy_with_tar(top: str) -> Step:
 
 
 def copy_with_rsync(top: str) -> Step:
-    """The whole tree, by rsync, to the directory `top`."""
+    """The whole tree, by rsync, to the directory `top`; times to the nanosecond."""
     left_out = " ".join(f"--exclude=/{name}" for name in [*LEFT_OUT, top.lstrip("/")])
     return Step("rsync", f"rm -rf {top}; mkdir {top}; "
-                         f"rsync -aHAX --numeric-ids --devices --specials {left_out} / {top}/")
+                         "rsync -aHAX --numeric-ids --devices --specials --modify-window=-1 "
+                         f"{left_out} / {top}/")
 
 
 def upgrade(archive: str, suite: str) -> Iterator[Step]:
