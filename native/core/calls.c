@@ -139,16 +139,17 @@ static const struct call calls[] = {
 
 /* Filled on first use; the same bytes whoever fills it, so no lock. */
 static core_handler *by_number[NUMBERS_MAX];
-static volatile int filled;
+static int filled;
 
 static core_handler *handler_of(long nr)
 {
-	if (!filled) {
+	if (!__atomic_load_n(&filled, __ATOMIC_ACQUIRE)) {
 		for (unsigned i = 0; i < COUNT; i++)
-			by_number[calls[i].nr] = calls[i].handler;
+			__atomic_store_n(&by_number[calls[i].nr], calls[i].handler, __ATOMIC_RELAXED);
 		__atomic_store_n(&filled, 1, __ATOMIC_RELEASE);
 	}
-	return nr >= 0 && nr < NUMBERS_MAX ? by_number[nr] : 0;
+	return nr >= 0 && nr < NUMBERS_MAX ? __atomic_load_n(&by_number[nr], __ATOMIC_RELAXED)
+					    : 0;
 }
 
 long core_call_number(unsigned position)

@@ -60,16 +60,6 @@ static long grow(void **memory, uint64_t old, uint64_t new)
 
 /* ---- raw directories ---------------------------------------------------------------- */
 
-/* Is the directory at `host` what the program itself has open as `fd`? */
-static int is_open_as(const char *host, int fd)
-{
-	struct stat named, open;
-
-	return !sys_call2(__NR_fstat, fd, &open) &&
-	       !sys_call4(__NR_newfstatat, AT_FDCWD, host, &named, AT_SYMLINK_NOFOLLOW) &&
-	       named.st_dev == open.st_dev && named.st_ino == open.st_ino;
-}
-
 /*
  * All records of a directory; the descriptor is not kept, as walks go deep.  A program
  * that may have no further descriptor lends its own, `lent` (or -1).
@@ -80,7 +70,7 @@ static long read_all(const char *host, int lent, char **block, uint64_t *size, u
 
 	fd = sys_call4(__NR_openat, AT_FDCWD, *host ? host : "/",
 		       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
-	if (fd == -EMFILE && lent >= 0 && is_open_as(host, lent)) {
+	if (fd == -EMFILE && lent >= 0 && core_is_open_as(host, lent, AT_SYMLINK_NOFOLLOW)) {
 		position = sys_call3(__NR_lseek, lent, 0, 1 /* SEEK_CUR */);
 		n = sys_call3(__NR_lseek, lent, 0, 0 /* SEEK_SET */);
 		if (position < 0 || n < 0)

@@ -135,6 +135,15 @@ long core_host_open(const char *host, int flags)
 	return sys_call4(__NR_openat, AT_FDCWD, host, flags, 0);
 }
 
+int core_is_open_as(const char *host, int fd, int flags)
+{
+	struct stat named, open;
+
+	return !sys_call2(__NR_fstat, fd, &open) &&
+	       !sys_call4(__NR_newfstatat, AT_FDCWD, host, &named, flags) &&
+	       same_object(&named, &open);
+}
+
 /* ---- from a descriptor to its path ------------------------------------------------ */
 
 /*
@@ -159,11 +168,6 @@ static void last_give(void)
 	__atomic_store_n(&last.busy, 0, __ATOMIC_RELEASE);
 }
 
-static int same(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
-}
-
 static int leads_to(const char *host, size_t length, const struct stat *st)
 {
 	long fd = open_in_pieces(host, length);
@@ -172,7 +176,7 @@ static int leads_to(const char *host, size_t length, const struct stat *st)
 
 	if (fd < 0)
 		return 0;
-	r = !sys_call2(__NR_fstat, fd, &found) && same(&found, st);
+	r = !sys_call2(__NR_fstat, fd, &found) && same_object(&found, st);
 	sys_call1(__NR_close, fd);
 	return r;
 }
@@ -242,7 +246,7 @@ static long name_in(long up, const struct stat *st, char name[256])
 				    (d->d_name[0] == '.' && (!d->d_name[1] || d->d_name[1] == '.')) ||
 				    sys_call6(__NR_newfstatat, up, (long)d->d_name, (long)&found,
 						AT_SYMLINK_NOFOLLOW, 0, 0) ||
-				    !same(&found, st))
+				    !same_object(&found, st))
 					continue;
 				return text_put(name, d->d_name) - name;
 			}

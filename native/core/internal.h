@@ -72,6 +72,12 @@ static inline long sys_own6(long nr, long a, long b, long c, long d, long e, lon
 
 #define IS(mode, type) (((mode) & S_IFMT) == (type))
 
+/* Do both tell of one object? */
+static inline int same_object(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
 /* As linux/fs.h and linux/falloc.h have them; those headers clash with libc's. */
 #define RENAME_NOREPLACE_ 1u
 #define RENAME_EXCHANGE_ 2u
@@ -133,6 +139,11 @@ const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index
 
 /* ---- path.c ---- */
 
+/* The emulated root of the process. */
+const char *task_root(const struct core_task *task) HIDDEN;
+void task_set_root(struct core_task *task, const char *path) HIDDEN;
+/* `path`, or what of it is below the root. */
+const char *task_below_root(const struct core_task *task, const char *path) HIDDEN;
 /* Put `a` and `b` one after the other; -ENAMETOOLONG if that does not fit. */
 long path_join(char *to, size_t size, const char *a, const char *b) HIDDEN;
 /* core_resolve, under the rules of openat2: `how` is RESOLVE_* or 0. */

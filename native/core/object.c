@@ -198,7 +198,7 @@ long object_place(const struct core_view *view, const struct stat *st, char host
 			continue;
 		layer_host(view, e->layer, path, e->path_length, host);
 		if (!sys_call4(__NR_newfstatat, AT_FDCWD, host, &found, AT_SYMLINK_NOFOLLOW) &&
-		    found.st_ino == st->st_ino && found.st_dev == st->st_dev)
+		    same_object(&found, st))
 			return (long)text_length(host);
 	}
 	return -ENAMETOOLONG;

@@ -987,12 +987,34 @@ static NOINLINE long resolve_removed(struct core_task *task, int dirfd, const ch
 	return r;
 }
 
+/* ---- the root --------------------------------------------------------------------- */
+
+const char *task_root(const struct core_task *task)
+{
+	return task->roots[__atomic_load_n(&task->root, __ATOMIC_ACQUIRE)];
+}
+
+void task_set_root(struct core_task *task, const char *path)
+{
+	uint32_t next = __atomic_add_fetch(&task->roots_made, 1, __ATOMIC_RELAXED) % CORE_ROOTS;
+
+	text_put(task->roots[next], path);
+	__atomic_store_n(&task->root, next, __ATOMIC_RELEASE);
+}
+
+const char *task_below_root(const struct core_task *task, const char *path)
+{
+	size_t n = text_begins(path, task_root(task));
+
+	return path[n] == '/' || !path[n] ? path + n : path;
+}
+
 /* ---- the entry for everybody else ------------------------------------------------- */
 
 long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
 		  struct core_node *node)
 {
-	const char *root = task->root;
+	const char *root = task_root(task);
 	char base[CORE_PATH_MAX];
 	long r;
 

@@ -43,7 +43,6 @@ static int behind_alias(const struct core_view *view, const char *name, char sai
 /* Put the view's name in the place of the host's; the size of the result. */
 static unsigned show(struct core_task *task, union address *name, unsigned size)
 {
-	size_t root = text_length(task->root);
 	char path[CORE_PATH_MAX];
 	const char *shown = path;
 
@@ -54,8 +53,7 @@ static unsigned show(struct core_task *task, union address *name, unsigned size)
 	if (!behind_alias(task->view, name->unix_.path, path)) {
 		if (core_from_host(task->view, name->unix_.path, path, sizeof(path)) <= 0)
 			return size;
-		if (root && text_begins(path, task->root))
-			shown += root;
+		shown = task_below_root(task, path);
 	}
 	if (!*shown || text_length(shown) > SOCKET_NAME_MAX)
 		return size;

@@ -140,7 +140,7 @@ static NOINLINE int still_shown(struct core_task *task, const char *link, const 
 	/* a directory is what its path says, merged from wherever it was opened */
 	if (IS(linked.st_mode, S_IFDIR) && IS(node.mode, S_IFDIR))
 		return 1;
-	if (linked.st_dev == shown.st_dev && linked.st_ino == shown.st_ino)
+	if (same_object(&linked, &shown))
 		return 1;
 	if (node.place != CORE_UPPER)
 		return 0;
@@ -174,7 +174,7 @@ int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 		return 1;
 	}
 	if (text_equal(what, "root")) {
-		text_put(to, own(pid) ? task->root : "");
+		text_put(to, own(pid) ? task_root(task) : "");
 		return 1;
 	}
 	if (!text_equal(what, "cwd") && !text_begins(what, "fd/"))
@@ -217,9 +217,10 @@ long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 	if (!what || !proc_magic(host))
 		return 0;
 	if (proc_link(task, host, to)) {
-		n = (long)text_length(task->root);
-		if (n && text_begins(to, task->root))
-			bytes_copy(to, to + n, text_length(to + n) + 1);
+		const char *below = task_below_root(task, to);
+
+		if (below != to)
+			bytes_copy(to, below, text_length(below) + 1);
 		return text_said(to);
 	}
 	n = host_of_link(task->view, host, target, sizeof(target));

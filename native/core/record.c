@@ -18,7 +18,8 @@
 
 int record_any(const struct core_view *view)
 {
-	return view->work.length && (!view->control || view->control->objects);
+	return view->work.length &&
+	       (!view->control || __atomic_load_n(&view->control->objects, __ATOMIC_ACQUIRE));
 }
 
 void record_find(const struct core_view *view)
@@ -28,7 +29,7 @@ void record_find(const struct core_view *view)
 	if (view->control && view->work.length &&
 	    path_join(host, sizeof(host), view->work.text, DIRECTORY) >= 0 &&
 	    !sys_call3(__NR_faccessat, AT_FDCWD, host, 0))
-		view->control->objects = 1;
+		__atomic_store_n(&view->control->objects, 1, __ATOMIC_RELEASE);
 }
 
 int record_is_directory(const char *name)
@@ -97,7 +98,7 @@ static long announce(const struct core_view *view)
 	if (r < 0 && r != -EEXIST)
 		return r;
 	if (view->control)
-		view->control->objects = 1;
+		__atomic_store_n(&view->control->objects, 1, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -112,7 +113,7 @@ long record_put(const struct core_view *view, const char *host, int fd, const ch
 	r = identify(host, fd, &id);
 	if (r <= 0)
 		return r;
-	if (!view->control || !view->control->objects)
+	if (!view->control || !record_any(view))
 		r = announce(view);
 	if (r >= 0)
 		r = name_of(view, &id, name);

@@ -58,7 +58,7 @@ static int same_file(const struct core_node *a, const struct core_node *b)
 	return a->place == b->place && a->place != CORE_ABSENT && !IS(a->mode, S_IFDIR) &&
 	       !sys_call4(__NR_newfstatat, AT_FDCWD, a->host, &x, AT_SYMLINK_NOFOLLOW) &&
 	       !sys_call4(__NR_newfstatat, AT_FDCWD, b->host, &y, AT_SYMLINK_NOFOLLOW) &&
-	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	       same_object(&x, &y);
 }
 
 /* Have the object in the upper, ready to go elsewhere: a directory alone and opaque. */

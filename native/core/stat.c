@@ -470,7 +470,7 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 {
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
 	const char *text = path;
-	size_t n, root = text_length(task->root);
+	size_t n;
 	long r = host_of_cwd(task->view, host, sizeof(host));
 
 	(void)nr;
@@ -481,8 +481,8 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 	else if (!in_upper(task->view, host) && in_layer(task->view, host) &&
 		 !in_bind(task->view, host) && moved(task, AT_FDCWD, path, sizeof(path)) < 0)
 		return -ENOENT;
-	else if (root && text_begins(path, task->root))
-		text += root;
+	else
+		text = task_below_root(task, path);
 	if (!*text)
 		text = "/";
 	n = text_length(text) + 1;
@@ -509,6 +509,6 @@ long call_chroot(struct core_task *task, long nr, const long a[6])
 		return -ENOTDIR;
 	if (!task->view->illusion || task->credentials.euid)
 		return -EPERM;
-	text_put(task->root, node.path);
+	task_set_root(task, node.path);
 	return 0;
 }

@@ -15,13 +15,18 @@
 
 /* Copies whose names are synced: they need no second look.  By number and time of birth,
  * for numbers are given anew. */
-static volatile uint64_t done[256];
+static uint64_t done[256];
 
 struct object {
 	uint32_t mode;
 	uint64_t key;
-	volatile uint64_t *place; /* in `done` */
+	uint64_t *place; /* in `done`, which other threads change */
 };
+
+static int is_done(const struct object *o)
+{
+	return __atomic_load_n(o->place, __ATOMIC_RELAXED) == o->key;
+}
 
 static long look(long fd, const char *host, struct object *o)
 {
@@ -61,7 +66,7 @@ long sync_names(const struct core_view *view, char *host)
 	while (length > view->upper.length) {
 		long r;
 
-		if (look(AT_FDCWD, host, &o) < 0 || !(o.mode & S_ISVTX) || *o.place == o.key ||
+		if (look(AT_FDCWD, host, &o) < 0 || !(o.mode & S_ISVTX) || is_done(&o) ||
 		    !meta_inode(host))
 			return 0;
 		length = path_parent(host, length);
@@ -69,7 +74,7 @@ long sync_names(const struct core_view *view, char *host)
 		r = sync_directory(host);
 		if (r < 0)
 			return r;
-		*o.place = o.key;
+		__atomic_store_n(o.place, o.key, __ATOMIC_RELAXED);
 	}
 	return 0;
 }
@@ -81,7 +86,8 @@ static long sync_container(const struct core_view *view)
 	char host[CORE_SAID_MAX];
 	long r;
 
-	if (!view->control || view->control->kept || directory->length >= sizeof(host))
+	if (!view->control || __atomic_load_n(&view->control->kept, __ATOMIC_RELAXED) ||
+	    directory->length >= sizeof(host))
 		return 0;
 	text_put(host, directory->text);
 	r = sync_directory(host);
@@ -89,7 +95,7 @@ static long sync_container(const struct core_view *view)
 	if (r >= 0 && *host)
 		r = sync_directory(host);
 	if (r >= 0)
-		view->control->kept = 1;
+		__atomic_store_n(&view->control->kept, 1, __ATOMIC_RELAXED);
 	return r;
 }
 
@@ -104,7 +110,7 @@ long call_sync(struct core_task *task, long nr, const long a[6])
 		return r;
 	/* no copy: nobody knows better than the program what it has made */
 	if (nr != __NR_syncfs && !IS(o.mode, S_IFDIR) &&
-	    (!IS(o.mode, S_IFREG) || !(o.mode & S_ISVTX) || *o.place == o.key))
+	    (!IS(o.mode, S_IFREG) || !(o.mode & S_ISVTX) || is_done(&o)))
 		return r;
 	if (host_of_fd(view, (int)a[0], host, sizeof(host)) < 0)
 		return r;

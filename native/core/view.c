@@ -338,7 +338,8 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	bytes_zero(c, sizeof(*c));
 	task->view = view;
 	task->check_pointers = 1;
-	task->program[0] = task->program_host[0] = task->root[0] = 0;
+	task->program[0] = task->program_host[0] = task->roots[0][0] = 0;
+	task->root = task->roots_made = 0;
 	task->environment_start = 0;
 	task->environment_count = 0;
 	c->ruid = c->euid = c->suid = c->fsuid = view->illusion ? view->uid : view->host_uid;
@@ -367,9 +368,10 @@ long core_task_save(const struct core_task *task, char *text, size_t size)
 {
 	const struct core_credentials *c = &task->credentials;
 	const uint32_t *ids = &c->ruid;
+	const char *root = task_root(task);
 	char *p = text;
 
-	if (size < 16 + 11 * (9 + 64ul) + text_length(task->root) + 1)
+	if (size < 16 + 11 * (9 + 64ul) + text_length(root) + 1)
 		return -ERANGE;
 	p = text_put(p, "1:");
 	for (unsigned i = 0; i < 8; i++) {
@@ -382,7 +384,7 @@ long core_task_save(const struct core_task *task, char *text, size_t size)
 		p = text_put_number(p, c->groups[i], 10);
 		*p++ = ',';
 	}
-	p = text_put(p, task->root);
+	p = text_put(p, root);
 	return p - text;
 }
 
@@ -403,6 +405,6 @@ void core_task_load(struct core_task *task, const char *text)
 		c->group_count = 64;
 	for (uint32_t i = 0; i < c->group_count; i++, text += *text == ',')
 		c->groups[i] = (uint32_t)text_number(&text, 10);
-	if (text_length(text) < sizeof(task->root))
-		text_put(task->root, text);
+	if (text_length(text) < CORE_PATH_MAX)
+		task_set_root(task, text);
 }

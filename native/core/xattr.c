@@ -46,9 +46,10 @@ static long check_value(const struct core_task *task, const char *name, const lo
 		return 0;
 	if (a[3] != XATTR_CAPS_SZ_2 && a[3] != XATTR_CAPS_SZ_3)
 		return -EINVAL;
-	if (user_probe(task, (void *)a[2]) < 0)
+	if (user_probe(task, (void *)a[2]) < 0 || user_probe(task, (char *)a[2] + 3) < 0)
 		return -EFAULT;
-	version = *(uint32_t *)a[2] & VFS_CAP_REVISION_MASK;
+	bytes_copy(&version, (void *)a[2], sizeof(version));
+	version &= VFS_CAP_REVISION_MASK;
 	return version == (a[3] == XATTR_CAPS_SZ_2 ? VFS_CAP_REVISION_2 : VFS_CAP_REVISION_3)
 		       ? 0
 		       : -EINVAL;

@@ -65,6 +65,9 @@ struct core_credentials {
 	uint64_t effective, permitted, inheritable; /* capabilities */
 };
 
+/* How many roots of a process are kept: a lookup is over before so many more chroots are. */
+#define CORE_ROOTS 4
+
 /* A process in a view.  The loader has one; Python one for each open view. */
 struct core_task {
 	const struct core_view *view;
@@ -73,8 +76,10 @@ struct core_task {
 	/* the running program: in the view, canonical; and on the host */
 	char program[CORE_PATH_MAX];
 	char program_host[CORE_HOST_MAX];
-	/* the emulated chroot: canonical path in the view, "" for none */
-	char root[CORE_PATH_MAX];
+	/* the emulated chroot, roots[root]: canonical path in the view, "" for none.  Other
+	 * threads may be at a lookup: they go on from a root that stays what it was */
+	char roots[CORE_ROOTS][CORE_PATH_MAX];
+	uint32_t root, roots_made;
 	/* live-environment bookkeeping, see environment.c */
 	uint64_t environment_start;
 	uint32_t environment_count;
@@ -166,6 +171,9 @@ long core_from_host(const struct core_view *view, const char *host, char *path, 
 /* Open a host path for reading: one that core_resolve or core_exec_resolve gave, which
  * may be longer than the kernel takes. */
 long core_host_open(const char *host, int flags);
+/* Is `host` what is open as `fd`, and not another object that has its name by now?  `flags`
+ * as fstatat takes them. */
+int core_is_open_as(const char *host, int fd, int flags);
 
 /* ---- exec support ---- */
 

@@ -4,7 +4,6 @@
  * out before, because only then can an errno still be returned.
  */
 #include <asm-generic/errno.h>
-#include <asm/stat.h>
 #include <linux/fcntl.h>
 
 #include "../core/text.h"
@@ -57,16 +56,6 @@ static long name_of(int dirfd, const char *path, char name[CORE_PATH_MAX])
 	return 0;
 }
 
-/* Is `host` what is open as `fd`, and not another file that has its name by now? */
-static int is_open_as(const char *host, int fd)
-{
-	struct stat named, open;
-
-	return !sys_call2(__NR_fstat, fd, &open) &&
-	       !sys_call4(__NR_newfstatat, AT_FDCWD, host, &named, 0) &&
-	       named.st_dev == open.st_dev && named.st_ino == open.st_ino;
-}
-
 /*
  * A program given by descriptor.  If it has a path in the view it is executed by
  * that; if not (memfd_create, unlinked, replaced) the descriptor itself goes to the
@@ -95,7 +84,7 @@ static long find_by_descriptor(struct plan *plan, int fd)
 			r = core_exec_resolve(&trap_task, AT_FDCWD, plan->interpreter,
 					      AT_SYMLINK_NOFOLLOW_, target);
 			if (r < 0 ? r != -ENOENT && r != -ENOTDIR
-				  : !target->host[0] || is_open_as(target->host, fd))
+				  : !target->host[0] || core_is_open_as(target->host, fd, 0))
 				return r;
 			/* of a layer: its name there is told as the program's */
 			text_put(target->host, plan->interpreter);

@@ -14,7 +14,7 @@ import pytest
 from union.exploration import SEQUENCES, explore, layers_of, seeds_of
 from union.layers import Layer
 from union.scenes import ordinary
-from union.worlds import scratch
+from union.worlds import SANITIZERS, scratch
 
 pytestmark = pytest.mark.root
 
@@ -66,5 +66,14 @@ def test_random_operations_over_a_live_directory(record: Record) -> None:
     found = _explore(record, "random operations over a live directory", OPERATIONS // 20,
                      lambda scene: ordinary(layers_of(scene)), ["plain", "overlay", "live"],
                      scratch())
+
+    assert [] == found
+
+
+def test_random_operations_under_sanitizers(record: Record) -> None:
+    """The same through the core built with AddressSanitizer and UBSan, and with
+    ThreadSanitizer while another thread looks about."""
+    found = _explore(record, "random operations under sanitizers", OPERATIONS // 20, layers_of,
+                     ["plain", "overlay", *SANITIZERS], scratch())
 
     assert [] == found

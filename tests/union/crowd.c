@@ -19,47 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../native/sys/sys.h"
 #include "lpmx_core.h"
+#include "sanitized.h"
 
 #define LETTERS 60000
 #define MANY 100
-
-#ifdef __SANITIZE_THREAD__
-/* What ThreadSanitizer must be told of: that a lock orders, and that memory is new. */
-void __tsan_acquire(void *), __tsan_release(void *);
-static int lock;
-
-static long mapped(void *memory)
-{
-	return memory == MAP_FAILED ? -errno : (long)memory;
-}
-
-static long told(long nr, long a, long b, long c, long d, long e, long f)
-{
-	long r;
-
-	switch (nr) {
-	case __NR_mmap:
-		return mapped(mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f));
-	case __NR_mremap:
-		return mapped(mremap((void *)a, (size_t)b, (size_t)c, (int)d));
-	case __NR_munmap:
-		return munmap((void *)a, (size_t)b) ? -errno : 0;
-	case __NR_flock:
-		if (b == 8)
-			__tsan_release(&lock);
-		r = sys_kernel(nr, a, b, c, d, e, f);
-		if (b == 2)
-			__tsan_acquire(&lock);
-		return r;
-	default:
-		return sys_kernel(nr, a, b, c, d, e, f);
-	}
-}
-#else
-#define told sys_kernel
-#endif
 
 long sys_hook(long nr, long a, long b, long c, long d, long e, long f)
 {

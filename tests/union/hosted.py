@@ -37,9 +37,9 @@ def hosted(source: str, *, sanitize: str = "", compiler: str = "gcc",
                         f"BUILD={place}", f"SANITIZE={sanitize}"], check=True)
         objects = place / "-".join(["hosted", *[s for s in sanitize.split(",") if s]])
         program = place / f"{Path(source).stem}-{len(_BUILT)}"
+        checks = [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"] if sanitize else []
         subprocess.run([compiler, "-O1", "-g", "-pthread", f"-I{NATIVE}/include",
-                        "-D_GNU_SOURCE", "-DLPMX_SYS_HOOK", *([f"-fsanitize={sanitize}"] if sanitize else []),
-                        *options, "-o", str(program), str(HERE / source),
-                        str(objects / "core.a")], check=True)
+                        "-D_GNU_SOURCE", "-DLPMX_SYS_HOOK", *checks, *options, "-o", str(program),
+                        str(HERE / source), str(objects / "core.a")], check=True)
         _BUILT[key] = program
     return _BUILT[key]

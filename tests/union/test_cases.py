@@ -8,15 +8,16 @@ import pytest
 from .cases import CASES
 from .scenario import differences
 from .scenes import image, ordinary
-from .worlds import Bench
+from .worlds import SANITIZERS, Bench
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def indexed() -> Iterator[Bench]:
-    """An image of three layers, in a plain directory, on overlayfs and in our view."""
-    with Bench(image(), ["plain", "overlay", "python", "trap", "preload"]) as bench:
+    """An image of three layers, in a plain directory, on overlayfs and in our view; there
+    also through the core under sanitizers."""
+    with Bench(image(), ["plain", "overlay", "python", "trap", "preload", *SANITIZERS]) as bench:
         yield bench
 
 

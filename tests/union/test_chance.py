@@ -9,7 +9,7 @@ import pytest
 
 from .exploration import explore, layers_of, seeds_of
 from .scenes import ordinary
-from .worlds import scratch
+from .worlds import SANITIZERS, scratch
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(0)]
 
@@ -26,3 +26,10 @@ def test_random_operations_over_a_live_directory(scene: int) -> None:
     """The same over a lower layer that is a directory of the machine."""
     assert [] == explore(ordinary(layers_of(scene)), ["plain", "overlay", "live"],
                          seeds_of(scene), scratch())
+
+
+@pytest.mark.parametrize("scene", [12])
+def test_random_operations_under_sanitizers(scene: int) -> None:
+    """The same through the core built with AddressSanitizer, UBSan and ThreadSanitizer."""
+    assert [] == explore(layers_of(scene), ["plain", "overlay", *SANITIZERS], seeds_of(scene),
+                         scratch())

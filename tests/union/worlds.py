@@ -6,6 +6,8 @@
     trap       our view, a static program, so that the trap alone catches its calls
     preload    our view, a dynamic program with the preload library
     live       as `python`, the merged tree being one live directory below the upper
+    address    our view through the core built with AddressSanitizer and UBSan
+    thread     so with ThreadSanitizer, while another thread looks about in the view
 
 Those of the kernel run as root, for whom they show what the root illusion shows to an
 ordinary user; ours run as one.
@@ -33,13 +35,16 @@ from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 from lpmx_runtime import _native
 from lpmx_runtime.store import Store
 
+from .hosted import hosted
 from .layers import Layer, as_change, as_lower, as_tar
 from .operations import Operation, encode
 
 HERE = Path(__file__).resolve().parent
 
 KERNEL = ("plain", "overlay")
-OURS = ("python", "trap", "preload", "live")
+#: The hosted core, and how it is built: what a sanitizer finds ends the process.
+SANITIZERS = {"address": "address,undefined", "thread": "thread"}
+OURS = ("python", "trap", "preload", "live", *SANITIZERS)
 #: A process each that is in its view for life; the others can be taken to another.
 PROGRAMS = ("trap", "preload")
 #: The first of these that there is: whom our worlds run as when root runs the tests.
@@ -183,6 +188,9 @@ class Bench:
             self.trees = store.indexes.trees(diff_ids)
         if ours:
             caller()
+            for name in self.names:
+                if name in SANITIZERS:
+                    checked(name)
             self._maker = AsUser(self._make_view)
         self.lower_hash = hash_trees(self.lower_trees())
 
@@ -281,6 +289,9 @@ class Bench:
             shared = caller().with_name("shared")
             return self._process(name, [sys.executable, str(HERE / "cffi_door.py"), str(shared)],
                                  user=True)
+        if name in SANITIZERS:
+            return self._process(name, [str(checked(name))], user=True,
+                                 ASAN_OPTIONS="detect_leaks=0", TSAN_OPTIONS="halt_on_error=1")
         program = "/.lpmx/bin/" + ("dynamic" if name == "preload" else "static")
         return self._process(name, [program], user=True, executable=str(_native.loader_path()),
                              LPMX_VIEW=target, LPMX_PROGRAM=program, LPMX_CWD="/")
@@ -386,6 +397,12 @@ def caller() -> Path:
         _CALLERS.append(place / "static")
         atexit.register(shutil.rmtree, place, True)
     return _CALLERS[0]
+
+
+def checked(name: str) -> Path:
+    """The caller with the core in it, built for a world of SANITIZERS."""
+    return hosted("checked.c", sanitize=SANITIZERS[name],
+                  options=["-DSHARED", *map(str, sorted((HERE / "caller").glob("*.c")))])
 
 
 def hash_trees(trees: Iterable[Path]) -> str:

@@ -41,7 +41,8 @@ static int by_name(const void *one, const void *other)
 
 void sort_entries(struct listing *listing)
 {
-	qsort(listing->entries, (size_t)listing->count, sizeof(struct entry), by_name);
+	if (listing->count)
+		qsort(listing->entries, (size_t)listing->count, sizeof(struct entry), by_name);
 }
 
 void free_entries(struct listing *listing)
