@@ -25,6 +25,9 @@ def register_ps(parser: argparse.ArgumentParser) -> None:
                         help="list only those in which something runs; not together with --all")
     parser.add_argument("-q", "--quiet", action="store_true",
                         help="print only names, or process numbers; not together with --json")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="with a name: also each program's path in the container, its memory, and "
+                             "how its system calls reach us")
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
     parser.set_defaults(run=_ps)
 
@@ -93,14 +96,24 @@ def _ps(arguments: argparse.Namespace) -> None:
 
 
 def _ps_one(arguments: argparse.Namespace) -> None:
+    from ..container import processes
     from . import output
     found = _open(arguments.container).processes()
+    more = [processes.details(process) for process in found] if arguments.verbose else []
     if arguments.json:
-        output.print_json([{**process._asdict(), "argv": list(process.argv)}
-                           for process in found])
+        output.print_json([
+            {**process._asdict(), "argv": list(process.argv),
+             **({**more[n]._asdict(), "ways": list(more[n].ways)} if more else {})}
+            for n, process in enumerate(found)])
     elif arguments.quiet:
         for process in found:
             print(process.pid)
+    elif more:
+        output.print_table(("PID", "STARTED", "MEMORY", "WAYS", "PROGRAM", "COMMAND"),
+                           [(str(process.pid), output.ago(process.started), output.size(one.memory),
+                             "+".join(one.ways) or "-", one.program or "-",
+                             ("[host] " if process.host_call else "") + " ".join(process.argv))
+                            for process, one in zip(found, more)])
     else:
         output.print_table(("PID", "STARTED", "COMMAND"),
                            [(str(process.pid), output.ago(process.started),

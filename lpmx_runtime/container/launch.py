@@ -14,7 +14,8 @@ from ..errors import RunFailed
 from . import record as records
 
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
-_PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP")
+_PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
+            "LPMX_TRACE")
 
 
 class Launch(NamedTuple):
@@ -97,10 +98,25 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
         wanted["LPMX_CWD"] = directory_inside
     if "LPMX_NO_TRAP" in environ:
         wanted["LPMX_NO_TRAP"] = environ["LPMX_NO_TRAP"]
+    if environ.get("LPMX_TRACE"):
+        wanted["LPMX_TRACE"] = _trace(environ["LPMX_TRACE"])
     # the private ones come last, as the loader puts them (native/loader/vectors.c)
     program = {name: value for name, value in values.items()
                if value is not None and name not in _PRIVATE}
     return Launch(records.LOADER, words, {**program, **wanted})
+
+
+def _trace(path: str) -> str:
+    """The file that intercepted calls are told to (native/core/trace.c), which is there now.
+
+    The loader cannot complain: once a program runs, its descriptors are its own.
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise RunFailed(f'cannot trace into "{path}": {(error.strerror or "").lower()}',
+                        hint="let LPMX_TRACE name a file that can be written, or unset it") from error
+    return os.path.abspath(path)
 
 
 def _live(directory: str) -> "dict[str, Optional[str]]":

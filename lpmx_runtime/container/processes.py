@@ -14,6 +14,7 @@ shows nothing.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import time
@@ -23,6 +24,7 @@ from .record import CONTROL, HOST_VIEW
 
 _LOADER = "loader"
 _ENVIRONMENT = b"LPMX_VIEW="
+_PROGRAM = b"LPMX_PROGRAM="
 _PAUSE = 0.02
 _ROUNDS = 50
 _TRIES, _MOMENT = 20, 0.001
@@ -36,6 +38,42 @@ class Process(NamedTuple):
     argv: tuple[str, ...]
     started: float
     host_call: bool
+
+
+class Details(NamedTuple):
+    """What a process is to us: `program`, its path in the view it runs in ("" where that
+    cannot be told), `ways`, how its calls reach the core, "preload" or "trap", the first that
+    a call meets first, and `memory`, what it has resident, in bytes."""
+
+    program: str
+    ways: tuple[str, ...]
+    memory: int
+
+
+def details(process: Process) -> Details:
+    """How a process runs, as far as the kernel tells now; of one that has ended, nothing."""
+    pid = process.pid
+    variables = _read(f"/proc/{pid}/environ").split(b"\0")
+    # the last one is ours (native/loader/stack.c)
+    programs = [one[len(_PROGRAM):] for one in variables if one.startswith(_PROGRAM)]
+    status = dict(line.split(b":\t", 1) for line in _read(f"/proc/{pid}/status").splitlines()
+                  if b":\t" in line)
+    ways = []
+    if re.search(rb"/preload\.so( \(deleted\))?$", _read(f"/proc/{pid}/maps"), re.MULTILINE):
+        ways.append("preload")
+    if status.get(b"Seccomp", b"").strip() == b"2":
+        ways.append("trap")
+    resident = status.get(b"VmRSS", b"0").split()
+    return Details(os.fsdecode(programs[-1]) if programs else "", tuple(ways),
+                   1024 * int(resident[0]))
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def of_container(directory: "Union[str, os.PathLike[str]]") -> list[Process]:

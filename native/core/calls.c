@@ -1,11 +1,14 @@
 /*
  * From a system call's number to what it means in a view: the one table.  What
- * is not in it does not name a file and is the kernel's alone.
+ * is not in it does not name a file and is the kernel's alone.  For the trace, each
+ * has its name and what its arguments are: d the descriptor of a directory, m a mode
+ * where the flags before it ask for one, n a number, o octal, p a pointer, s a path or
+ * name, x hexadecimal.
  */
 #include "internal.h"
 
 struct call {
-	short nr;
+	struct call_name name;
 	core_handler *handler;
 };
 
@@ -18,120 +21,120 @@ static long call_absent(struct core_task *task, long nr, const long a[6])
 	return -ENOSYS;
 }
 
-#define NR(name, handler) { __NR_##name, handler }
+#define NR(name, handler, arguments) { { __NR_##name, #name, arguments }, handler }
 
 static const struct call calls[] = {
 #ifdef __NR_open
 	/* the calls that younger architectures never had */
-	NR(open, call_open),
-	NR(creat, call_open),
-	NR(stat, call_stat),
-	NR(lstat, call_stat),
-	NR(access, call_access),
-	NR(readlink, call_readlink),
-	NR(getdents, call_getdents),
-	NR(mkdir, call_mkdir),
-	NR(mknod, call_mknod),
-	NR(unlink, call_unlink),
-	NR(rmdir, call_unlink),
-	NR(rename, call_rename),
-	NR(link, call_link),
-	NR(symlink, call_symlink),
-	NR(chmod, call_chmod),
-	NR(chown, call_chown),
-	NR(lchown, call_chown),
-	NR(utime, call_times),
-	NR(utimes, call_times),
-	NR(futimesat, call_times),
-	NR(uselib, call_absent),
+	NR(open, call_open, "sxm"),
+	NR(creat, call_open, "so"),
+	NR(stat, call_stat, "sp"),
+	NR(lstat, call_stat, "sp"),
+	NR(access, call_access, "sx"),
+	NR(readlink, call_readlink, "spn"),
+	NR(getdents, call_getdents, "npn"),
+	NR(mkdir, call_mkdir, "so"),
+	NR(mknod, call_mknod, "sox"),
+	NR(unlink, call_unlink, "s"),
+	NR(rmdir, call_unlink, "s"),
+	NR(rename, call_rename, "ss"),
+	NR(link, call_link, "ss"),
+	NR(symlink, call_symlink, "ss"),
+	NR(chmod, call_chmod, "so"),
+	NR(chown, call_chown, "snn"),
+	NR(lchown, call_chown, "snn"),
+	NR(utime, call_times, "sp"),
+	NR(utimes, call_times, "sp"),
+	NR(futimesat, call_times, "dsp"),
+	NR(uselib, call_absent, "s"),
 #endif
-	NR(openat, call_open),
-	NR(openat2, call_open),
-	NR(newfstatat, call_stat),
-	NR(fstat, call_stat),
-	NR(statx, call_stat),
-	NR(faccessat, call_access),
-	{ 439, call_access },  /* faccessat2 */
-	NR(readlinkat, call_readlink),
-	NR(getdents64, call_getdents),
-	NR(statfs, call_statfs),
-	NR(fstatfs, call_statfs),
-	NR(chdir, call_chdir),
-	NR(getcwd, call_getcwd),
-	NR(chroot, call_chroot),
-	NR(mkdirat, call_mkdir),
-	NR(mknodat, call_mknod),
-	NR(unlinkat, call_unlink),
-	NR(renameat, call_rename),
-	NR(renameat2, call_rename),
-	NR(linkat, call_link),
-	NR(symlinkat, call_symlink),
-	NR(fchmodat, call_chmod),
-	{ 452, call_chmod },   /* fchmodat2 */
-	NR(fchmod, call_chmod),
-	NR(fchownat, call_chown),
-	NR(fchown, call_chown),
-	NR(truncate, call_truncate),
-	NR(utimensat, call_times),
-	NR(setxattr, call_xattr),
-	NR(lsetxattr, call_xattr),
-	NR(fsetxattr, call_xattr),
-	NR(getxattr, call_xattr),
-	NR(lgetxattr, call_xattr),
-	NR(fgetxattr, call_xattr),
-	NR(listxattr, call_xattr),
-	NR(llistxattr, call_xattr),
-	NR(flistxattr, call_xattr),
-	NR(removexattr, call_xattr),
-	NR(lremovexattr, call_xattr),
-	NR(fremovexattr, call_xattr),
-	NR(fsync, call_sync),
-	NR(fdatasync, call_sync),
-	NR(syncfs, call_sync),
-	NR(inotify_add_watch, call_watch),
-	NR(fanotify_mark, call_watch),
-	NR(name_to_handle_at, call_handle),
-	NR(bind, call_socket),
-	NR(connect, call_socket),
-	NR(sendto, call_socket),
-	NR(sendmsg, call_socket),
-	NR(sendmmsg, call_socket),
-	NR(getsockname, call_peer),
-	NR(getpeername, call_peer),
-	NR(accept, call_peer),
-	NR(accept4, call_peer),
-	NR(recvfrom, call_peer),
-	NR(recvmsg, call_peer),
-	NR(recvmmsg, call_peer),
-	NR(getsockopt, call_peer),
-	NR(ioctl, call_ioctl),
-	NR(getuid, call_identity),
-	NR(geteuid, call_identity),
-	NR(getgid, call_identity),
-	NR(getegid, call_identity),
-	NR(getresuid, call_identity),
-	NR(getresgid, call_identity),
-	NR(getgroups, call_identity),
-	NR(setgroups, call_identity),
-	NR(setuid, call_identity),
-	NR(setgid, call_identity),
-	NR(setreuid, call_identity),
-	NR(setregid, call_identity),
-	NR(setresuid, call_identity),
-	NR(setresgid, call_identity),
-	NR(setfsuid, call_identity),
-	NR(setfsgid, call_identity),
-	NR(capget, call_capabilities),
-	NR(capset, call_capabilities),
+	NR(openat, call_open, "dsxm"),
+	NR(openat2, call_open, "dspn"),
+	NR(newfstatat, call_stat, "dspx"),
+	NR(fstat, call_stat, "np"),
+	NR(statx, call_stat, "dsxxp"),
+	NR(faccessat, call_access, "dsx"),
+	{ { 439, "faccessat2", "dsxx" }, call_access },
+	NR(readlinkat, call_readlink, "dspn"),
+	NR(getdents64, call_getdents, "npn"),
+	NR(statfs, call_statfs, "sp"),
+	NR(fstatfs, call_statfs, "np"),
+	NR(chdir, call_chdir, "s"),
+	NR(getcwd, call_getcwd, "pn"),
+	NR(chroot, call_chroot, "s"),
+	NR(mkdirat, call_mkdir, "dso"),
+	NR(mknodat, call_mknod, "dsox"),
+	NR(unlinkat, call_unlink, "dsx"),
+	NR(renameat, call_rename, "dsds"),
+	NR(renameat2, call_rename, "dsdsx"),
+	NR(linkat, call_link, "dsdsx"),
+	NR(symlinkat, call_symlink, "sds"),
+	NR(fchmodat, call_chmod, "dso"),
+	{ { 452, "fchmodat2", "dsox" }, call_chmod },
+	NR(fchmod, call_chmod, "no"),
+	NR(fchownat, call_chown, "dsnnx"),
+	NR(fchown, call_chown, "nnn"),
+	NR(truncate, call_truncate, "sn"),
+	NR(utimensat, call_times, "dspx"),
+	NR(setxattr, call_xattr, "sspnx"),
+	NR(lsetxattr, call_xattr, "sspnx"),
+	NR(fsetxattr, call_xattr, "nspnx"),
+	NR(getxattr, call_xattr, "sspn"),
+	NR(lgetxattr, call_xattr, "sspn"),
+	NR(fgetxattr, call_xattr, "nspn"),
+	NR(listxattr, call_xattr, "spn"),
+	NR(llistxattr, call_xattr, "spn"),
+	NR(flistxattr, call_xattr, "npn"),
+	NR(removexattr, call_xattr, "ss"),
+	NR(lremovexattr, call_xattr, "ss"),
+	NR(fremovexattr, call_xattr, "ns"),
+	NR(fsync, call_sync, "n"),
+	NR(fdatasync, call_sync, "n"),
+	NR(syncfs, call_sync, "n"),
+	NR(inotify_add_watch, call_watch, "nsx"),
+	NR(fanotify_mark, call_watch, "nxxds"),
+	NR(name_to_handle_at, call_handle, "dsppx"),
+	NR(bind, call_socket, "npn"),
+	NR(connect, call_socket, "npn"),
+	NR(sendto, call_socket, "npnxpn"),
+	NR(sendmsg, call_socket, "npx"),
+	NR(sendmmsg, call_socket, "npnx"),
+	NR(getsockname, call_peer, "npp"),
+	NR(getpeername, call_peer, "npp"),
+	NR(accept, call_peer, "npp"),
+	NR(accept4, call_peer, "nppx"),
+	NR(recvfrom, call_peer, "npnxpp"),
+	NR(recvmsg, call_peer, "npx"),
+	NR(recvmmsg, call_peer, "npnxp"),
+	NR(getsockopt, call_peer, "nnnpp"),
+	NR(ioctl, call_ioctl, "nxp"),
+	NR(getuid, call_identity, ""),
+	NR(geteuid, call_identity, ""),
+	NR(getgid, call_identity, ""),
+	NR(getegid, call_identity, ""),
+	NR(getresuid, call_identity, "ppp"),
+	NR(getresgid, call_identity, "ppp"),
+	NR(getgroups, call_identity, "np"),
+	NR(setgroups, call_identity, "np"),
+	NR(setuid, call_identity, "n"),
+	NR(setgid, call_identity, "n"),
+	NR(setreuid, call_identity, "nn"),
+	NR(setregid, call_identity, "nn"),
+	NR(setresuid, call_identity, "nnn"),
+	NR(setresgid, call_identity, "nnn"),
+	NR(setfsuid, call_identity, "n"),
+	NR(setfsgid, call_identity, "n"),
+	NR(capget, call_capabilities, "pp"),
+	NR(capset, call_capabilities, "pp"),
 	/* descriptors of whole mounts, and attribute calls younger than this table */
-	{ 428, call_absent },  /* open_tree */
-	{ 463, call_absent },  /* setxattrat */
-	{ 464, call_absent },  /* getxattrat */
-	{ 465, call_absent },  /* listxattrat */
-	{ 466, call_absent },  /* removexattrat */
-	{ 467, call_absent },  /* open_tree_attr */
-	{ 468, call_absent },  /* file_getattr */
-	{ 469, call_absent },  /* file_setattr */
+	{ { 428, "open_tree", "dsx" }, call_absent },
+	{ { 463, "setxattrat", "dsxspn" }, call_absent },
+	{ { 464, "getxattrat", "dsxspn" }, call_absent },
+	{ { 465, "listxattrat", "dsxpn" }, call_absent },
+	{ { 466, "removexattrat", "dsxs" }, call_absent },
+	{ { 467, "open_tree_attr", "dsxpn" }, call_absent },
+	{ { 468, "file_getattr", "dspnx" }, call_absent },
+	{ { 469, "file_setattr", "dspnx" }, call_absent },
 };
 
 #define COUNT (sizeof(calls) / sizeof(*calls))
@@ -145,16 +148,24 @@ static core_handler *handler_of(long nr)
 {
 	if (!__atomic_load_n(&filled, __ATOMIC_ACQUIRE)) {
 		for (unsigned i = 0; i < COUNT; i++)
-			__atomic_store_n(&by_number[calls[i].nr], calls[i].handler, __ATOMIC_RELAXED);
+			__atomic_store_n(&by_number[calls[i].name.nr], calls[i].handler, __ATOMIC_RELAXED);
 		__atomic_store_n(&filled, 1, __ATOMIC_RELEASE);
 	}
 	return nr >= 0 && nr < NUMBERS_MAX ? __atomic_load_n(&by_number[nr], __ATOMIC_RELAXED)
 					    : 0;
 }
 
+const struct call_name *call_name(long nr)
+{
+	for (unsigned i = 0; i < COUNT; i++)
+		if (calls[i].name.nr == nr)
+			return &calls[i].name;
+	return 0;
+}
+
 long core_call_number(unsigned position)
 {
-	return position < COUNT ? calls[position].nr : -1;
+	return position < COUNT ? calls[position].name.nr : -1;
 }
 
 long core_call(struct core_task *task, long nr, const long a[6])

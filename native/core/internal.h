@@ -525,6 +525,17 @@ long host_each(const char *host, long (*each)(void *context, const char *name, u
 
 /* ---- families of calls; `nr` is what the program issued ---- */
 
+/* A call as people know it; its arguments, a letter for each (calls.c). */
+struct call_name {
+	short nr;
+	const char *name, *arguments;
+};
+/* NULL for a call that is none of the core's. */
+const struct call_name *call_name(long nr) HIDDEN;
+/* Tell the trace what a path came to. */
+void trace_path(const struct core_task *task, int dirfd, const char *path,
+		const struct core_node *node, long result) HIDDEN;
+
 typedef long core_handler(struct core_task *task, long nr, const long a[6]);
 
 core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call_chdir, call_getcwd,

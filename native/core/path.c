@@ -1011,8 +1011,8 @@ const char *task_below_root(const struct core_task *task, const char *path)
 
 /* ---- the entry for everybody else ------------------------------------------------- */
 
-long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
-		  struct core_node *node)
+static long resolve_any(struct core_task *task, int dirfd, const char *path, int flags,
+			uint64_t how, struct core_node *node)
 {
 	const char *root = task_root(task);
 	char base[CORE_PATH_MAX];
@@ -1031,6 +1031,16 @@ long path_resolve(struct core_task *task, int dirfd, const char *path, int flags
 		r = resolve_from(task, root, base, path, flags, how, node);
 	}
 	return r == -ENOENT && !how ? resolve_removed(task, dirfd, path, node) : r;
+}
+
+long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
+		  struct core_node *node)
+{
+	long r = resolve_any(task, dirfd, path, flags, how, node);
+
+	if (task->trace)
+		trace_path(task, dirfd, path, node, r);
+	return r;
 }
 
 long core_resolve(struct core_task *task, int dirfd, const char *path, int flags,

@@ -342,6 +342,7 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	task->root = task->roots_made = 0;
 	task->environment_start = 0;
 	task->environment_count = 0;
+	task->trace = 0;
 	c->ruid = c->euid = c->suid = c->fsuid = view->illusion ? view->uid : view->host_uid;
 	c->rgid = c->egid = c->sgid = c->fsgid = view->illusion ? view->gid : view->host_gid;
 	c->group_count = 1;

@@ -88,6 +88,10 @@ struct lpmx_entry {
 /* Credentials and the like, as core_task_save wrote them. */
 #define LPMX_ENV_STATE "LPMX_STATE"
 
+/* Host path of a file that is told each intercepted call (core/trace.c).  A user may
+ * set it, too; it passes on to whatever the program executes. */
+#define LPMX_ENV_TRACE "LPMX_TRACE"
+
 /* Where a container shows what is ours; it is not listed in "/".
  *   /.lpmx/bin       the contained `lpmx` command (native/tool)
  *   /.lpmx/lib       the preload library

@@ -84,6 +84,8 @@ struct core_task {
 	uint64_t environment_start;
 	uint32_t environment_count;
 	struct { uint64_t name, value; } environment_own[1024];
+	/* host path of the file that is told what is intercepted, or NULL: none is */
+	const char *trace;
 };
 
 /* ---- view.c ---- */
@@ -125,6 +127,21 @@ long core_open_ready(struct core_task *task, int dirfd, const char *path, int fl
 long core_call_number(unsigned position);
 /* And of ioctl only these requests. */
 long core_ioctl_request(unsigned position);
+
+/* ---- trace.c: what was intercepted, told to task->trace ---- */
+
+/* A line in the making. */
+struct core_trace {
+	size_t length;
+	char text[3 * CORE_SAID_MAX];
+};
+
+/* Begin the line of a call, before it is made; and write it, when it was. */
+void core_trace_call(const struct core_task *task, struct core_trace *line, const char *way,
+		     long nr, const long args[6]);
+void core_trace_result(const struct core_task *task, struct core_trace *line, long result);
+/* The line that says which program runs here now. */
+void core_trace_program(const struct core_task *task, const char *way);
 
 /* ---- path.c ---- */
 

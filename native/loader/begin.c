@@ -19,6 +19,7 @@
 
 char loader_view_file[CORE_PATH_MAX];
 
+static char trace_file[CORE_SAID_MAX];
 static struct core_view the_view;
 static struct loader_stack the_stack;
 static struct loader_image program, interpreter;
@@ -51,6 +52,10 @@ static void open_view(const struct loader_stack *s)
 	trap_task.check_pointers = 1;
 	if (s->state)
 		core_task_load(&trap_task, s->state);
+	if (s->trace && s->trace[0] == '/' && text_length(s->trace) < sizeof(trace_file)) {
+		text_put(trace_file, s->trace);
+		trap_task.trace = trace_file;
+	}
 }
 
 static void start_trap(const struct loader_stack *s)
@@ -169,5 +174,7 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	if (program.executable_stack)
 		make_stack_executable(jump.sp, s->env_end);
 	loader_describe(s, &program, jump.sp, randomize);
+	if (trap_task.trace)
+		core_trace_program(&trap_task, "loader");
 	return jump;
 }

@@ -23,6 +23,7 @@ static int private_variable(struct loader_stack *s, const char *variable)
 		{ LPMX_ENV_STATE "=", &s->state },
 		{ LOADER_ENV_START "=", &s->start },
 		{ LOADER_ENV_CWD "=", &s->cwd },
+		{ LPMX_ENV_TRACE "=", &s->trace },
 	};
 
 	if (!text_begins(variable, "LPMX_"))

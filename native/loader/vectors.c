@@ -14,7 +14,7 @@
 #include "../trap/trap.h"
 #include "loader.h"
 
-#define PRIVATE_MAX 5
+#define PRIVATE_MAX 6
 #define PREFIX_MAX 16
 #define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
 #define STRINGS (8 * CORE_PATH_MAX)
@@ -99,6 +99,8 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 			return r;
 		to[n++] = pair(at, LPMX_ENV_STATE, state);
 	}
+	if (trap_task.trace)
+		to[n++] = pair(at, LPMX_ENV_TRACE, trap_task.trace);
 	if (!what->fresh) {
 		if (what->descriptor >= 0)
 			p = text_put_number(p, (uint64_t)what->descriptor, 10);

@@ -34,7 +34,7 @@ void trap_before_exec(void)
 	}
 }
 
-long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip)
+static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip)
 {
 	struct core_task *task = &trap_task;
 
@@ -61,6 +61,28 @@ long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip
 		return core_call(task, nr, a);
 	}
 	return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* The preload library's open is the program's openat; what it leaves to libc comes again. */
+static __attribute__((noinline)) long traced(struct trap_slot *slot, long nr, const long a[6],
+					     uint64_t ip)
+{
+	int is_open = nr == LPMX_SYSCALL && a[0] == LPMX_OP_OPEN;
+	struct core_trace line;
+	long r;
+
+	core_trace_call(&trap_task, &line, ip ? "trap" : "preload", is_open ? __NR_openat : nr,
+			is_open ? a + 1 : a);
+	r = dispatch(slot, nr, a, ip);
+	if (r != -LPMX_NOT_READY)
+		core_trace_result(&trap_task, &line, r);
+	return r;
+}
+
+/* `ip`: of the call that was trapped; 0: the preload library's. */
+long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip)
+{
+	return trap_task.trace ? traced(slot, nr, a, ip) : dispatch(slot, nr, a, ip);
 }
 
 /* A call that came by signal: its registers are in the slot. */

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -117,6 +118,18 @@ def test_ps_lists_containers_and_their_processes(container, started, shell):
     assert f"{child.pid}\n" == shell("ps", "-q", container.name).stdout
     assert container.name in shell("ps").stdout
     assert container.name in shell("ps", "-q").stdout.split()
+
+
+def test_ps_tells_how_calls_of_a_process_reach_us(container, started, shell):
+    """A static program's by the trap; its path is that in the container."""
+    child = started(*SLEEPER)
+
+    [one] = json.loads(shell("ps", "--verbose", "--json", container.name).stdout)
+
+    assert (child.pid, ["trap"]) == (one["pid"], one["ways"])
+    assert one["program"].startswith("/bin/") and one["memory"] > 0
+    assert re.search(rf"^{child.pid} .* trap +/bin/\S+ +sleep 1000$",
+                     shell("ps", "-v", container.name).stdout, re.MULTILINE)
 
 
 # -- ending
