@@ -246,14 +246,25 @@ def test_transport_may_be_tcp(jupyter: Jupyter) -> None:
 
 
 def test_sockets_are_private(jupyter: Jupyter) -> None:
-    """By default a kernel listens on sockets in a folder that only its user can enter."""
+    """By default a kernel's five channels are sockets in a folder that only its user can enter.
+    A port of its own, which is no channel, ipykernel opens either way."""
     kernel = jupyter.start(jupyter.install("tiny"))
+    by_port = jupyter.start(jupyter.install("tiny", transport="tcp"))
 
     folder = Path(kernel.manager.ip).parent
     assert "ipc" == kernel.manager.transport
     assert 0o700 == folder.stat().st_mode & 0o777
-    listening = kernel.text("!cat /proc/net/tcp").count(" 0A ")
-    assert listening == Path("/proc/net/tcp").read_text().count(" 0A ")
+    assert ["2", "2"] == [each.text("print(1 + 1)") for each in (kernel, by_port)]
+    assert 5 == _listening(by_port) - _listening(kernel)
+
+
+def _listening(kernel: Running) -> int:
+    """At how many ports its process waits for connections."""
+    pid = kernel.manager.provisioner.process.pid
+    own = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    lines = [line.split() for table in ("tcp", "tcp6")
+             for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    return sum(fields[3] == "0A" and f"socket:[{fields[9]}]" in own for fields in lines)
 
 
 def test_secrets_of_the_server_do_not_enter(jupyter: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
