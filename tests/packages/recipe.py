@@ -134,10 +134,10 @@ npm ls --all 2>&1 | sort
 
 
 #: Owners, modes, hard links, scripts: all that rpm writes and verifies. rpm 4.20 would give each
-#: script mounts of its own: for that, "/" must be a mount, and the caller one who may mount.
+#: script mounts and a network of its own, for which one must be allowed to mount, and "/" a mount.
 RPM = r"""
 set -e
-echo '%__transaction_unshare_paths %{nil}' >/root/.rpmmacros
+echo '%__transaction_unshare %{nil}' >/root/.rpmmacros
 mkdir -p /root/rpm && cd /root/rpm
 cat >demo.spec <<'END'
 Name: demo
