@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..oci.config import ImageConfig
 from ..store import Image, Store
-from ..store.files import storing
+from ..store.files import storing, sync_directory
 from . import binds, drivers, environment, host_calls, identity, launch, processes, record
 from .identity import Identity
 from .spec import Bind, ViewSpec
@@ -88,6 +88,8 @@ class Container:
                 if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise _exists(chosen) from None
                 raise
+            if not temporary:
+                sync_directory(store.containers)
         return cls(store, final, values)
 
     @classmethod
@@ -527,7 +529,10 @@ def _make_working_directory(view: _native.View, path: str) -> None:
 
 
 def _write_record(directory: str, values: Mapping[str, Any]) -> None:
-    record.replace(os.path.join(directory, record.FILE), json.dumps(values, indent=1).encode())
+    """Without its record a container cannot be used, whatever of its files a loss of power
+    left; all else is made again. Of a temporary one nothing is to be left."""
+    record.replace(os.path.join(directory, record.FILE), json.dumps(values, indent=1).encode(),
+                   sync=not values.get("temporary"))
 
 
 def _short(familiar: str) -> str:

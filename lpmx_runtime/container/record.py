@@ -136,8 +136,9 @@ def has_live_variables(path: str) -> bool:
         return bool(used)
 
 
-def replace(path: str, content: bytes, *, mode: int = 0o644) -> None:
-    """Have `content` at `path`, replaced whole and only when it differs.
+def replace(path: str, content: bytes, *, mode: int = 0o644, sync: bool = False) -> None:
+    """Have `content` at `path`, replaced whole and only when it differs; with `sync` it is on
+    the disk before it has its name.
 
     Programs that run have the old file mapped; a new one leaves it to them.
     """
@@ -151,4 +152,7 @@ def replace(path: str, content: bytes, *, mode: int = 0o644) -> None:
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode),
               "wb") as file:
         file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(aside, path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Iterator
 
 from ..errors import ImageInUse, StoreDamaged, StoreError, StoreLocked
+from .files import remove_abandoned
 from .images import Image
 from .index import chain_id
 
@@ -81,6 +82,8 @@ def collect(store: "Store", *, timeout: float = 0) -> Freed:
             if digest not in blobs:
                 store.blobs.remove(digest)
                 freed.blobs.append(digest)
+    for directory in (store.images.directory, store.blobs.directory, store.indexes.directory):
+        remove_abandoned(directory)
     store.clean()
     return freed
 

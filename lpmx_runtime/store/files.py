@@ -19,6 +19,9 @@ from ..errors import StoreError, StoreFull
 
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
 
+#: Nothing is written for so long, and no clock of a shared file system differs so much.
+STALE_SECONDS = 24 * 3600
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE,
             errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE)
@@ -84,6 +87,20 @@ def write_file(path: Path, content: Union[bytes, Iterable[bytes]]) -> None:
         aside.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Remove, here and one level down, what killed processes left of `write_file`."""
+    import time
+
+    oldest = time.time() - STALE_SECONDS
+    for aside in (*directory.glob(".*"), *directory.glob("*/.*")):
+        try:
+            about = aside.lstat()
+            if stat.S_ISREG(about.st_mode) and about.st_mtime < oldest:
+                aside.unlink()
+        except (FileNotFoundError, PermissionError):
+            pass    # somebody came first, or it is another user's
 
 
 def sync_directory(path: Path) -> None:

@@ -30,7 +30,7 @@ from typing import Iterator, Optional
 from ..errors import StoreError
 from ..settings import store_path
 from .blobs import Blobs
-from .files import remove_tree, storing, write_file
+from .files import STALE_SECONDS, remove_tree, storing, write_file
 from .images import Images
 from .index import Indexes
 from .layers import Layers
@@ -39,7 +39,6 @@ from .locks import Lock
 VERSION = b"lpmx store 1\n"
 _DIRECTORIES = ("blobs", "layers", "indexes", "grafts", "images", "containers", "locks", "tmp")
 _ALGORITHMS = ("sha256", "sha512")
-_STALE_SECONDS = 24 * 3600
 
 
 class Store:
@@ -125,7 +124,7 @@ def _abandoned(lock: Path, stem: str) -> bool:
     if stem.partition(".")[0] == _node():
         return True
     try:
-        return time.time() - lock.stat().st_mtime > _STALE_SECONDS
+        return time.time() - lock.stat().st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return False
 

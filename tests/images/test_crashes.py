@@ -1,19 +1,22 @@
-"""Whoever commits, pushes, saves, removes or collects may be killed at any step, run out of
-space, or do so several times at once: nothing trips later, and nothing is lost."""
+"""Whoever makes or removes a container, pulls, loads, commits, pushes, saves, removes or collects
+may be killed at any step, run out of space, or do so several times at once: nothing trips later,
+and nothing is lost."""
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 import os
 import random
 import subprocess
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, Set
 
 import pytest
 from support import layers
-from support.crash import deaths
+from support.crash import deaths, killed_at
 from support.layers import directory, file, link
 from support.made import make_image
 from support.pulls import HASTY
@@ -28,7 +31,7 @@ from lpmx_runtime.image.push import push
 from lpmx_runtime.image.save import save
 from lpmx_runtime.store import Image, Store
 from lpmx_runtime.store.collect import collect, remove_image
-from lpmx_runtime.store.files import write_file
+from lpmx_runtime.store.files import remove_tree, write_file
 from lpmx_runtime.store.verify import verify
 
 BASE = layers.tar(directory(b"d"), file(b"d/a", b"a" * 1000), link(b"d/b", b"d/a"), file(b"f"))
@@ -70,6 +73,148 @@ def names(store: Store) -> Dict[str, Any]:
     """All that is kept, locks and the like left out."""
     return {part: sorted(str(path) for path in (store.path / part).glob("*/*"))
             for part in ("blobs", "layers", "indexes", "grafts", "tmp")}
+
+
+def usable(container: Container) -> None:
+    """It shows its image, and can be changed."""
+    with Container.open(container.store, container.name).view() as view:
+        assert 1000 == view.stat("/d/a").st_size
+        view.write("/d/a", b"b" * 1000)
+        assert b"b" * 1000 == view.read("/d/a")
+
+
+def test_making_a_store_killed_at_any_step(tmp_path: Path) -> None:
+    """Whoever comes next makes the rest."""
+    number = 1
+    while killed_at(number, partial(Store.open, tmp_path / str(number))):
+        assert [] == list(verify(Store.open(tmp_path / str(number))))
+        number += 1
+    assert number > 10
+
+
+@pytest.mark.parametrize("temporary", [False, True])
+def test_a_containers_record_outlasts_a_loss_of_power(
+        opened: Store, image: Image, monkeypatch: pytest.MonkeyPatch, temporary: bool) -> None:
+    """Without it nothing that programs have synced could be reached; one that is removed when its
+    program ends needs none."""
+    synced = []
+    sync = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{fd}")).partition(".json")[0])
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Container.create(opened, image, name="made", temporary=temporary)
+
+    assert ([] if temporary else ["container", "containers"]) == synced
+
+
+def test_making_a_container_killed_at_any_step(opened: Store, image: Image) -> None:
+    """There is a whole container of that name, or none and one can be made."""
+    count = 0
+    for _ in deaths(lambda: Container.create(opened, image, name="made",
+                                             options=Options(contain=True))):
+        count += 1
+        assert [] == Container.damaged(opened)
+        for container in Container.list(opened):
+            usable(container)
+            container.remove()
+    assert count > 20
+
+    usable(Container.find(opened, "made"))
+    assert [] == names(opened)["tmp"]
+
+
+def test_removing_a_container_killed_at_any_step(opened: Store, image: Image) -> None:
+    """It is there, whole, or its name is free; what is left of it goes with the next one."""
+    def make() -> Container:
+        return Container.create(opened, image, name="made", options=Options(contain=True))
+
+    make()
+    for _ in deaths(lambda: Container.find(opened, "made").remove(), stride=2):
+        assert [] == Container.damaged(opened)
+        if not Container.list(opened):
+            make()
+        usable(Container.find(opened, "made"))
+    assert [] == Container.list(opened)
+
+    opened.clean()
+    assert [] == names(opened)["tmp"]
+    assert [] == [name for name in os.listdir(opened.path / "locks") if "made" in name]
+
+
+def test_mending_a_container_killed_at_any_step(opened: Store, container: Container) -> None:
+    """What was lost of it is made again by the next who opens it; its changes stay."""
+    count = 0
+
+    def lose() -> None:
+        for path in (container.view_file, container.directory / "control",
+                     container.directory / "work"):
+            if path.is_dir():
+                remove_tree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    lose()
+    for _ in deaths(lambda: Container.open(opened, "work")):
+        count += 1
+        check(opened, {"base:1"})
+        lose()
+    assert count > 10
+    check(opened, {"base:1"})
+
+
+def test_pull_killed_at_any_step(opened: Store, small: SmallRegistry) -> None:
+    """The image is there, whole, or it is not; layers that have come are not fetched again."""
+    small.image("team/demo", "1", [BASE, layers.tar(file(b"more", b"more" * 5000))])
+    reference = f"{small.address}/team/demo:1"
+    count = 0
+    for _ in deaths(lambda: pull(opened, reference, patience=HASTY), stride=3):
+        count += 1
+        check(opened, set(), {reference})
+        opened.images.remove(reference)
+    assert count > 10
+
+    check(opened, {reference})
+    collect(opened)
+    assert [] == names(opened)["tmp"]
+
+
+def test_load_killed_at_any_step(opened: Store, tmp_path: Path) -> None:
+    """Each image is there, whole, or it is not; the next one loads them."""
+    other = Store.open(tmp_path / "other")
+    for name in ("one:1", "two:1"):
+        make_image(other, name, BASE, layers.tar(file(b"name", name.encode())))
+    archive = tmp_path / "archive.tar.gz"
+    archive.write_bytes(gzip.compress(b"".join(save(other, ["one:1", "two:1"]))))
+    count = 0
+    for _ in deaths(lambda: load(opened, archive), stride=3):
+        count += 1
+        check(opened, set(), {"one:1"}, {"one:1", "two:1"})
+        for image in opened.images.list():
+            opened.images.remove(image.name)
+    assert count > 10
+
+    check(opened, {"one:1", "two:1"})
+    collect(opened)
+    assert [] == names(opened)["tmp"]
+
+
+def test_what_a_killed_writer_left_goes_when_it_is_old(opened: Store, image: Image) -> None:
+    """A file that never got its name is somebody's who writes it, but not after a day."""
+    left = [directory / f".{name}" for directory in (
+        opened.path / "images", opened.path / "blobs" / "sha256", opened.path / "indexes" / "sha256")
+        for name in ("old", "new")]
+    for path in left:
+        path.write_bytes(b"half")
+        if path.name == ".old":
+            os.utime(path, (0, 0))
+
+    collect(opened)
+
+    assert [path for path in left if path.name == ".new"] == [path for path in left if path.exists()]
+    check(opened, {"base:1"})
 
 
 def test_commit_killed_at_any_step(opened: Store, container: Container) -> None:
