@@ -3,7 +3,7 @@
 #   make demo [IMAGE=ubuntu:18.04]   a notebook that runs inside an image
 #   make lab                         JupyterLab with that image in the launcher
 #   make test [TESTS=tests/unit]     all tests; see tests/conftest.py
-#   make fuzz [TIME=60]             the core and the readers of a store, each target so long
+#   make fuzz [TIME=60] [TARGETS=..] the core and what reads others' bytes, each target so long
 #   make soak [TESTS=tests/soak/...] what takes hours; results go to docs/reference/soak.md
 #   make wheel native bench docs lint clean
 
@@ -28,6 +28,9 @@ BUILD_PACKAGES := gcc libc6-dev make python3-dev python3-venv
 TEST_PACKAGES := $(BUILD_PACKAGES) apache2-utils binutils busybox-static ca-certificates chromium clang \
 	docker-registry file git gnupg gpgv gzip mmdebstrap musl-tools passwd perl procps skopeo strace \
 	uidmap umoci xz-utils zstd
+FUZZ_PACKAGES := clang libclang-rt-dev
+# file systems to make and mount
+SOAK_PACKAGES := btrfs-progs mount xfsprogs
 
 all: wheel
 
@@ -116,6 +119,7 @@ sessions:
 
 # The rows that the tests record are kept whatever became of the rest.
 soak:
+	@tests/support/have-packages $(TEST_PACKAGES) $(SOAK_PACKAGES)
 	@result=0; \
 	$(MAKE) --no-print-directory test TESTS="$(or $(TESTS),tests/soak)" || result=1; \
 	$(SUPPORT).soak && exit $$result
@@ -125,11 +129,11 @@ docs: $(STAMPS)/installed
 	@mv docs/reference/cli.md.new docs/reference/cli.md
 	@$(SUPPORT).soak
 
-# libFuzzer on the core, mutations for the readers in Python: each target so many seconds
+# libFuzzer on the core, Atheris on the readers in Python: each target so many seconds
 TIME ?= 60
-fuzz: $(STAMPS)/extra-test
-	@tests/support/have-packages clang libclang-rt-dev
-	@$(VENV)/bin/python tests/fuzz/fuzz_core.py $(TIME)
+fuzz: $(STAMPS)/extra-fuzz
+	@tests/support/have-packages $(FUZZ_PACKAGES)
+	@$(VENV)/bin/python tests/fuzz/run.py $(TIME) $(TARGETS)
 
 lint: $(STAMPS)/extra-lint
 	@$(VENV)/bin/ruff check .

@@ -2,8 +2,8 @@
  * Bytes given to what the core reads: no crash, and nothing outside the view.
  *
  * TARGET, at compile time: INDEX, CONTROL, VIEW (the bytes are that file) or PATHS (they
- * are paths, one after the other).  LPMX_FUZZ_VIEW names the view file of a container;
- * fuzz_core.py makes one, and the seeds.
+ * are a path).  With ALONE defined it reads the files that it is called with.  LPMX_FUZZ_VIEW names the view file of a container;
+ * run.py makes one, and the seeds.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -273,6 +273,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 4096)
 		ask(path);
 	free(path);
+	return 0;
+}
+#endif
+
+#ifdef ALONE
+int main(int argc, char **argv)
+{
+	static uint8_t data[16 << 20];
+
+	for (int i = 1; i < argc; i++) {
+		FILE *file = fopen(argv[i], "rb");
+
+		if (!file)
+			return 2;
+		LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof(data), file));
+		fclose(file);
+	}
 	return 0;
 }
 #endif

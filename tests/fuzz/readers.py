@@ -1,22 +1,28 @@
 """Bytes that anybody may send, given to what reads them: nothing but our errors comes out.
 
-    python tests/fuzz/fuzz_images.py TARGET [-max_total_time=SECONDS] [CORPUS...]
+    python tests/fuzz/readers.py TARGET [-max_total_time=SECONDS] [CORPUS...]
 
-TARGET is one of the functions below. Needs atheris and an installed package; not
-part of the tests, which finish.
+TARGET is one of the functions of TARGETS. Started by run.py, with Atheris; test_corpus.py does
+without.
 """
 from __future__ import annotations
 
 import io
 import os
+import struct
 import sys
 import tempfile
+import zlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Callable, Dict
 
-import atheris
+try:
+    import atheris
+except ImportError:
+    atheris = None
 
-with atheris.instrument_imports(include=["lpmx_runtime"]):
+with atheris.instrument_imports(include=["lpmx_runtime"]) if atheris else nullcontext():
     from lpmx_runtime.errors import LpmxError
     from lpmx_runtime.image import archive_docker, archive_oci, archive_root
     from lpmx_runtime.image.archive_files import TarFiles
@@ -28,9 +34,13 @@ with atheris.instrument_imports(include=["lpmx_runtime"]):
     from lpmx_runtime.oci.reference import Reference
     from lpmx_runtime.registry.credentials import find_login
     from lpmx_runtime.registry.failures import Said
+    from lpmx_runtime.store import entries, index_reader, recipe
 
 HERE = Platform.parse("linux/amd64")
 SCRATCH = Path(tempfile.mkdtemp(prefix="lpmx-fuzz-"))
+
+
+ENOUGH = 64 << 20
 
 
 def text(data: bytes) -> str:
@@ -78,7 +88,7 @@ def compressed(data: bytes) -> None:
     for piece in pieces(decompressed(io.BytesIO(data), "it")):
         assert len(piece) <= 1 << 20
         total += len(piece)
-        if total > 64 << 20:
+        if total > ENOUGH:
             return
 
 
@@ -97,22 +107,64 @@ def archive(data: bytes) -> None:
         files.close()
 
 
+# -- files of a store, which may be damaged
+
+
+def checksummed(data: bytes, header: int, place: int) -> bytes:
+    """The bytes with the checksum that they should have, of all behind the header."""
+    if len(data) < header:
+        return data
+    return (data[:place] + struct.pack("<I", zlib.crc32(data[header:]))
+            + data[place + 4:])
+
+
+def entry_list(data: bytes) -> None:
+    path = SCRATCH / "entries"
+    path.write_bytes(checksummed(data, 48, 40))
+    for _ in entries.read_entries(path):
+        pass
+    entries.read_attributes(path)
+
+
+def index(data: bytes) -> None:
+    path = SCRATCH / "index"
+    path.write_bytes(checksummed(data, index_reader.HEADER.size, 24))
+    found = index_reader.IndexReader(path)
+    found.fault()
+    found.find(b"/etc/hosts")
+
+
+def tar_recipe(data: bytes) -> None:
+    place = SCRATCH / "layer"
+    (place / "tree").mkdir(parents=True, exist_ok=True)
+    (place / "tree" / "a").write_bytes(b"a" * 1000)
+    (place / "recipe").write_bytes(data)
+    recipe.tar_size(place / "recipe")
+    total = 0
+    for piece in recipe.make_tar(place / "recipe"):
+        total += len(piece)
+        if total > ENOUGH:
+            return
+
+
 TARGETS: Dict[str, Callable[[bytes], None]] = {
     function.__name__: function
-    for function in (reference, manifest, config, challenge, said, logins, compressed, archive)}
+    for function in (reference, manifest, config, challenge, said, logins, compressed, archive,
+                     entry_list, index, tar_recipe)}
+
+
+def read(target: str, data: bytes) -> None:
+    """Give the bytes to the target; anything but success and our errors is raised."""
+    try:
+        TARGETS[target](data)
+    except LpmxError as error:
+        assert error.message.startswith("cannot "), error.message
 
 
 def main() -> None:
-    target = TARGETS[sys.argv.pop(1)]
-
-    def one(data: bytes) -> None:
-        try:
-            target(data)
-        except LpmxError as error:
-            assert error.message.startswith("cannot "), error.message
-
+    target = sys.argv.pop(1)
     os.environ["PATH"] = "/nowhere"  # no helper for logins is started
-    atheris.Setup(sys.argv, one)
+    atheris.Setup(sys.argv, lambda data: read(target, data))
     atheris.Fuzz()
 
 

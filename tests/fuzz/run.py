@@ -1,140 +1,134 @@
-"""The core's readers under libFuzzer: `fuzz_core.py [SECONDS [TARGET...]]`, or `make fuzz`.
+"""Whatever reads bytes that others may have made, fuzzed: `run.py [SECONDS [TARGET...]]`.
 
-Each target runs for SECONDS (60) under AddressSanitizer and UBSan, from seeds that a small
-container gives; then come the readers of a store in Python, from seeds of theirs. What is
-found stays in the directory that is named. Needs clang with its run-time libraries.
+Each target runs for SECONDS (60) and begins with seeds that a small container and a small
+image give, and with tests/fuzz/corpus/TARGET, what was found once: the core (core.c) under
+libFuzzer, AddressSanitizer and UBSan; the readers in Python (readers.py) under Atheris. What
+is found stays in the directory that is named. `make fuzz` sets up what this needs.
 """
 from __future__ import annotations
 
+import gzip
+import json
 import os
-import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Dict, List
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from lpmx_runtime._native import View  # noqa: E402
-from lpmx_runtime.errors import LpmxError  # noqa: E402
-from lpmx_runtime.store import entries  # noqa: E402
+from lpmx_runtime.image.save import FORMS, save  # noqa: E402
+from support import layers  # noqa: E402
+from support.made import make_image  # noqa: E402
 from union.bare import Bare  # noqa: E402
 from union.hosted import HERE as UNION  # noqa: E402
 from union.hosted import hosted  # noqa: E402
 from union.scenes import image  # noqa: E402
 
-TARGETS = ["INDEX", "CONTROL", "VIEW", "PATHS"]
+CORE = ["INDEX", "CONTROL", "VIEW", "PATHS"]
+READERS = ["reference", "manifest", "config", "challenge", "said", "logins", "compressed",
+           "archive", "entry_list", "index", "tar_recipe"]
+
+PATHS = ["/etc/../etc/./hosts", "/links/loop1/x", "links/up/links/chain", "/tmp/link/hosts",
+         "/moved/a/b/c/leaf", "//./..//data/h1/", "/proc/self/cwd/etc", "/proc/self/root/../etc"]
+CHALLENGES = ['Bearer realm="https://auth.docker.io/token",service="x",scope="repository:a/b:pull"',
+              'Negotiate YWJjZA==, Basic realm="a \\"b\\", c" , charset="UTF-8"']
+REFERENCES = ["ubuntu:18.04", "ghcr.io/acme/solver:2.4", "localhost:5000/a/b_c--d@sha256:" + "1" * 64]
+LOGINS = {"auths": {"ghcr.io": {"auth": "dXNlcjpwYXNz"}, "ghcr.io/a": {"identitytoken": "t"}},
+          "credHelpers": {"docker.io": "none"}, "credsStore": "none"}
 
 
-def _lived_in(view: View) -> None:
+def live_in(bare: Bare) -> None:
     """Some changes, so that the upper has whatever it can have."""
-    view.unlink("/etc/conf.d/a")
-    view.symlink("../etc", "/tmp/link")
-    view.rename("/deep", "/moved")
-    view.write("/etc/hosts", b"changed")
-    view.environment_set("A", "live")
-    view.exec_map_set("/usr/bin/x", "host:/bin/true")
+    with bare.view() as view:
+        view.unlink("/etc/conf.d/a")
+        view.symlink("../etc", "/tmp/link")
+        view.rename("/deep", "/moved")
+        view.write("/etc/hosts", b"changed")
+        view.environment_set("A", "live")
+        view.exec_map_set("/usr/bin/x", "host:/bin/true")
 
 
-def _seeds(bare: Bare, target: str, place: Path) -> None:
-    place.mkdir()
-    if target == "INDEX":
-        (place / "index").write_bytes(bare.index.read_bytes())
-    elif target == "VIEW":
-        (place / "view").write_bytes(bare.file.read_bytes())
-        text = b"lpmx-view 1\0kind\0container\0layer\0/\0uid\0" + b"0\0bind\0rw\0/proc\0/proc\0"
-        (place / "small").write_bytes(text)
-    elif target == "PATHS":
-        for number, path in enumerate(["/etc/../etc/./hosts", "/links/loop1/x", "links/up/links/chain",
-                                       "/tmp/link/hosts", "/moved/a/b/c/leaf", "//./..//data/h1/",
-                                       "/proc/self/cwd/etc", "/proc/self/root/../etc"]):
-            (place / str(number)).write_text(path)
-    else:
-        (place / "none").write_bytes(b"\1\0\0\0" + bytes(8))
-        (place / "two").write_bytes(b"\x21\0\0\0\xff\xff\x7f\0\0\0\0\0" * 2)
+def seeds_of(bare: Bare) -> Dict[str, List[bytes]]:
+    """For each target something of what it reads."""
+    tar = layers.tar(layers.directory(b"etc"), layers.file(b"etc/hosts", b"hosts"),
+                     layers.link(b"etc/names", b"etc/hosts"))
+    made = make_image(bare.store, "seed:1", tar, config={"Cmd": ["sh"], "Env": ["A=1"]})
+    manifest = b"".join(bare.store.blobs.open(made.digest))
+    platforms = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64")]
+    index = {"manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+                            "digest": made.digest, "platform": each} for each in platforms]}
+    small = b"lpmx-view 1\0kind\0container\0layer\0/\0uid\0" + b"0\0bind\0rw\0/proc\0/proc\0"
+    lists = [bare.store.layers.entries(diff_id) for diff_id in (*bare.diff_ids, *made.diff_ids)]
+    return {
+        "INDEX": [bare.index.read_bytes()],
+        "CONTROL": [b"\1\0\0\0" + bytes(8), b"\x21\0\0\0\xff\xff\x7f\0\0\0\0\0" * 2],
+        "VIEW": [bare.file.read_bytes(), small],
+        "PATHS": [path.encode() for path in PATHS],
+        "reference": [name.encode() for name in REFERENCES],
+        "manifest": [manifest, json.dumps(index).encode()],
+        "config": [b"".join(bare.store.blobs.open(made.config_digest))],
+        "challenge": [header.encode() for header in CHALLENGES],
+        "said": [b'{"errors": [{"code": "DENIED", "message": "no \\u001b[1m", "detail": {}}]}'],
+        "logins": [json.dumps(LOGINS).encode()],
+        "compressed": [gzip.compress(tar), tar],
+        "archive": [tar, *(b"".join(save(bare.store, ["seed:1"], form=form)) for form in FORMS)],
+        "entry_list": [path.read_bytes() for path in lists],
+        "index": [bare.index.read_bytes()],
+        "tar_recipe": [path.with_name("recipe").read_bytes() for path in lists],
+    }
 
 
-def fuzz_core(bare: Bare, target: str, seconds: int) -> Tuple[int, str]:
-    """Executions, and "" or where that is which made it fail."""
-    program = hosted(os.path.relpath(HERE / "fuzz_core.c", UNION), compiler="clang",
-                     sanitize="address,undefined,fuzzer-no-link",
-                     options=[f"-DTARGET={target}", "-fsanitize=fuzzer", "-w"])
-    found = Path(tempfile.mkdtemp(prefix=f"lpmx-fuzz-{target.lower()}-"))
-    _seeds(bare, target, found / "corpus")
-    done = subprocess.run(
-        [str(program), f"-max_total_time={seconds}", "-print_final_stats=1", "-timeout=10",
-         "-rss_limit_mb=4096", f"-artifact_prefix={found}/", str(found / "corpus")],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        env={**os.environ, "LPMX_FUZZ_VIEW": str(bare.file), "LPMX_FUZZ_CONTROL": str(bare.control),
-             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
-    runs = re.search(r"number_of_executed_units: (\d+)", done.stdout)
-    (found / "log").write_text(done.stdout)
-    return int(runs.group(1)) if runs else 0, "" if not done.returncode else str(found)
+def variables(bare: Bare) -> Dict[str, str]:
+    """What the core's targets are told."""
+    return {"LPMX_FUZZ_VIEW": str(bare.file), "LPMX_FUZZ_CONTROL": str(bare.control)}
 
 
-def _mutated(chance: random.Random, seed: bytes) -> bytes:
-    data = bytearray(seed)
-    for _ in range(chance.choice([1, 1, 2, 8])):
-        at = chance.randrange(len(data) + 1)
-        kind = chance.randrange(5)
-        if kind == 0 and data:
-            data[at % len(data)] = chance.randrange(256)
-        elif kind == 1:
-            data[at:at] = chance.choice([b"\n", b" ", b"/", b"..", b"\0", b"-1", b"9" * 30, b'"', b"\\",
-                                         b"{", b"[", b"null", b".wh.", b"\xff"])
-        elif kind == 2:
-            del data[at:at + chance.randrange(1, 20)]
-        elif kind == 3:
-            data[at:at] = data[:chance.randrange(1, 60)]
-        else:
-            del data[at:]
-    return bytes(data)
+def _program(target: str) -> List[str]:
+    if target in READERS:
+        return [sys.executable, str(HERE / "readers.py"), target]
+    return [str(hosted(os.path.relpath(HERE / "core.c", UNION), compiler="clang",
+                       sanitize="address,undefined,fuzzer-no-link",
+                       options=[f"-DTARGET={target}", "-fsanitize=fuzzer", "-w"]))]
 
 
-def fuzz_entries(bare: Bare, seconds: int) -> Tuple[int, str]:
-    """The list of a layer's entries, however damaged: read, or one of our errors."""
-    place = Path(tempfile.mkdtemp(prefix="lpmx-fuzz-entries-")) / "list"
-    seeds = [path.read_bytes() for path in _lists(bare)]
-    chance, runs, end = random.Random(1), 0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        data = _mutated(chance, chance.choice(seeds))
-        place.write_bytes(data)
-        runs += 1
-        try:
-            for _ in entries.read_entries(place):
-                pass
-            entries.read_attributes(place)
-        except LpmxError:
-            continue
-        except Exception as error:
-            return runs, f"{place}: {type(error).__name__}: {error}"
-    return runs, ""
-
-
-def _lists(bare: Bare) -> List[Path]:
-    return [bare.store.layers.entries(diff_id) for diff_id in bare.diff_ids]
-
-
-PYTHON: Dict[str, Callable[[Bare, int], Tuple[int, str]]] = {"entries": fuzz_entries}
+def fuzz(bare: Bare, target: str, seeds: List[bytes], seconds: int) -> bool:
+    """Whether nothing was found; says so."""
+    found = Path(tempfile.mkdtemp(prefix=f"lpmx-fuzz-{target}-"))
+    corpus = found / "corpus"
+    corpus.mkdir()
+    for number, seed in enumerate(seeds):
+        (corpus / f"seed{number}").write_bytes(seed)
+    for known in (HERE / "corpus" / target).glob("*"):
+        shutil.copy(known, corpus)
+    with (found / "log").open("w") as log:
+        code = subprocess.run(
+            [*_program(target), f"-max_total_time={seconds}", "-print_final_stats=1", "-timeout=10",
+             "-rss_limit_mb=4096", f"-artifact_prefix={found}/", str(corpus)],
+            stdout=log, stderr=log, cwd=found,
+            env={**os.environ, **variables(bare), "UBSAN_OPTIONS": "print_stacktrace=1"}).returncode
+    runs = re.search(r"number_of_executed_units: (\d+)",
+                     (found / "log").read_text(errors="replace"))
+    done = int(runs.group(1)) if runs else 0
+    good = not code and done > 0
+    print(f"{target}: {done:,} executions: {'nothing found' if good else found}", flush=True)
+    if good:
+        shutil.rmtree(found)
+    return good
 
 
 def main() -> int:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-    wanted = sys.argv[2:] or [*TARGETS, *PYTHON]
-    failed = 0
     with Bare(image()) as bare:
-        with bare.view() as view:
-            _lived_in(view)
-        for target in wanted:
-            runs, where = (PYTHON[target](bare, seconds) if target in PYTHON
-                           else fuzz_core(bare, target, seconds))
-            print(f"{target}: {runs:,} executions: {where or 'nothing found'}", flush=True)
-            failed += bool(where)
-    return 1 if failed else 0
+        seeds = seeds_of(bare)
+        live_in(bare)
+        good = [fuzz(bare, target, seeds[target], seconds)
+                for target in sys.argv[2:] or [*CORE, *READERS]]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":
