@@ -15,6 +15,12 @@ from support import soak
 Record = Callable[[str, str, int, str], None]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not soak.can_add():
+        raise pytest.UsageError(f"cannot keep results in {soak.CHECKOUT / soak.RECORDED}: it is "
+                                "another user's; run \"make soak\", or chown the checkout")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

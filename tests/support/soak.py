@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Dict, Iterable, List, Union
+from typing import Dict, Iterable, List, TextIO, Union
 
 from . import images, prepare
 
@@ -47,10 +47,30 @@ def row(subject: str, what: str, count: int, result: str, seconds: float) -> Row
 
 def add(recorded: Row, checkout: Path = CHECKOUT) -> None:
     """Keep the row until `main` takes it over; several processes may do so at once."""
+    with _opened(checkout) as file:
+        file.write(json.dumps(recorded) + "\n")
+
+
+def can_add(checkout: Path = CHECKOUT) -> bool:
+    """Whether rows of this user are kept at all: to be known before hours of work."""
+    try:
+        _opened(checkout).close()
+    except PermissionError:
+        return False
+    return True
+
+
+def _opened(checkout: Path) -> TextIO:
+    """The file of rows. Root's session and a user's both write it: whose checkout it is,
+    that is the file's owner, too."""
     place = checkout / RECORDED
     place.parent.mkdir(exist_ok=True)
-    with place.open("a") as file:
-        file.write(json.dumps(recorded) + "\n")
+    file = place.open("a")
+    if not os.geteuid():
+        owner = checkout.stat()
+        for each in (place.parent, place):
+            os.chown(each, owner.st_uid, owner.st_gid)
+    return file
 
 
 def take(checkouts: Iterable[Path]) -> List[Row]:

@@ -142,3 +142,14 @@ def test_results_of_a_part_replace_only_their_own_rows(tmp_path: Path) -> None:
                                                       for r in rows]
     assert "| a | first | 3,000 | 2 differences | 1:02:05 |" in soak.page(rows)
     assert [] == soak.take([tmp_path])
+
+
+@pytest.mark.root
+def test_rows_that_root_records_belong_to_the_checkout(tmp_path: Path) -> None:
+    """Root's session comes first, and the user's writes the same file."""
+    os.chown(tmp_path, 1234, 1235)
+
+    soak.add(soak.row("a", "first", 1, "passed", 1), tmp_path)
+
+    for path in (tmp_path / soak.RECORDED, (tmp_path / soak.RECORDED).parent):
+        assert (1234, 1235) == (path.stat().st_uid, path.stat().st_gid)
