@@ -153,8 +153,9 @@ static long stand_in(const struct core_task *task, const struct core_node *node,
 	return -ENXIO;
 }
 
-/* In `how` of open_at, beside openat2's: do not wait for anybody. */
+/* In `how` of open_at, beside openat2's, which are the way's: do not wait for anybody. */
 #define HOW_READY (1ull << 32)
+#define HOW_WAY(how) ((how) & ~HOW_READY)
 
 static long open_existing(struct core_task *task, struct core_node *node, int flags, int mode,
 			  uint64_t how)
@@ -263,14 +264,15 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 		return length;
 	if ((flags & O_CREAT) && length && path[length - 1] == '/') {
 		/* no file has such a name, whatever is there */
-		r = path_resolve(task, dirfd, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, how, &node);
+		r = path_resolve(task, dirfd, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, HOW_WAY(how),
+				 &node);
 		return r < 0 ? r : -EISDIR;
 	}
 	for (int tries = 0;; tries++) {
 		r = path_resolve(task, dirfd, path,
 				 (nofollow ? CORE_NOFOLLOW : 0) |
 					 (flags & O_CREAT ? CORE_MAY_BE_ABSENT : 0),
-				 how, &node);
+				 HOW_WAY(how), &node);
 		if (r < 0)
 			return r;
 		if ((flags & O_TMPFILE) == O_TMPFILE)

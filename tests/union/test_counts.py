@@ -32,3 +32,13 @@ def test_calls_of_the_kernel_do_not_depend_on_the_number_of_layers(tmp_path: Pat
         expected = dict(zip(calls.ROWS, few.counted(way)))
         assert expected == dict(zip(calls.ROWS, many.counted(way)))
         assert 3 >= expected["stat, lower file"] >= expected["stat, absent"]
+
+
+@pytest.mark.unconfined
+def test_the_preload_library_opens_as_the_trap_does(tmp_path: Path) -> None:
+    """By the same way, so with one call less, the trapped one."""
+    calls = _benchmark()
+    place = calls.place(tmp_path, 2)
+    trap, preload = (dict(zip(calls.ROWS, place.counted(way))) for way in ("trap", "preload"))
+    for name in ("open, lower file", "open, absent", "open, upper file"):
+        assert trap[name] - 1 == preload[name]
