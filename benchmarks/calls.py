@@ -45,11 +45,13 @@ ROWS = {
     "readdir, 100 lower names": ("readdir", "/usr/lib/deep"),
     "readdir, merged": ("readdir", "/usr/lib/deep/er"),
     "readdir, absent": ("readdir", "/usr/lib/deep/absent"),
+    "fdatasync, new file": ("fdatasync", "/new/file"),
+    "fdatasync, copied up": ("fdatasync", "/usr/lib/deep/er/changed"),
 }
 
 
-#: How often each is done to be counted.
-TIMES = 10
+#: How often each is done to be counted, and what strace calls a trap.
+TIMES, TRAP = 10, "SIGSYS"
 
 README = HERE / "README.md"
 BEGIN, END = "<!-- calls.py writes this -->\n", "<!-- to here -->\n"
@@ -75,10 +77,13 @@ class Place:
                        ("index", index), ("bind", f"ro\0/.lpmx/bin\0{root}/bin")]
         (root / "bin").mkdir()
         self._write("view", self.fields)
+        # the same for another user of the image, and with the machine's own users
+        self._write("view.user", [("uid", 1000), ("gid", 1000)] + self._but("uid", "gid"))
+        self._write("view.host", self._but("uid", "gid"))
         with _native.View(root / "view") as view:
             view.mkdir("/new")
             view.write("/new/file", b"x")
-            view.chmod("/usr/lib/deep/er/changed", 0o600)
+            view.chmod("/usr/lib/deep/er/changed", 0o666)
         self._write("view.preload", self.fields + [
             ("preload", _native.preload_path()),
             ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")])
@@ -89,6 +94,9 @@ class Place:
             (self.bare / path).write_bytes(b"x")
         for number in range(99):
             (self.bare / f"usr/lib/deep/name{number}").write_bytes(b"")
+
+    def _but(self, *keys: str) -> List[tuple]:
+        return [field for field in self.fields if field[0] not in keys]
 
     def _write(self, name: str, fields: List[tuple]) -> None:
         text = "lpmx-view 1\0" + "".join(f"{key}\0{value}\0" for key, value in fields)
@@ -128,28 +136,37 @@ class Place:
             (here / name).chmod(0o755)
 
     def command(self, way: str, *arguments: str) -> Dict[str, object]:
-        """Arguments of subprocess for one of the ways: bare, trap, preload."""
+        """Arguments of subprocess for one of the ways: bare, trap, preload; user and host are
+        trap for those who are not root."""
         if way == "bare":
             return {"args": [str(self.root / "bin" / "static"),
                              *(str(self.bare) + a if a.startswith("/") else a for a in arguments)]}
-        name = "/.lpmx/bin/" + ("static" if way == "trap" else "dynamic")
+        name = "/.lpmx/bin/" + ("dynamic" if way == "preload" else "static")
+        view = {"trap": "view"}.get(way, "view." + way)
         return {"args": [name, *arguments],
                 "executable": str(_native.loader_path()),
-                "env": {"LPMX_VIEW": str(self.root / ("view" if way == "trap" else "view.preload")),
-                        "LPMX_PROGRAM": name, "LPMX_CWD": "/"}}
+                "env": {"LPMX_VIEW": str(self.root / view), "LPMX_PROGRAM": name, "LPMX_CWD": "/"}}
 
     def counted(self, way: str) -> List[float]:
         """For each of ROWS: how many calls of the kernel one operation is."""
+        calls = self._traced(way)
+        return [sum(name != TRAP for name in part) / TIMES for part in calls]
+
+    def trapped(self, way: str) -> List[float]:
+        """And how many of them are caught by a signal."""
+        return [part.count(TRAP) / TIMES for part in self._traced(way)]
+
+    def _traced(self, way: str) -> List[List[str]]:
         command = self.command(way, "count", str(TIMES), *(word for row in ROWS.values() for word in row))
         log = self.root / "strace"
         env = command.get("env")
         subprocess.run(["strace", "-f", "-o", str(log), "env", "-i",
                         *[f"{k}={v}" for k, v in (env or {}).items()],  # type: ignore[attr-defined]
                         *self._as(command)], check=True, stdout=subprocess.DEVNULL)
-        calls = re.findall(r"^\d+ +(\w+)\(", log.read_text(errors="replace"), re.M)
+        calls = re.findall(r"^\d+ +(?:--- )?(\w+)[( ]", log.read_text(errors="replace"), re.M)
         marks = [at for at, name in enumerate(calls) if name == "getpriority"]
         assert len(marks) == 2 * len(ROWS)
-        return [(end - start - 1) / TIMES for start, end in zip(marks[::2], marks[1::2])]
+        return [calls[start + 1:end] for start, end in zip(marks[::2], marks[1::2])]
 
     @staticmethod
     def _as(command: Dict[str, object]) -> List[str]:

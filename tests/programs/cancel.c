@@ -1,4 +1,4 @@
-/* Threads cancelled in open: while it waits, between two that do not, and not at all. */
+/* Threads cancelled in open and in fdatasync: while it waits, between two that do not, and not at all. */
 #include <pthread.h>
 
 #include "check.h"
@@ -31,6 +31,19 @@ static void *open_for_ever(void *path)
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 		close(fd);
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	}
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+static void *sync_for_ever(void *path)
+{
+	int fd = open(path, O_RDONLY);
+
+	pthread_cleanup_push(clean, NULL);
+	for (;;) {
+		fdatasync(fd);
+		opened++;
 	}
 	pthread_cleanup_pop(0);
 	return NULL;
@@ -69,6 +82,7 @@ int main(void)
 	mkfifo("waiting", 0600);
 	cancel("waiting", wait_in_open, "waiting");
 	cancel("opening", open_for_ever, "present");
+	cancel("syncing", sync_for_ever, "present");
 	cancel("not to be cancelled", not_to_be_cancelled, "present");
 	return unlink("waiting");
 }

@@ -42,3 +42,16 @@ def test_the_preload_library_opens_as_the_trap_does(tmp_path: Path) -> None:
     trap, preload = (dict(zip(calls.ROWS, place.counted(way))) for way in ("trap", "preload"))
     for name in ("open, lower file", "open, absent", "open, upper file"):
         assert trap[name] - 1 == preload[name]
+
+
+@pytest.mark.unconfined
+def test_a_data_base_is_not_trapped(tmp_path: Path) -> None:
+    """fdatasync through the preload library is the kernel's and a look at whether the file was
+    copied up; nothing comes by signal, where another thread's could be taken."""
+    calls = _benchmark()
+    place = calls.place(tmp_path, 2)
+    names = ["fdatasync, new file", "fdatasync, copied up"]
+    counted = dict(zip(calls.ROWS, place.counted("preload")))
+    trapped = dict(zip(calls.ROWS, place.trapped("preload")))
+    assert [2, 2] == [counted[name] for name in names]
+    assert [0, 0] == [trapped[name] for name in names]
