@@ -55,7 +55,7 @@ static long make_page(const char *path, int filled)
 		uint64_t size, heap_used;
 		char boot[40];
 	} head = { LPMX_CONTROL_MAGIC, LPMX_CONTROL_VERSION, 1, sizeof(struct lpmx_control), 0, { 0 } };
-	uint64_t generation = 1;
+	uint64_t generation = 1, known = (uint64_t)filled;
 	long fd, r;
 
 	_Static_assert(sizeof(head) == __builtin_offsetof(struct lpmx_control, kept), "the head");
@@ -71,6 +71,9 @@ static long make_page(const char *path, int filled)
 		r = allocate(fd, 0, __builtin_offsetof(struct lpmx_control, heap));
 	if (r >= 0)
 		r = sys_call4(__NR_pwrite64, fd, &head, sizeof(head), 0);
+	if (r >= 0)
+		r = sys_call4(__NR_pwrite64, fd, &known, sizeof(known),
+			      __builtin_offsetof(struct lpmx_control, closed_known));
 	if (r >= 0)
 		r = sys_call4(__NR_pwrite64, fd, &generation, sizeof(generation),
 			      __builtin_offsetof(struct lpmx_control, environment));
@@ -117,16 +120,22 @@ long control_replace(const char *path)
 long core_control_rebuild(struct core_view *view)
 {
 	char boot[40];
+	struct stat st;
 	long r;
 
 	if (!view->control || !view->upper.length)
 		return 0;
 	if (opaque_is(view->upper.text) != 0)
 		upper_touch(view, LPMX_FNV_BASIS, 1);
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, view->upper.text, &st, 0);
+	if (r < 0)
+		return r;
+	upper_close_as(view, view->upper.text, &st, LPMX_FNV_BASIS);
 	r = upper_touch_tree(view, view->upper.text, "");
 	if (r < 0)
 		return r;
 	record_find(view);
+	view->control->closed_known = 1;
 	/* only now: killed before, it is done again */
 	this_boot(boot);
 	bytes_copy(view->control->boot, boot, sizeof(boot));
@@ -140,7 +149,7 @@ static int credible(const struct core_view *view)
 	char boot[40];
 
 	this_boot(boot);
-	return page->size == sizeof(*page) && page->heap_used < LPMX_CONTROL_HEAP_SIZE &&
+	return page->size == sizeof(*page) && page->closed_known && page->heap_used < LPMX_CONTROL_HEAP_SIZE &&
 	       page->environment.used <= LPMX_CONTROL_TABLE_SLOTS &&
 	       page->exec_map.used <= LPMX_CONTROL_TABLE_SLOTS && page->environment.generation &&
 	       page->exec_map.generation && text_same(page->boot, boot, sizeof(boot));

@@ -491,6 +491,7 @@ static long copy_up_one(struct core_task *task, struct core_node *node, int flag
 	if (r < 0)
 		return r;
 	upper_touch(task->view, node->hash, !IS(meta.mode, S_IFREG) && !IS(meta.mode, S_IFDIR));
+	upper_close(task->view, node->hash, meta.mode);
 	r = meta_mark_parent(host);
 	if (r < 0)
 		return r;

@@ -216,6 +216,12 @@ int upper_touched(const struct core_view *view, uint64_t hash) HIDDEN;
 int upper_special(const struct core_view *view, uint64_t hash) HIDDEN;
 /* Say so before it becomes true. */
 void upper_touch(const struct core_view *view, uint64_t hash, int special) HIDDEN;
+/* May there be a user who may not search the upper directory?  Said before it becomes true, by
+ * the mode that shows; the second of an object with its real stat. */
+int upper_closed(const struct core_view *view, uint64_t hash) HIDDEN;
+void upper_close(const struct core_view *view, uint64_t hash, uint32_t mode) HIDDEN;
+void upper_close_as(const struct core_view *view, const char *host, const struct stat *st,
+		    uint64_t hash) HIDDEN;
 /* -EROFS where the view or the bind cannot be written. */
 long upper_writable(const struct core_task *task, const struct core_node *node) HIDDEN;
 /* Have every directory above `node` in the upper. */
@@ -370,6 +376,8 @@ int permission_in(const struct core_task *task, const struct meta *meta, uint32_
 int permission_is_owner(const struct core_task *task, const struct meta *meta) HIDDEN;
 /* The same of a node: 0, or -EACCES and -EPERM.  Of binds the kernel decides. */
 long permission(struct core_task *task, const struct core_node *node, int want) HIDDEN;
+/* May it search a directory of the layers? */
+int permission_to_pass(const struct core_task *task, const struct lpmx_index_entry *entry) HIDDEN;
 /* May it search a directory?  Asked on every way, so without a system call where possible. */
 long permission_to_search(struct core_task *task, const struct core_node *node) HIDDEN;
 long permission_of_owner(struct core_task *task, const struct core_node *node) HIDDEN;

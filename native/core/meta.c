@@ -277,12 +277,22 @@ static int needs_record(const struct core_view *view, const struct meta *meta)
 	       IS(meta->mode, S_IFBLK) || IS(meta->mode, S_IFCHR);
 }
 
+/* Say of a directory at `host`, if that is in the upper, that not everybody may search it. */
+static void close_directory(const struct core_view *view, const char *host, uint32_t mode)
+{
+	const char *path = IS(mode, S_IFDIR) ? in_upper(view, host) : 0;
+
+	if (path)
+		upper_close(view, fnv(path, text_length(path)), mode);
+}
+
 long meta_store(const struct core_view *view, const char *host, int fd, const struct meta *meta)
 {
 	uint32_t real = real_mode(meta->mode);
 	char text[96];
 	long r = 0;
 
+	close_directory(view, host, meta->mode);
 	if (record_apart(meta->mode)) {
 		if (needs_record(view, meta) || meta->inode || record_any(view))
 			r = store_apart(view, host, fd, meta);
@@ -376,5 +386,6 @@ long meta_created(const struct core_task *task, const char *host, int fd, const 
 	if (r < 0)
 		return r;
 	meta.mode = (meta.mode & ~(uint32_t)META_REAL_BITS) | (st.st_mode & META_REAL_BITS);
+	close_directory(task->view, place ? place : host, meta.mode);
 	return needs_record(task->view, &meta) ? meta_store(task->view, host, fd, &meta) : 0;
 }

@@ -304,12 +304,30 @@ static NOINLINE int is_known_directory(const struct core_view *view, const char 
 	       IS(node.mode, S_IFDIR);
 }
 
+#define UNCHECKED ~0u
+
+/*
+ * May this user plainly search the directory at the first `length` bytes of `path`?  If it
+ * is in the upper, it is known that everybody may: then the layers' need not be one, or one
+ * for all.
+ */
+static int is_passable(const struct core_task *task, const char *path, uint32_t length,
+		       uint64_t hash, int touched)
+{
+	const struct lpmx_index_entry *entry = index_find(task->view->index, hash, path, length);
+
+	if (touched && upper_closed(task->view, hash))
+		return 0;
+	return entry ? permission_to_pass(task, entry) : touched;
+}
+
 /*
  * 1: `node` is the answer, perhaps that there is nothing; 0: walk.  `path` is absolute,
- * of `length` bytes.  Says "walk" wherever the answer is not plainly there.
+ * of `length` bytes.  Says "walk" wherever the answer is not plainly there.  `checked`:
+ * directories are searched for names that begin there and later, if this user may.
  */
 static NOINLINE int resolve_known(struct core_task *task, const char *path, uint32_t length,
-				  int follow, struct core_node *node)
+				  int follow, uint32_t checked, struct core_node *node)
 {
 	const struct core_view *view = task->view;
 	uint64_t hash = LPMX_FNV_BASIS, above = hash;
@@ -321,6 +339,8 @@ static NOINLINE int resolve_known(struct core_task *task, const char *path, uint
 	while (at < length) {
 		start = at + 1;
 		above = hash;
+		if (start >= checked && !is_passable(task, path, at, hash, touched))
+			return 0;
 		hash = fnv_more(hash, "/", 1);
 		for (at = start; at < length && path[at] != '/'; at++)
 			hash = (hash ^ (unsigned char)path[at]) * LPMX_FNV_PRIME;
@@ -550,11 +570,15 @@ static NOINLINE long walk_may_search(struct walk *w, int have)
 {
 	const struct core_node *node = w->node;
 	const struct core_credentials *c = &w->task->credentials;
+	const struct core_view *view = w->task->view;
 	struct meta meta;
 	long r;
 
 	if (node->bind)
 		return 0; /* the kernel's to say */
+	if (view->index && is_passable(w->task, node->path, node->path_length, node->hash,
+				       view->upper.length && upper_touched(view, node->hash)))
+		return 0;
 	if (have)
 		return permission_to_search(w->task, node);
 	r = meta_of_path(w->task, node->path, &meta);
@@ -574,7 +598,7 @@ static NOINLINE long walk_known(struct walk *w, int flags, const char *rest)
 	uint32_t above = node->path_length;
 	size_t length = text_length(rest);
 
-	if (w->emulated || w->how || node->bind)
+	if (w->how || node->bind)
 		return 0;
 	while (*rest == '/')
 		rest++, length--;
@@ -584,7 +608,8 @@ static NOINLINE long walk_known(struct walk *w, int flags, const char *rest)
 	path[above] = '/';
 	bytes_copy(path + above + 1, rest, length + 1);
 	if (resolve_known(w->task, path, above + 1 + (uint32_t)length,
-			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)), node))
+			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
+			  w->emulated ? above + 1 : UNCHECKED, node))
 		return 1;
 	/* not so: back to where the walk was */
 	node_clear(node);
@@ -747,9 +772,9 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 		return length;
 	w.checked = w.rest + start;
 	length += start;
-	if (!w.emulated && !how &&
+	if (!how &&
 	    resolve_known(task, w.rest, (uint32_t)length, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
-			  node))
+			  w.emulated ? (uint32_t)start : UNCHECKED, node))
 		return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT) ? -ENOENT : 0;
 	node_clear(node);
 	walk_to_root(&w);
@@ -774,7 +799,7 @@ NOINLINE long path_node(struct core_task *task, const char *path, struct core_no
 	if (length >= CORE_PATH_MAX)
 		return -ENAMETOOLONG;
 	node_clear(node);
-	if (resolve_known(task, path, length, 0, node))
+	if (resolve_known(task, path, length, 0, UNCHECKED, node))
 		return 0;
 	node_clear(node);
 	w.task = task;

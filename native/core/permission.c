@@ -39,14 +39,16 @@ int permission_is_checked(const struct core_task *task)
 int permission_in(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
 		  int want)
 {
-	uint32_t bits = meta->mode & 7;
+	uint32_t others = meta->mode & 7, group = meta->mode >> 3 & 7, bits = others;
 
 	if (!uid || (meta->uid != uid && free_to_change(task)))
 		return !(want & 1) || IS(meta->mode, S_IFDIR) || (meta->mode & 0111);
 	if (meta->uid == uid)
 		bits = meta->mode >> 6 & 7;
-	else if (meta->gid == gid || in_group(task, meta->gid))
-		bits = meta->mode >> 3 & 7;
+	/* groups cost a call, so only where they decide */
+	else if (((group ^ others) & (uint32_t)want) &&
+		 (meta->gid == gid || in_group(task, meta->gid)))
+		bits = group;
 	return ((uint32_t)want & ~bits) == 0;
 }
 
@@ -79,6 +81,14 @@ NOINLINE long permission(struct core_task *task, const struct core_node *node, i
 	long r = checked(task, node, &meta);
 
 	return r <= 0 ? r : permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
+}
+
+int permission_to_pass(const struct core_task *task, const struct lpmx_index_entry *entry)
+{
+	const struct core_credentials *c = &task->credentials;
+	const struct meta meta = { .mode = entry->mode, .uid = entry->uid, .gid = entry->gid };
+
+	return (meta.mode & 0111) == 0111 || permission_in(task, &meta, c->fsuid, c->fsgid, 1);
 }
 
 long permission_to_search(struct core_task *task, const struct core_node *node)

@@ -81,10 +81,18 @@ static long lift(struct core_task *task, struct core_node *node, int onto_lower)
 static long announce(struct core_task *task, const struct core_node *from,
 		     const struct core_node *to)
 {
+	struct stat st;
+	long r;
+
 	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
-	if (IS(from->mode, S_IFDIR))
-		moved_announce(task->view, from->host);
-	return IS(from->mode, S_IFDIR) ? upper_touch_tree(task->view, from->host, to->path) : 0;
+	if (!IS(from->mode, S_IFDIR))
+		return 0;
+	moved_announce(task->view, from->host);
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, from->host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	upper_close_as(task->view, from->host, &st, to->hash);
+	return upper_touch_tree(task->view, from->host, to->path);
 }
 
 static long rename_host(const char *from, const char *to, unsigned flags)

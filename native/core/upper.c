@@ -5,7 +5,8 @@
  * - Before a name changes in the upper, its hash is in the control page
  *   (`touched`, and `special` for what is not a plain file or a merged
  *   directory).  Bits are never taken back while the container lives, so who
- *   finds a bit unset may rely on the index alone.
+ *   finds a bit unset may rely on the index alone.  In the same way `closed` has the
+ *   directories that not everybody may search.
  * - What appears is made complete in the work directory and renamed into its
  *   place.  Killed at any instant, the upper has the old object or the new one.
  * - A whiteout is an object like any other for the kernel, but must not be moved,
@@ -18,12 +19,12 @@
 
 int upper_touched(const struct core_view *view, uint64_t hash)
 {
-	return !view->control || hash == LPMX_FNV_BASIS || bloom_has(view->control->touched, hash);
+	return !view->control || hash == LPMX_FNV_BASIS || bloom_has(view->control->touched, BLOOM_MASK, hash);
 }
 
 int upper_special(const struct core_view *view, uint64_t hash)
 {
-	return !view->control || bloom_has(view->control->special, hash);
+	return !view->control || bloom_has(view->control->special, BLOOM_MASK, hash);
 }
 
 void upper_touch(const struct core_view *view, uint64_t hash, int special)
@@ -31,8 +32,33 @@ void upper_touch(const struct core_view *view, uint64_t hash, int special)
 	if (!view->control)
 		return;
 	if (special)
-		bloom_set(view->control->special, hash);
-	bloom_set(view->control->touched, hash);
+		bloom_set(view->control->special, BLOOM_MASK, hash);
+	bloom_set(view->control->touched, BLOOM_MASK, hash);
+}
+
+int upper_closed(const struct core_view *view, uint64_t hash)
+{
+	const struct lpmx_control *control = view->control;
+
+	return !control || !control->closed_known ||
+	       bloom_has(control->closed, BLOOM_CLOSED_MASK, hash);
+}
+
+void upper_close(const struct core_view *view, uint64_t hash, uint32_t mode)
+{
+	if (view->control && IS(mode, S_IFDIR) && (mode & 0111) != 0111)
+		bloom_set(view->control->closed, BLOOM_CLOSED_MASK, hash);
+}
+
+void upper_close_as(const struct core_view *view, const char *host, const struct stat *st,
+		    uint64_t hash)
+{
+	struct meta meta;
+
+	/* what cannot be told may be: it only means a closer look */
+	if (meta_of_upper(view, host, -1, st, &meta) < 0)
+		meta.mode = S_IFDIR;
+	upper_close(view, hash, meta.mode);
 }
 
 long upper_writable(const struct core_task *task, const struct core_node *node)
@@ -371,6 +397,8 @@ static long touch_one(void *context, const char *name, uint32_t type)
 
 		/* what cannot be told may be: the bit only means a closer look */
 		upper_touch(tree->view, hash, special != 0);
+		if (directory)
+			upper_close_as(tree->view, tree->path, &st, hash);
 		if (directory && (st.st_mode & S_ISVTX))
 			moved_announce(tree->view, tree->path);
 		if (directory)

@@ -251,6 +251,7 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
 
 #define LPMX_CONTROL_MAGIC "LPMXCTL"  /* with its NUL */
 #define LPMX_CONTROL_VERSION 1
+#define LPMX_CONTROL_CLOSED_BITS 2048u
 #define LPMX_CONTROL_BLOOM_BITS (1u << 20)
 #define LPMX_CONTROL_TABLE_SLOTS 1024u
 #define LPMX_CONTROL_HEAP_SIZE (8u << 20)
@@ -290,7 +291,10 @@ struct lpmx_control {
 	char boot[40];                 /* the boot in which the sets were last filled */
 	volatile uint64_t kept;        /* 1: the names of the upper's own directories are synced */
 	volatile uint64_t objects;     /* 1: there are records in the work directory */
-	uint64_t reserved[53];
+	volatile uint64_t closed_known; /* 1: `closed` is kept */
+	uint64_t reserved[20];
+	/* directories of the upper, few, that not everybody may search */
+	volatile uint64_t closed[LPMX_CONTROL_CLOSED_BITS / 64];
 	/* exists or is hidden in the upper; see core/upper.c */
 	volatile uint64_t touched[LPMX_CONTROL_BLOOM_BITS / 64];
 	/* of those: whiteouts, symlinks, opaque directories, anything but a
