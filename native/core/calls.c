@@ -126,15 +126,15 @@ static const struct call calls[] = {
 	NR(setfsgid, call_identity, "n"),
 	NR(capget, call_capabilities, "pp"),
 	NR(capset, call_capabilities, "pp"),
-	/* descriptors of whole mounts, and attribute calls younger than this table */
+	{ { 463, "setxattrat", "dsxspn" }, call_xattr },
+	{ { 464, "getxattrat", "dsxspn" }, call_xattr },
+	{ { 465, "listxattrat", "dsxpn" }, call_xattr },
+	{ { 466, "removexattrat", "dsxs" }, call_xattr },
+	{ { 468, "file_getattr", "dspnx" }, call_attributes },
+	{ { 469, "file_setattr", "dspnx" }, call_attributes },
+	/* descriptors of whole mounts */
 	{ { 428, "open_tree", "dsx" }, call_absent },
-	{ { 463, "setxattrat", "dsxspn" }, call_absent },
-	{ { 464, "getxattrat", "dsxspn" }, call_absent },
-	{ { 465, "listxattrat", "dsxpn" }, call_absent },
-	{ { 466, "removexattrat", "dsxs" }, call_absent },
 	{ { 467, "open_tree_attr", "dsxpn" }, call_absent },
-	{ { 468, "file_getattr", "dspnx" }, call_absent },
-	{ { 469, "file_setattr", "dspnx" }, call_absent },
 };
 
 #define COUNT (sizeof(calls) / sizeof(*calls))

@@ -198,6 +198,8 @@ long core_control_ensure(const char *view_file, int alone)
 		return memory;
 	view = (void *)memory;
 	r = view_open(view, view_file, 1);
+	if (r >= 0 && view->work.length)
+		acl_forget(view->work.text);
 	if (r >= 0 && alone && view->work.length)
 		host_each(view->work.text, remove_work, view);
 	if (r >= 0 && view->control && view->upper.length)

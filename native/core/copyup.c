@@ -110,11 +110,13 @@ static int carried(const struct core_node *node, const char *name)
 	       !text_begins(name, LPMX_XATTR_OWN) && !text_equal(name, LPMX_XATTR_STAT);
 }
 
-/* The extended attributes, which are few, mostly none, and may be large. */
+/* The extended attributes, which are few, mostly none, and may be large.  1: a list of
+ * access is among them, so that the mode is the list's now. */
 static long copy_xattrs(const struct core_node *node, const char *to)
 {
 	long n = sys_call3(__NR_llistxattr, node->host, 0, 0), memory, r = 0;
 	char *names, *value;
+	int list = 0;
 
 	if (n <= 0)
 		return n == -EOPNOTSUPP ? 0 : n;
@@ -133,11 +135,12 @@ static long copy_xattrs(const struct core_node *node, const char *to)
 			r = 0;
 		else if (r >= 0)
 			r = sys_call5(__NR_lsetxattr, to, name, value, r, 0);
+		list |= r >= 0 && acl_is_access(name);
 		if (r == -EOPNOTSUPP)
 			r = 0; /* as ovl_copy_xattr: not kept by this file system */
 	}
 	sys_call2(__NR_munmap, memory, 2 * XATTR_ROOM);
-	return n < 0 ? n : r;
+	return n < 0 ? n : r < 0 ? r : list;
 }
 
 /* A file of ours to fill, whatever umask the program has. */
@@ -270,6 +273,8 @@ static long make_copy(struct core_task *task, const struct core_node *node, stru
 	r = meta_store(task->view, work, -1, meta);
 	if (r >= 0 && !IS(meta->mode, S_IFLNK))
 		r = copy_xattrs(node, work);
+	if (r > 0)
+		r = meta_store(task->view, work, -1, meta);
 	if (r >= 0)
 		r = copy_times(st, work);
 	if (r < 0)
@@ -594,6 +599,7 @@ long copy_up_root(struct core_task *task)
 		meta.inode = identity_inode(view, st.st_dev, st.st_ino);
 	if (node.entry)
 		object_stat(view, node.entry, &st);
+	acl_forget(view->upper.text);
 	r = meta_store(view, view->upper.text, -1, &meta);
 	return r < 0 ? r : copy_times(&st, view->upper.text);
 }
@@ -608,8 +614,6 @@ long copy_up_descriptor(int fd, const char *host)
 
 	if (flags < 0 || kept < 0)
 		return flags < 0 ? flags : kept;
-	if (flags & O_PATH)
-		return 0;
 	new = sys_call4(__NR_openat, AT_FDCWD, host,
 			(flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOFOLLOW, 0);
 	if (new < 0)

@@ -72,6 +72,7 @@ static const struct far {
 	{ __NR_lsetxattr, -1, 0 },     { __NR_listxattr, -1, 0 },   { __NR_llistxattr, -1, 0 },
 	{ __NR_removexattr, -1, 0 },   { __NR_lremovexattr, -1, 0 }, { __NR_truncate, -1, 0 },
 	{ __NR_statfs, -1, 0 },	       { __NR_chdir, -1, 0 },
+	{ 468 /* file_getattr */, 0, 1 }, { 469 /* file_setattr */, 0, 1 },
 };
 
 /* The call once more, its far paths replaced. */

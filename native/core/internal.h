@@ -63,6 +63,16 @@ static inline long sys_own6(long nr, long a, long b, long c, long d, long e, lon
 #define S_IXGRP 00010
 #endif
 
+/* As linux/stat.h has them by now. */
+#define STATX_MNT_ID_ 0x1000u
+#define STATX_MNT_ID_UNIQUE_ 0x4000u
+#define STATX_ATTR_MOUNT_ROOT_ 0x2000u
+
+static inline uint64_t *statx_mount(struct statx *x)
+{
+	return (uint64_t *)((char *)x + 0x90);
+}
+
 /* How often to look again when others change what was looked at. */
 #define TRIES 100
 
@@ -354,9 +364,10 @@ long meta_store(const struct core_view *view, const char *host, int fd, const st
  * group down.  1 if that takes a record, so that the object is to be made aside; or 0.
  */
 long meta_creation(const struct core_task *task, const char *place, struct meta *as) HIDDEN;
-/* Give what was just made so at `host` (or `fd` >= 0) that owner and mode, less the umask. */
-long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as)
-	HIDDEN;
+/* Give what was just made so at `host` (or `fd` >= 0) that owner and mode, less the umask.
+ * `place`: where it will be, if it was made aside; else NULL. */
+long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as,
+		  const char *place) HIDDEN;
 /* Say that the directory of the upper object `host` lists an object with a record. */
 long meta_mark_parent(const char *host) HIDDEN;
 /* What the object that was found at `node` is shown as. */
@@ -391,6 +402,13 @@ long permission_to_give(const struct core_task *task, const struct meta *meta,
 			const struct meta *to) HIDDEN;
 uint32_t permission_mode(const struct core_task *task, const struct meta *meta,
 			 uint32_t wanted) HIDDEN;
+/* The mode that a new object may have in the directory that is shown as `above`. */
+uint32_t permission_new_mode(const struct core_task *task, const struct meta *above,
+			     uint32_t wanted) HIDDEN;
+/* Who is not root and cuts a file of the upper takes its set-user-ID and set-group-ID bits: 1,
+ * and what it was shown as, to be given back if that fails; 0 if it has none. */
+long permission_drop(struct core_task *task, const struct core_node *node, struct meta *before)
+	HIDDEN;
 
 /* ---- capability.c ---- */
 
@@ -402,6 +420,29 @@ int capable(const struct core_credentials *c, unsigned capability) HIDDEN;
 int capabilities_root(const struct core_credentials *c) HIDDEN;
 /* Its user ids have changed; `before` is what the last function said. */
 void capabilities_follow(struct core_credentials *c, int before) HIDDEN;
+
+/* ---- acl.c ---- */
+
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
+/* Is this attribute an access control list; the one that decides about the object itself? */
+int acl_is_list(const char *name) HIDDEN;
+int acl_is_access(const char *name) HIDDEN;
+/* Has what the program wants to set the form of one?  1 with entries, 0 without, or -errno. */
+long acl_check(const struct core_task *task, const void *list, size_t size) HIDDEN;
+/* Let a list that the kernel gave tell of the mode that the view shows. */
+void acl_show(char *list, long size, uint32_t mode) HIDDEN;
+/* The same for the list of the upper object at `host` (or `fd` >= 0): its size or -errno. */
+long acl_get(const struct core_task *task, const char *host, int fd, char *list, long size) HIDDEN;
+/* Set that list; the mode that shows follows. */
+long acl_set(const struct core_task *task, const char *host, int fd, const void *value, long size,
+	     int flags) HIDDEN;
+/* Give the new object at `host` (or `fd` >= 0), which will be at `place`, what the default
+ * list there says. */
+long acl_inherit(const char *place, const char *host, int fd, uint32_t mode) HIDDEN;
+/* A directory of ours: what its place hands down to whatever is made there is not the view's. */
+void acl_forget(const char *host) HIDDEN;
 
 /* ---- record.c ---- */
 
@@ -480,6 +521,8 @@ long peer_send(struct core_task *task, char *control, size_t size) HIDDEN;
 
 /* ---- object.c ---- */
 
+/* A device number of two parts as stat has it. */
+uint64_t object_device(uint32_t major, uint32_t minor) HIDDEN;
 /* The inode number of a lower object. */
 uint64_t object_number(const struct core_view *view, const struct lpmx_index_entry *entry) HIDDEN;
 /* How many names the lower file with this number has, if several; else 0. */
@@ -487,6 +530,7 @@ uint32_t object_links(const struct core_view *view, uint64_t number) HIDDEN;
 /* All that stat tells of it, without a kernel call. */
 void object_stat(const struct core_view *view, const struct lpmx_index_entry *entry,
 		 struct stat *st) HIDDEN;
+/* And statx: what is not in STATX_BASIC_STATS is left as it is. */
 void object_statx(const struct core_view *view, const struct lpmx_index_entry *entry,
 		  struct statx *x) HIDDEN;
 /* The lower object behind an open descriptor with the kernel's `st`, if this
@@ -550,6 +594,6 @@ core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call
 	call_chroot, call_mkdir, call_mknod, call_unlink, call_rename, call_link, call_symlink,
 	call_chmod, call_chown, call_truncate, call_times, call_xattr, call_watch, call_handle,
 	call_identity, call_capabilities, call_sync, call_socket, call_peer,
-	call_ioctl HIDDEN;
+	call_ioctl, call_attributes HIDDEN;
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The ioctls that change an object through a descriptor that is open for reading only: of
- * a layer's file they change the copy in the upper, as in ovl_fileattr_set.  The filter
- * sends no others here.
+ * The flags of chattr, as in ovl_fileattr_set: what is changed of a layer's file changes in
+ * the copy in the upper.  By ioctls, which do so through a descriptor that is open for
+ * reading only (the filter sends no others here), and by file_getattr and file_setattr.
  */
 #include "internal.h"
 
@@ -47,4 +47,87 @@ long call_ioctl(struct core_task *task, long nr, const long a[6])
 			r = permission_of_owner(task, &node) ?: target_lift(task, (int)a[0], &node);
 	}
 	return r < 0 ? r : sys_wait6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+#define FILE_SETATTR 469
+
+static long set_attributes(struct core_task *task, const long a[6], struct core_node *node)
+{
+	long r = upper_writable(task, node);
+
+	if (r >= 0)
+		r = permission_of_owner(task, node);
+	if (r >= 0)
+		r = copy_up(task, node);
+	return r < 0 ? r : sys_call5(FILE_SETATTR, AT_FDCWD, node->host, a[2], a[3],
+				     AT_SYMLINK_NOFOLLOW);
+}
+
+static long set_attributes_fd(struct core_task *task, const long a[6])
+{
+	struct core_node node;
+	long r = target_of_fd(task, (int)a[0], 0, &node);
+
+	switch (r) {
+	case TARGET_NONE:
+		return 0;
+	case TARGET_NAME:
+		r = permission_of_owner(task, &node);
+		if (r >= 0)
+			r = target_lift(task, (int)a[0], &node);
+		return r < 0 ? r : set_attributes(task, a, &node);
+	case TARGET_DESCRIPTOR:
+		r = permission_fd(task, node.host, (int)a[0], PERMISSION_OWNER);
+		break;
+	default:
+		break;
+	}
+	return r < 0 ? r : sys_call5(FILE_SETATTR, a[0], "", a[2], a[3], AT_EMPTY_PATH);
+}
+
+/* Only files and directories have any. */
+static long has_attributes(const struct core_task *task, const struct core_node *node)
+{
+	struct meta meta = { .mode = node->mode };
+	long r = 0;
+
+	if (!node->bind && IS(node->mode, S_IFREG) && (node->mode & S_ISVTX))
+		r = meta_shown(task, node, &meta);
+	return r < 0 ? r : node->bind || IS(meta.mode, S_IFREG) || IS(meta.mode, S_IFDIR);
+}
+
+long call_attributes(struct core_task *task, long nr, const long a[6])
+{
+	int flags = (int)a[4], last = AT_SYMLINK_NOFOLLOW;
+	char path[CORE_SAID_MAX];
+	struct core_node node;
+	long r;
+
+	/* what the kernel does not know, or would refuse, copies nothing up */
+	r = sys_call5(nr, -1, 0, 0, 0, 0);
+	if (r == -ENOSYS || (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
+		return r;
+	if (a[3] < 24 || a[3] > 4096)
+		return a[3] > 4096 ? -E2BIG : -EINVAL;
+	path[0] = 0;
+	if (a[1] || !(flags & AT_EMPTY_PATH)) {
+		r = user_path(task, (const char *)a[1], path);
+		if (r < 0)
+			return r;
+	}
+	if (!path[0] && (flags & AT_EMPTY_PATH) && (int)a[0] >= 0)
+		return nr == FILE_SETATTR ? set_attributes_fd(task, a)
+					  : sys_call5(nr, a[0], "", a[2], a[3], AT_EMPTY_PATH);
+	r = core_resolve(task, (int)a[0], path_or_here(path, flags),
+			 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	if (r >= 0)
+		r = has_attributes(task, &node);
+	if (r <= 0)
+		return r < 0 ? r : -EOPNOTSUPP;
+	if (node.bind && !(flags & AT_SYMLINK_NOFOLLOW) && proc_magic(node.host))
+		last = 0;
+	if (nr == FILE_SETATTR && !node.bind)
+		return set_attributes(task, a, &node);
+	r = nr == FILE_SETATTR ? upper_writable(task, &node) : 0;
+	return r < 0 ? r : sys_call5(nr, AT_FDCWD, node.host, a[2], a[3], last);
 }

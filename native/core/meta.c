@@ -370,17 +370,21 @@ long meta_creation(const struct core_task *task, const char *place, struct meta 
 			as->gid = above.gid;
 			if (IS(as->mode, S_IFDIR))
 				as->mode |= S_ISGID;
+			as->mode = permission_new_mode(task, &above, as->mode);
 		}
 	}
 	return needs_record(view, as);
 }
 
-long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as)
+long meta_created(const struct core_task *task, const char *host, int fd, const struct meta *as,
+		  const char *place)
 {
 	struct meta meta = *as;
 	struct stat st;
-	long r;
+	long r = place ? acl_inherit(place, host, fd, as->mode) : 0;
 
+	if (r < 0)
+		return r;
 	r = fd >= 0 ? sys_call2(__NR_fstat, fd, &st)
 		    : sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0)

@@ -57,11 +57,11 @@ static long place_new(struct core_task *task, struct making *m, long r)
 
 	if (r < 0 || m->node.bind)
 		return r;
-	r = meta_created(task, m->host, -1, &m->meta);
+	r = upper_host(task->view, m->node.path, host);
+	if (r >= 0)
+		r = meta_created(task, m->host, -1, &m->meta, m->aside ? host : 0);
 	if (r >= 0 && directory && m->node.hidden)
 		r = opaque_set(m->host);
-	if (r >= 0)
-		r = upper_host(task->view, m->node.path, host);
 	if (r < 0) {
 		sys_call3(__NR_unlinkat, AT_FDCWD, m->host, directory ? AT_REMOVEDIR : 0);
 		return r;

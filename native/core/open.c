@@ -48,7 +48,7 @@ static long create(struct core_task *task, struct core_node *node, int flags, in
 		if (fd < 0)
 			return fd;
 		/* what its umask took from the owner */
-		r = meta_created(task, host, (int)fd, &meta);
+		r = meta_created(task, host, (int)fd, &meta, 0);
 		if (r < 0) {
 			sys_call3(__NR_unlinkat, AT_FDCWD, host, 0);
 			sys_call1(__NR_close, fd);
@@ -63,7 +63,7 @@ static long create(struct core_task *task, struct core_node *node, int flags, in
 		       mode & META_REAL_BITS);
 	if (fd < 0)
 		return fd;
-	r = meta_created(task, work, (int)fd, &meta);
+	r = meta_created(task, work, (int)fd, &meta, host);
 	if (r < 0)
 		sys_call3(__NR_unlinkat, AT_FDCWD, work, 0);
 	else
@@ -102,7 +102,7 @@ static long temporary(struct core_task *task, struct core_node *node, int flags,
 	fd = sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode & META_REAL_BITS);
 	if (fd < 0)
 		return fd;
-	r = meta_created(task, "", (int)fd, &meta);
+	r = meta_created(task, "", (int)fd, &meta, 0);
 	if (r < 0)
 		sys_call1(__NR_close, fd);
 	return r < 0 ? r : fd;
@@ -160,8 +160,9 @@ static long stand_in(const struct core_task *task, const struct core_node *node,
 static long open_existing(struct core_task *task, struct core_node *node, int flags, int mode,
 			  uint64_t how)
 {
+	struct meta before;
 	struct stat st;
-	long fd, r;
+	long fd, r, dropped = 0;
 
 	if ((how & HOW_READY) && !(flags & O_PATH) && !IS(node->mode, S_IFREG) &&
 	    !IS(node->mode, S_IFDIR))
@@ -204,12 +205,16 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 		if (r >= 0 && node->place == CORE_LOWER && (flags & O_TRUNC) &&
 		    IS(node->mode, S_IFREG)) {
 			r = copy_up_truncated(task, node, flags);
+			if (r >= 0)
+				permission_drop(task, node, &before);
 			if (r != -EAGAIN)
 				return r;
 			r = 0;
 		}
 		if (r >= 0)
 			r = copy_up(task, node);
+		if (r >= 0 && (flags & O_TRUNC))
+			r = dropped = permission_drop(task, node, &before);
 		if (r < 0)
 			return r;
 	}
@@ -226,6 +231,8 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	flags = (flags & ~O_CREAT) | O_NOFOLLOW;
 	fd = IS(node->mode, S_IFIFO) ? wait_open(node->host, flags, mode)
 				     : sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
+	if (fd < 0 && dropped > 0)
+		meta_store(task->view, node->host, -1, &before);
 	if (fd >= 0 && IS(node->mode, S_IFDIR))
 		far_learn(node->host);
 	/* what is written is to last at once, and so must the name that it is under */

@@ -5,6 +5,8 @@
  * Over a live directory without the root illusion the copy is there to be changed by
  * whoever made it: there, only what modes forbid their owner is forbidden.
  */
+#include <linux/capability.h>
+
 #include "internal.h"
 
 static int in_group(const struct core_task *task, uint32_t gid)
@@ -193,7 +195,41 @@ long permission_to_give(const struct core_task *task, const struct meta *meta, c
 /* The mode that `wanted` comes to: set-group-ID is for members only. */
 uint32_t permission_mode(const struct core_task *task, const struct meta *meta, uint32_t wanted)
 {
-	if (task->credentials.fsuid && !IS(meta->mode, S_IFDIR) && !in_group(task, meta->gid))
+	if (task->credentials.fsuid && !in_group(task, meta->gid))
 		wanted &= ~(uint32_t)S_ISGID;
 	return wanted;
+}
+
+/* As the kernel's mode_strip_sgid. */
+uint32_t permission_new_mode(const struct core_task *task, const struct meta *above, uint32_t wanted)
+{
+	if ((wanted & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && !IS(wanted, S_IFDIR) &&
+	    task->credentials.fsuid && !in_group(task, above->gid))
+		wanted &= ~(uint32_t)S_ISGID;
+	return wanted;
+}
+
+/* As the kernel's setattr_should_drop_suidgid. */
+NOINLINE long permission_drop(struct core_task *task, const struct core_node *node,
+			      struct meta *before)
+{
+	uint32_t bits = S_ISUID;
+	struct meta meta;
+	long r;
+
+	/* they are in a record or nowhere */
+	if (node->place != CORE_UPPER || !task->credentials.fsuid ||
+	    capable(&task->credentials, CAP_FSETID))
+		return 0;
+	r = meta_shown(task, node, before);
+	if (r < 0 || !IS(before->mode, S_IFREG))
+		return r;
+	if ((before->mode & S_IXGRP) || !in_group(task, before->gid))
+		bits |= S_ISGID;
+	if (!(before->mode & bits))
+		return 0;
+	meta = *before;
+	meta.mode &= ~bits;
+	r = meta_store(task->view, node->host, -1, &meta);
+	return r < 0 ? r : 1;
 }

@@ -284,13 +284,19 @@ static long send_messages(struct core_task *task, const long a[6])
 }
 
 /* The socket is bound: its owner and mode, and into its place, if it is not there. */
-static long bound(struct core_task *task, const struct outgoing *to)
+static long bound(struct core_task *task, struct outgoing *to)
 {
+	struct stat st;
 	long r;
 
 	if (to->creates == 1)
 		return 0;
-	r = meta_created(task, to->made, -1, &to->meta);
+	/* of a bind the umask is always asked, even where a default list is */
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, to->made, &st, AT_SYMLINK_NOFOLLOW);
+	if (r >= 0)
+		to->meta.mode = (to->meta.mode & ~0777u) | (st.st_mode & 0777);
+	if (r >= 0)
+		r = meta_created(task, to->made, -1, &to->meta, to->place);
 	if (r < 0) {
 		sys_call3(__NR_unlinkat, AT_FDCWD, to->made, 0);
 		return r;

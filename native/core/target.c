@@ -108,11 +108,17 @@ long target_of_fd(struct core_task *task, int fd, int handle, struct core_node *
 
 long target_lift(struct core_task *task, int fd, struct core_node *node)
 {
-	int lower = node->place == CORE_LOWER;
+	struct stat open, named;
 	long r = upper_writable(task, node);
 
 	if (r >= 0)
 		r = copy_up(task, node);
 	/* before the change, so that whatever fails nothing has changed */
-	return r >= 0 && lower ? copy_up_descriptor(fd, node->host) : r;
+	if (r >= 0)
+		r = sys_call2(__NR_fstat, fd, &open);
+	if (r >= 0)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &named, AT_SYMLINK_NOFOLLOW);
+	if (r < 0 || (open.st_dev == named.st_dev && open.st_ino == named.st_ino))
+		return r < 0 ? r : 0;
+	return copy_up_descriptor(fd, node->host);
 }

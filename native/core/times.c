@@ -14,7 +14,7 @@ long call_truncate(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
 	struct meta meta;
-	long r;
+	long r, dropped = 0;
 
 	if (a[1] < 0)
 		return -EINVAL;
@@ -38,7 +38,13 @@ long call_truncate(struct core_task *task, long nr, const long a[6])
 		r = permission(task, &node, 2);
 	if (r >= 0)
 		r = copy_up(task, &node);
-	return r < 0 ? r : sys_call2(nr, node.host, a[1]);
+	if (r >= 0)
+		r = dropped = permission_drop(task, &node, &meta);
+	if (r >= 0)
+		r = sys_call2(nr, node.host, a[1]);
+	if (r < 0 && dropped > 0)
+		meta_store(task->view, node.host, -1, &meta);
+	return r;
 }
 
 /*

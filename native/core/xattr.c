@@ -37,26 +37,41 @@ static long may(const struct core_task *task, const char *name, int write)
 		       : -EPERM;
 }
 
+/* What one of these calls asks for, by whichever of them. */
+enum what { SET, GET, LIST, REMOVE };
+
+struct request {
+	enum what what;
+	int by_descriptor; /* `directory` is of the object itself */
+	int directory, flags;
+	const char *path;  /* as the program has it */
+	const char *name;
+	long value;        /* or a list; where the program has it */
+	size_t size;
+	int how;           /* XATTR_CREATE, XATTR_REPLACE */
+};
+
 /* The kernel looks at what is set as a program's capabilities. */
-static long check_value(const struct core_task *task, const char *name, const long a[6])
+static long check_value(const struct core_task *task, const struct request *q, const char *name)
 {
 	uint32_t version;
 
 	if (!text_equal(name, "security.capability"))
 		return 0;
-	if (a[3] != XATTR_CAPS_SZ_2 && a[3] != XATTR_CAPS_SZ_3)
+	if (q->size != XATTR_CAPS_SZ_2 && q->size != XATTR_CAPS_SZ_3)
 		return -EINVAL;
-	if (user_probe(task, (void *)a[2]) < 0 || user_probe(task, (char *)a[2] + 3) < 0)
+	if (user_probe(task, (void *)q->value) < 0 || user_probe(task, (char *)q->value + 3) < 0)
 		return -EFAULT;
-	bytes_copy(&version, (void *)a[2], sizeof(version));
+	bytes_copy(&version, (void *)q->value, sizeof(version));
 	version &= VFS_CAP_REVISION_MASK;
-	return version == (a[3] == XATTR_CAPS_SZ_2 ? VFS_CAP_REVISION_2 : VFS_CAP_REVISION_3)
+	return version == (q->size == XATTR_CAPS_SZ_2 ? VFS_CAP_REVISION_2 : VFS_CAP_REVISION_3)
 		       ? 0
 		       : -EINVAL;
 }
 
-/* Of a list that the kernel wrote: without ours, and root's own by their names. */
-static long filter_names(const struct core_task *task, char *names, long size)
+/* Of a list that the kernel wrote: without ours, and root's own by their names.  `layer`: of
+ * a tree of the store, which may have inherited lists from where that is. */
+static long filter_names(const struct core_task *task, char *names, long size, int layer)
 {
 	char *to = names;
 
@@ -66,7 +81,7 @@ static long filter_names(const struct core_task *task, char *names, long size)
 		char *next = name + n;
 
 		if (prefix ? roots_own(task, name + prefix) && !may(task, name + prefix, 0)
-			   : !private_name(name)) {
+			   : !private_name(name) && !(layer && acl_is_list(name))) {
 			bytes_copy(to, name + prefix, n - prefix);
 			to += n - prefix;
 		}
@@ -75,50 +90,151 @@ static long filter_names(const struct core_task *task, char *names, long size)
 	return to - names;
 }
 
-static long list_names(const struct core_task *task, long r, const long a[6])
+static long list_names(const struct core_task *task, const struct request *q, long r, int layer)
 {
 	/* size 0 asks for the room needed: ours may be counted, as the call allows */
-	return r > 0 && a[2] ? filter_names(task, (char *)a[1], r) : r;
+	return r > 0 && q->size ? filter_names(task, (char *)q->value, r, layer) : r;
 }
+
+/* ---- to the kernel -------------------------------------------------------------------- */
+
+/* `follow`: what only the kernel can follow. */
+static long by_name(const struct request *q, const char *host, int follow, const char *name)
+{
+	switch (q->what) {
+	case SET:
+		return sys_call5(follow ? __NR_setxattr : __NR_lsetxattr, host, name, q->value,
+				 q->size, q->how);
+	case GET:
+		return sys_call4(follow ? __NR_getxattr : __NR_lgetxattr, host, name, q->value,
+				 q->size);
+	case LIST:
+		return sys_call3(follow ? __NR_listxattr : __NR_llistxattr, host, q->value, q->size);
+	default:
+		return sys_call2(follow ? __NR_removexattr : __NR_lremovexattr, host, name);
+	}
+}
+
+static long by_descriptor(const struct request *q, const char *name)
+{
+	switch (q->what) {
+	case SET:
+		return sys_call5(__NR_fsetxattr, q->directory, name, q->value, q->size, q->how);
+	case GET:
+		return sys_call4(__NR_fgetxattr, q->directory, name, q->value, q->size);
+	case LIST:
+		return sys_call3(__NR_flistxattr, q->directory, q->value, q->size);
+	default:
+		return sys_call2(__NR_fremovexattr, q->directory, name);
+	}
+}
+
+/* Change the upper object at `host`, or the one behind the descriptor. */
+static long change(const struct core_task *task, const struct request *q, const char *host, int fd,
+		   const char *name)
+{
+	/* one without entries is none */
+	if (q->what == SET && q->size > 4 && acl_is_access(name))
+		return acl_set(task, host, fd, (void *)q->value, (long)q->size, q->how);
+	return fd >= 0 ? by_descriptor(q, name) : by_name(q, host, 0, name);
+}
+
+/* ---- by descriptor ---------------------------------------------------------------------- */
 
 /* Of a layer's file that has no name any more: nobody can see what is not refused. */
-static long change_unseen(long nr, const long a[6], const char *name)
+static long change_unseen(const struct request *q, const char *name)
 {
-	long there = sys_call4(__NR_fgetxattr, a[0], name, 0, 0);
+	long there = sys_call4(__NR_fgetxattr, q->directory, name, 0, 0);
 
-	if (nr == __NR_fremovexattr || (a[4] & 2 /* XATTR_REPLACE */))
+	if (q->what == REMOVE || (q->how & 2 /* XATTR_REPLACE */))
 		return there < 0 ? there : 0;
-	return there >= 0 && (a[4] & 1 /* XATTR_CREATE */) ? -EEXIST : 0;
+	return there >= 0 && (q->how & 1 /* XATTR_CREATE */) ? -EEXIST : 0;
 }
 
-/* By descriptor; `name` is the one to use in the union. */
-static long change_fd(struct core_task *task, long nr, const long a[6], const char *name)
+/* What the program's user must be allowed, to change such an attribute; 0: nothing. */
+static int wanted(const char *name)
+{
+	return acl_is_list(name) ? PERMISSION_OWNER
+	       : text_begins(name, "user.") && !text_begins(name, LPMX_XATTR_OWN) ? 2
+										    : 0;
+}
+
+static long may_change(struct core_task *task, const struct core_node *node, int want)
+{
+	return want == PERMISSION_OWNER ? permission_of_owner(task, node)
+	       : want			 ? permission(task, node, want)
+					 : 0;
+}
+
+/* `name` is the one to use in the union. */
+static long change_fd(struct core_task *task, const struct request *q, const char *name)
 {
 	struct core_node node;
-	long r = target_of_fd(task, (int)a[0], 0, &node);
-	int users = text_begins(name, "user.") && !text_begins(name, LPMX_XATTR_OWN);
+	int want = wanted(name);
+	long r = target_of_fd(task, q->directory, 0, &node);
 
 	switch (r) {
 	case TARGET_DESCRIPTOR:
-		r = users ? permission_fd(task, node.host, (int)a[0], 2) : 0;
-		return r < 0 ? r : sys_call5(nr, a[0], name, a[2], a[3], a[4]);
+		r = want ? permission_fd(task, node.host, q->directory, want) : 0;
+		return r < 0 ? r : change(task, q, node.host, q->directory, name);
 	case TARGET_NAME:
-		r = users ? permission(task, &node, 2) : 0;
+		r = may_change(task, &node, want);
 		if (r >= 0)
-			r = target_lift(task, (int)a[0], &node);
-		if (r < 0)
-			return r;
-		return nr == __NR_fsetxattr
-			       ? sys_call5(__NR_lsetxattr, node.host, name, a[2], a[3], a[4])
-			       : sys_call2(__NR_lremovexattr, node.host, name);
+			r = target_lift(task, q->directory, &node);
+		return r < 0 ? r : change(task, q, node.host, -1, name);
 	case TARGET_KERNEL:
-		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
+		return by_descriptor(q, q->name);
 	case TARGET_NONE:
-		return change_unseen(nr, a, name);
+		return change_unseen(q, name);
 	default:
 		return r;
 	}
 }
+
+/* Is the descriptor of a file in a tree of the store? */
+static int is_of_layer(struct core_task *task, int fd)
+{
+	char host[CORE_HOST_MAX];
+
+	return task->view->index && host_of_fd(task->view, fd, host, sizeof(host)) >= 0 &&
+	       in_layer(task->view, host) && !in_upper(task->view, host) &&
+	       !in_bind(task->view, host);
+}
+
+static NOINLINE long get_list_fd(struct core_task *task, const struct request *q, const char *name)
+{
+	struct core_node node;
+	long r = by_descriptor(q, name);
+
+	if (r > 0 && is_of_layer(task, q->directory))
+		return -ENODATA;
+	if (r <= 0 || !q->size || !acl_is_access(name))
+		return r;
+	return target_of_fd(task, q->directory, 0, &node) == TARGET_DESCRIPTOR
+		       ? acl_get(task, node.host, q->directory, (char *)q->value, r)
+		       : r;
+}
+
+static long of_descriptor(struct core_task *task, const struct request *q, const char *name)
+{
+	long r;
+
+	switch (q->what) {
+	case GET:
+		if (acl_is_list(name))
+			return get_list_fd(task, q, name);
+		r = by_descriptor(q, name);
+		/* what is none of the union's has its own */
+		return r == -ENODATA && name != q->name ? by_descriptor(q, q->name) : r;
+	case LIST:
+		r = by_descriptor(q, 0);
+		return list_names(task, q, r, r > 0 && q->size && is_of_layer(task, q->directory));
+	default:
+		return change_fd(task, q, name);
+	}
+}
+
+/* ---- by name ------------------------------------------------------------------------------ */
 
 /*
  * Only files and directories have attributes of the namespace "user" (xattr(7)).  The
@@ -138,86 +254,228 @@ static long has_user_names(struct core_task *task, const struct core_node *node)
 	return r < 0 ? r : IS(meta.mode, S_IFREG);
 }
 
-long call_xattr(struct core_task *task, long nr, const long a[6])
+/* As the kernel's set_posix_acl, before anything is copied up: 1 if there is more to do. */
+static long check_list(struct core_task *task, const struct request *q,
+		       const struct core_node *node)
 {
-	int nofollow = nr == __NR_lsetxattr || nr == __NR_lgetxattr || nr == __NR_llistxattr ||
-		       nr == __NR_lremovexattr;
-	int list = nr == __NR_listxattr || nr == __NR_llistxattr;
-	int sets = nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_fsetxattr;
-	int write = sets || nr == __NR_removexattr || nr == __NR_lremovexattr ||
-		    nr == __NR_fremovexattr;
-	char own[sizeof(LPMX_XATTR_ROOT) + NAME_MAX_];
-	const char *name = own + sizeof(LPMX_XATTR_ROOT) - 1, *used = name;
-	struct core_node node;
-	int follow;
+	long r = q->what == SET ? acl_check(task, (void *)q->value, q->size) : 0;
+
+	if (r >= 0 && IS(node->mode, S_IFLNK))
+		r = -EOPNOTSUPP;
+	/* nobody has a default list but a directory */
+	if (r < 0 || (!acl_is_access(q->name) && !IS(node->mode, S_IFDIR)))
+		return r < 0 ? r : r ? -EACCES : 0;
+	r = permission_of_owner(task, node);
+	return r < 0 ? r : 1;
+}
+
+/* Of what is there; `name` is the one to use. */
+static long read_node(struct core_task *task, const struct request *q,
+		      const struct core_node *node, int follow, const char *name)
+{
+	int layer = node->place == CORE_LOWER && node->entry;
 	long r;
 
-	if (nr == __NR_flistxattr)
-		return list_names(task, sys_call3(nr, a[0], a[1], a[2]), a);
-	if (!list) {
-		char text[CORE_SAID_MAX];
+	if (q->what == GET && IS(node->mode, S_IFLNK) && !node->bind && acl_is_list(q->name))
+		return -EOPNOTSUPP;
+	/* a tree of the store has no others (lpmx_runtime/store/unpack.py) */
+	if (q->what == GET && layer && !text_begins(name, "user."))
+		return -ENODATA;
+	r = by_name(q, node->host, follow, name);
+	if (q->what == LIST)
+		return list_names(task, q, r, layer);
+	/* one without a record shows what is on disk */
+	if (r > 0 && q->size && node->place == CORE_UPPER && acl_is_access(name) &&
+	    meta_marked(task->view, node->mode))
+		return acl_get(task, node->host, -1, (char *)q->value, r);
+	return r;
+}
 
-		r = user_path(task, (const char *)a[1], text);
-		if (r == -ENAMETOOLONG || r > NAME_MAX_)
-			return -ERANGE;
-		if (r < 0)
-			return r;
-		text_put(text_put(own, LPMX_XATTR_ROOT), text);
-		if (private_name(name))
-			return write ? -EPERM : -ENODATA;
-		if (roots_own(task, name)) {
-			used = own;
-			r = may(task, name, write);
-			if (r >= 0 && sets)
-				r = check_value(task, name, a);
-			if (r < 0)
-				return r;
-		}
-	}
-	if (nr == __NR_fgetxattr) {
-		r = sys_call4(nr, a[0], used, a[2], a[3]);
-		/* what is none of the union's has its own */
-		return r == -ENODATA && used == own ? sys_call4(nr, a[0], name, a[2], a[3]) : r;
-	}
-	if (nr == __NR_fsetxattr || nr == __NR_fremovexattr)
-		return change_fd(task, nr, a, used);
-	r = user_resolve(task, AT_FDCWD, a[0], nofollow ? CORE_NOFOLLOW : 0, &node);
-	if (r < 0)
-		return r;
-	if (write)
+static long of_name(struct core_task *task, const struct request *q, const char *path,
+		    const char *name)
+{
+	int write = q->what == SET || q->what == REMOVE;
+	struct core_node node;
+	int follow;
+	long r = core_resolve(task, q->directory, path,
+			      q->flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+
+	if (r >= 0 && write)
 		r = upper_writable(task, &node);
-	if (r >= 0 && text_begins(list ? "" : name, "user.")) {
+	if (r >= 0 && q->what != LIST && text_begins(q->name, "user.")) {
 		r = has_user_names(task, &node);
 		if (!r)
 			return write ? -EPERM : -ENODATA;
 		if (r > 0)
 			r = permission(task, &node, write ? 2 : 4);
+	} else if (r >= 0 && write && !node.bind && acl_is_list(name)) {
+		r = check_list(task, q, &node);
+		if (!r)
+			return 0;
 	}
 	if (r >= 0 && write)
 		r = copy_up(task, &node);
 	if (r < 0)
 		return r;
 	if (node.bind)
-		used = name;
-	/* what only the kernel can follow, it follows */
-	follow = node.bind && !nofollow && proc_magic(node.host);
+		name = q->name;
+	follow = node.bind && !(q->flags & AT_SYMLINK_NOFOLLOW) && proc_magic(node.host);
+	if (!write)
+		return read_node(task, q, &node, follow, name);
+	return node.bind ? by_name(q, node.host, follow, name)
+			 : change(task, q, node.host, -1, name);
+}
+
+/* ---- the calls ------------------------------------------------------------------------------ */
+
+/* Those that have a directory and flags, since Linux 6.13. */
+#define SETXATTRAT 463
+#define GETXATTRAT 464
+#define LISTXATTRAT 465
+#define REMOVEXATTRAT 466
+
+/* struct xattr_args: the value, its size, how. */
+static long read_arguments(const struct core_task *task, long user, size_t size, struct request *q)
+{
+	struct {
+		uint64_t value;
+		uint32_t size, how;
+	} from;
+
+	if (size < sizeof(from))
+		return -EINVAL;
+	if (size > 4096)
+		return -E2BIG;
+	for (size_t at = 0; at < size; at++) {
+		if ((!at || !((user + (long)at) & 7)) && user_probe(task, (char *)user + at) < 0)
+			return -EFAULT;
+		if (at >= sizeof(from) && ((char *)user)[at])
+			return -E2BIG;
+	}
+	bytes_copy(&from, (void *)user, sizeof(from));
+	q->value = (long)from.value;
+	q->size = from.size;
+	q->how = (int)from.how;
+	return q->what == GET && q->how ? -EINVAL : 0;
+}
+
+static long understand_at(const struct core_task *task, long nr, const long a[6], struct request *q)
+{
+	q->what = nr == SETXATTRAT ? SET : nr == GETXATTRAT ? GET : nr == LISTXATTRAT ? LIST : REMOVE;
+	q->directory = (int)a[0];
+	q->path = (const char *)a[1];
+	q->flags = (int)a[2];
+	q->name = (const char *)a[3];
+	if (q->what == LIST) {
+		q->value = a[3];
+		q->size = (size_t)a[4];
+	} else if (q->what != REMOVE) {
+		long r = read_arguments(task, a[4], (size_t)a[5], q);
+
+		if (r < 0)
+			return r;
+	}
+	return q->flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? -EINVAL : 0;
+}
+
+static long understand(const struct core_task *task, long nr, const long a[6], struct request *q)
+{
+	bytes_zero(q, sizeof(*q));
+	if (nr >= SETXATTRAT && nr <= REMOVEXATTRAT)
+		return understand_at(task, nr, a, q);
+	switch (nr) {
+	case __NR_lsetxattr:
+	case __NR_lgetxattr:
+	case __NR_llistxattr:
+	case __NR_lremovexattr:
+		q->flags = AT_SYMLINK_NOFOLLOW;
+		break;
+	case __NR_fsetxattr:
+	case __NR_fgetxattr:
+	case __NR_flistxattr:
+	case __NR_fremovexattr:
+		q->by_descriptor = 1;
+		break;
+	default:
+		break;
+	}
+	q->directory = q->by_descriptor ? (int)a[0] : AT_FDCWD;
+	q->path = (const char *)a[0];
+	q->name = (const char *)a[1];
+	q->value = a[2];
+	q->size = (size_t)a[3];
+	q->how = (int)a[4];
 	switch (nr) {
 	case __NR_setxattr:
 	case __NR_lsetxattr:
-		return sys_call5(follow ? __NR_setxattr : __NR_lsetxattr, node.host, used, a[2],
-				 a[3], a[4]);
+	case __NR_fsetxattr:
+		q->what = SET;
+		break;
 	case __NR_getxattr:
 	case __NR_lgetxattr:
-		/* a tree of the store has no others (lpmx_runtime/store/unpack.py) */
-		if (node.place == CORE_LOWER && node.entry && !text_begins(used, "user."))
-			return -ENODATA;
-		return sys_call4(follow ? __NR_getxattr : __NR_lgetxattr, node.host, used, a[2],
-				 a[3]);
+	case __NR_fgetxattr:
+		q->what = GET;
+		break;
 	case __NR_listxattr:
 	case __NR_llistxattr:
-		r = sys_call3(follow ? __NR_listxattr : __NR_llistxattr, node.host, a[1], a[2]);
-		return list_names(task, r, a);
+	case __NR_flistxattr:
+		q->what = LIST;
+		q->value = a[1];
+		q->size = (size_t)a[2];
+		break;
 	default:
-		return sys_call2(follow ? __NR_removexattr : __NR_lremovexattr, node.host, used);
+		q->what = REMOVE;
+		break;
 	}
+	return 0;
+}
+
+/* The name that the program gave, into `own` behind our prefix; *used: which of the two it
+ * has in the union. */
+static long read_name(struct core_task *task, struct request *q, char *own, const char **used)
+{
+	int write = q->what != GET;
+	char text[CORE_SAID_MAX];
+	long r = user_path(task, q->name, text);
+
+	if (r == -ENAMETOOLONG || r > NAME_MAX_)
+		return -ERANGE;
+	if (r < 0)
+		return r;
+	q->name = text_put(own, LPMX_XATTR_ROOT);
+	text_put((char *)q->name, text);
+	*used = q->name;
+	if (private_name(q->name))
+		return write ? -EPERM : -ENODATA;
+	if (roots_own(task, q->name)) {
+		*used = own;
+		r = may(task, q->name, write);
+		if (r >= 0 && q->what == SET)
+			r = check_value(task, q, q->name);
+	}
+	return r;
+}
+
+long call_xattr(struct core_task *task, long nr, const long a[6])
+{
+	char own[sizeof(LPMX_XATTR_ROOT) + NAME_MAX_], path[CORE_SAID_MAX];
+	const char *used = 0;
+	struct request q;
+	long r = understand(task, nr, a, &q);
+
+	if (r >= 0 && q.what != LIST)
+		r = read_name(task, &q, own, &used);
+	if (r < 0)
+		return r;
+	path[0] = 0;
+	if (!q.by_descriptor && (q.path || !(q.flags & AT_EMPTY_PATH))) {
+		r = user_path(task, q.path, path);
+		if (r < 0)
+			return r;
+	}
+	/* as the kernel: for two of them the working directory is no descriptor, and nothing else */
+	if (q.by_descriptor || (!path[0] && (q.flags & AT_EMPTY_PATH) &&
+				(q.directory >= 0 || q.what == LIST || q.what == REMOVE)))
+		return of_descriptor(task, &q, used);
+	return of_name(task, &q, path_or_here(path, q.flags), used);
 }

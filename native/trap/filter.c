@@ -19,10 +19,10 @@
 #include "trap.h"
 
 /*
- * mseal.  A younger call that we do not know might open files; programs fall
+ * file_setattr.  A younger call that we do not know might open files; programs fall
  * back when it does not exist.  x32 numbers are above it, too.
  */
-#define HIGHEST_KNOWN 462
+#define HIGHEST_KNOWN 469
 #define AF_NETLINK 16
 #define NETLINK_AUDIT 9
 #define SOL_SOCKET_ 1

@@ -398,3 +398,35 @@ def test_trap_can_be_left_out_to_find_faults(bench: Bench) -> None:
     assert 0 == contained.returncode
     assert contained.stdout.startswith("lpmx: system calls cannot be trapped here: ")
     assert contained.stdout.endswith("\nfine\n")
+
+
+#: What the programs of acl(5) do and tell: alone, through copies and archives, where a default list is.
+LISTS = """
+each() { find "$1" ! -type l | sort | xargs getfacl -cn; }
+umask 077
+rm -rf lists copy back out.tar; mkdir lists; cd lists
+cp ../present file; chmod 640 file
+setfacl -m u:1:rw,g:daemon:r file; getfacl -cn file; stat -c %a file; ls -l file | cut -c1-11
+chmod 600 file; getfacl -cn file; chmod 660 file; getfacl -cn file; setfacl -m m::r file; stat -c %a file
+setfacl -x u:1 file; getfacl -cn file; setfacl -m u::r,o::r file; stat -c %a file; getfacl -cn file
+chmod u+w file; setfacl -m u:1:rwx ../present 2>&1; getfacl -cn ../present; setfacl -b ../present
+mkdir d; setfacl -d -m u::rwx,u:2:rx,g::rw,o::r d; getfacl -cn d; mkdir d/below; echo x > d/new; touch d/below/x
+ln -s new d/link; mkfifo d/pipe; each d; stat -c '%a %n' d d/* d/below/*
+rm d/new; echo y > d/new; getfacl -cn d/new; mv file d/moved; getfacl -cn d/moved; cp d/moved d/copied; getfacl -cn d/copied
+cp -a d ../copy; each ../copy; getfacl -nR d > ../back; setfacl -bR d; each d; setfacl --restore=../back; each d
+tar --acls -cf ../out.tar d; rm -r d; tar --acls -xf ../out.tar; each d; setfacl -k d; mkdir d/last; getfacl -cn d/last
+setfacl -m u:nobody-here:r d 2>&1; setfacl -d -m u:1:r d/moved 2>&1; getfacl -cn absent 2>&1
+perl -e 'printf "%s\\n", join " ", map { (lstat)[2] & 07777 } @ARGV' d d/*
+"""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_access_control_lists_are_those_of_the_machine(bench: Bench, view: str) -> None:
+    """getfacl, setfacl, cp and tar see and make the lists that they see and make outside."""
+    argv = ["/bin/sh", "-c", LISTS]
+
+    bare = bench.run(argv)
+    contained = bench.run(argv, view)
+
+    assert bare.stdout == contained.stdout
+    assert 20 < bare.stdout.count("mask::")

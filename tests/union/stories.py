@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from typing import Dict, List
 
 from lpmx_runtime._native import NR, View
@@ -10,6 +11,9 @@ from .layers import Layer, directory, link, regular, same_as
 from .trials import Story
 
 HERE = -100
+ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
+#: user::rw-, user:1000:rwx, group::r-x, mask::rwx, other::---
+LIST = struct.pack("<I" + 5 * "HHi", 2, 1, 6, -1, 2, 7, 1000, 4, 5, -1, 16, 7, -1, 32, 0, -1)
 BIG = bytes(range(256)) * 300
 TIMES = b"\0\x94\x35\x77\0\0\0\0\1\2\3\0\0\0\0\0" * 2
 NOREPLACE, EXCHANGE = 1, 2
@@ -43,6 +47,12 @@ def _removed(view: View) -> None:
 
 def _recorded(view: View) -> None:
     view.chown("/d/f", 11, 12)
+
+
+def _default_list(view: View) -> None:
+    """What is made in a directory gets a list; a name there has a whiteout."""
+    view.unlink("/d/g")
+    view.setxattr("/d", DEFAULT, LIST)
 
 
 def _both(view: View) -> None:
@@ -90,6 +100,11 @@ STORIES: Dict[str, Story] = {
     "utimes of a symlink": Story(None, _call("utimensat", HERE, "/d/l", TIMES, 0x100)),
     "setxattr": Story(None, _call("lsetxattr", "/d/f", "user.a", b"1", 1, 0)),
     "setxattr by descriptor": Story(None, _then("/d/f", FSETXATTR, "$", "user.a", b"1", 1, 0)),
+    "set an access list": Story(None, _call("lsetxattr", "/d/g", ACCESS, LIST, len(LIST), 0)),
+    "set an access list by descriptor": Story(None, _then("/d/g", FSETXATTR, "$", ACCESS, LIST, len(LIST), 0)),
+    "create over a whiteout where a default list is": Story(_default_list, _open("/d/g", os.O_RDWR | os.O_CREAT, 0o666)),
+    "mkdir over a whiteout where a default list is": Story(_default_list, _call("mkdirat", HERE, "/d/g", 0o755)),
+    "mknod where a default list is": Story(_default_list, _call("mknodat", HERE, "/d/null", 0o20666, 0x103)),
     "unlink": Story(None, _call("unlinkat", HERE, "/d/f", 0)),
     "unlink what was copied up": Story(_recorded, _call("unlinkat", HERE, "/d/f", 0)),
     "unlink one of several names": Story(None, _call("unlinkat", HERE, "/h1", 0)),

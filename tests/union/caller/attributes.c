@@ -57,6 +57,71 @@ static void take_away(enum form form, const struct word *a)
 	say_error(call(remove_calls[form], target(form, &a[0]), P(a[1].text)));
 }
 
+/* setxattrat AT =PATH FLAGS =NAME =VALUE HOW [SIZE of the arguments] */
+static void setxattrat_(const struct word *a)
+{
+	uint64_t arguments[3] = { (uint64_t)P(a[4].text),
+				  (uint64_t)a[4].size | (uint64_t)a[5].number << 32, 0 };
+
+	say_error(call(463, fd_of(a[0].number), P(a[1].text), a[2].number, P(a[3].text),
+		       P(arguments), a[6].number ? a[6].number : 16));
+}
+
+/* getxattrat AT =PATH FLAGS =NAME [HOW] */
+static void getxattrat_(const struct word *a)
+{
+	char data[256];
+	uint64_t arguments[2] = { (uint64_t)P(data), sizeof(data) | (uint64_t)a[4].number << 32 };
+	long size = call(464, fd_of(a[0].number), P(a[1].text), a[2].number, P(a[3].text),
+			 P(arguments), sizeof(arguments));
+
+	say_error(size);
+	if (size > 0) {
+		say(" ");
+		say_bytes(data, size);
+	}
+}
+
+/* listxattrat AT =PATH FLAGS */
+static void listxattrat_(const struct word *a)
+{
+	char data[4096], *names[64];
+	long size = call(465, fd_of(a[0].number), P(a[1].text), a[2].number, P(data), sizeof(data));
+	int count = user_names(data, size < 0 ? 0 : size, names, 64);
+
+	say_error(size);
+	for (int i = 0; i < count; i++)
+		say(" %s", names[i]);
+}
+
+/* removexattrat AT =PATH FLAGS =NAME */
+static void removexattrat_(const struct word *a)
+{
+	say_error(call(466, fd_of(a[0].number), P(a[1].text), a[2].number, P(a[3].text)));
+}
+
+#define TOLD_XFLAGS (FS_XFLAG_NODUMP | FS_XFLAG_NOATIME)
+
+/* getfileattr AT =PATH FLAGS [SIZE] */
+static void getfileattr(const struct word *a)
+{
+	uint64_t data[16] = { 0 };
+	long result = call(468, fd_of(a[0].number), P(a[1].text), P(data),
+			   a[3].number ? a[3].number : 24, a[2].number);
+
+	say_error(result);
+	if (!result)
+		say(" %lx", (long)(data[0] & TOLD_XFLAGS));
+}
+
+/* setfileattr AT =PATH FLAGS XFLAGS */
+static void setfileattr(const struct word *a)
+{
+	uint64_t data[3] = { (uint64_t)a[3].number, 0, 0 };
+
+	say_error(call(469, fd_of(a[0].number), P(a[1].text), P(data), sizeof(data), a[2].number));
+}
+
 /* setflags SLOT FLAGS: the flags of chattr, by its ioctl; and those of them that are there */
 static void setflags(const struct word *a)
 {
@@ -84,5 +149,7 @@ const struct named_operation attribute_operations[] = {
 	{ "listxattr", listxattr_ }, { "llistxattr", llistxattr_ },
 	{ "flistxattr", flistxattr_ }, { "removexattr", removexattr_ },
 	{ "lremovexattr", lremovexattr_ }, { "fremovexattr", fremovexattr_ },
-	{ "setflags", setflags }, { NULL, NULL },
+	{ "setflags", setflags }, { "setxattrat", setxattrat_ }, { "getxattrat", getxattrat_ },
+	{ "listxattrat", listxattrat_ }, { "removexattrat", removexattrat_ },
+	{ "getfileattr", getfileattr }, { "setfileattr", setfileattr }, { NULL, NULL },
 };

@@ -76,7 +76,8 @@ void say_stat(const struct stat *st);
 /* Where a link leads; of what has no name any more, that it has none. */
 void say_target(const char *target, long size);
 int same_object(const struct stat *one, const struct stat *other);
-/* Names of the namespace "user" in what listxattr gave, but for overlayfs's own; sorted. */
+/* Names of the namespace "user" in what listxattr gave, but for overlayfs's own, and of access
+ * control lists; sorted. */
 int user_names(char *list, long size, char **names, int max);
 
 /* ---- listing.c */

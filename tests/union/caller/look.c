@@ -176,7 +176,7 @@ static void look_at(const char *path, const struct stat *above)
 		differs = say_file(path, &st);
 	if (S_ISLNK(st.st_mode))
 		say_link(path);
-	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISFIFO(st.st_mode))
 		say_attributes(path[0] ? path : "/");
 	say_first_name(path, &st);
 	if (differs)

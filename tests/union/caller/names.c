@@ -2,6 +2,7 @@
 #include "caller.h"
 
 #include <stdio.h>
+#include <sys/statfs.h>
 #include <time.h>
 
 /* The older of two calls that can say the same, if older ones are asked for. */
@@ -159,6 +160,34 @@ static void statx_(const struct word *a)
 	}
 }
 
+/*
+ * statxall AT =PATH FLAGS MASK: all that is not told by statx.  The mount is told by whether it is
+ * the root's; a time of birth, by whether there is one that can be.
+ */
+static void statxall(const struct word *a)
+{
+	uint32_t mask = (uint32_t)a[3].number;
+	struct statx sx = { 0 }, top;
+	long result = call(SYS_statx, fd_of(a[0].number), P(a[1].text), a[2].number, mask, P(&sx));
+	struct timespec now;
+
+	say_error(result);
+	if (result || call(SYS_statx, AT_FDCWD, P("/"), 0, mask, P(&top)))
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* of the times asked for or not, some tell more */
+	say(" mask=%x attributes=%llx/%llx", sx.stx_mask & (mask | 0x1000), sx.stx_attributes, sx.stx_attributes_mask);
+	if (sx.stx_mask & (0x1000 | 0x4000))
+		say(sx.stx_mnt_id == top.stx_mnt_id ? " mount" : " other mount");
+	if (sx.stx_mask & STATX_BTIME)
+		say(sx.stx_btime.tv_sec > 1500000000 && sx.stx_btime.tv_sec <= now.tv_sec ? " born" : " unborn");
+	/* memory and offset, as linux/stat.h has them by now */
+	if (sx.stx_mask & 0x2000)
+		say(" direct=%x,%x", ((uint32_t *)&sx)[0x98 / 4], ((uint32_t *)&sx)[0x9c / 4]);
+	say(" device=%d block=%u", sx.stx_dev_major == top.stx_dev_major
+	    && sx.stx_dev_minor == top.stx_dev_minor, sx.stx_blksize);
+}
+
 /* same SLOT AT =PATH FLAGS: whether the descriptor is of what has this name */
 static void same(const struct word *a)
 {
@@ -314,6 +343,31 @@ static void utimensns(const struct word *a)
 	say_error(call(SYS_utimensat, fd_of(a[0].number), P(a[1].text), P(times), a[4].number));
 }
 
+/* utimensat AT =PATH SECONDS NANOSECONDS SECONDS NANOSECONDS FLAGS: of access, of change; then
+ * how both stand to now and to what is known */
+static void utimensat_(const struct word *a)
+{
+	struct timespec times[2] = { { a[2].number, a[3].number }, { a[4].number, a[5].number } };
+	struct stat st;
+
+	long result = call(SYS_utimensat, fd_of(a[0].number), P(a[1].text), P(times), a[6].number);
+
+	say_error(result);
+	if (result || call(SYS_newfstatat, fd_of(a[0].number), P(a[1].text), P(&st), a[6].number))
+		return;
+	if (st.st_atim.tv_sec < 1500000000)
+		say(" %ld.%09ld", (long)st.st_atim.tv_sec, st.st_atim.tv_nsec);
+	else
+		say(" now");
+	say_stat(&st);
+}
+
+/* ids REAL EFFECTIVE: of the user */
+static void ids(const struct word *a)
+{
+	say_error(call(SYS_setresuid, a[0].number, a[1].number, -1));
+}
+
 /* utime =PATH SECONDS, utimes =PATH SECONDS, futimesat AT =PATH SECONDS; 0 is the present */
 static void utime_(const struct word *a)
 {
@@ -373,12 +427,44 @@ static void root(const struct word *a)
 		call(SYS_chdir, P("/"));
 }
 
-/* statfs =PATH */
+/* Whether the file system is the root's, in all but what changes by the minute. */
+static void say_fs(long result, const struct statfs *fs)
+{
+	struct statfs top;
+
+	say_error(result);
+	if (!result && !call(SYS_statfs, P("/"), P(&top)))
+		say(fs->f_type == top.f_type && fs->f_bsize == top.f_bsize && fs->f_blocks == top.f_blocks
+		    && fs->f_namelen == top.f_namelen && fs->f_frsize == top.f_frsize
+		    && fs->f_flags == top.f_flags && !memcmp(&fs->f_fsid, &top.f_fsid, sizeof(top.f_fsid))
+		    ? " the root's" : " another");
+}
+
+/* statfs =PATH, fstatfs SLOT */
 static void statfs_(const struct word *a)
 {
-	long data[64];
+	struct statfs fs;
 
-	say_error(call(SYS_statfs, P(a[0].text), P(data)));
+	say_fs(call(SYS_statfs, P(a[0].text), P(&fs)), &fs);
+}
+
+static void fstatfs_(const struct word *a)
+{
+	struct statfs fs;
+
+	say_fs(call(SYS_fstatfs, fd_of(a[0].number), P(&fs)), &fs);
+}
+
+/* become UID GID: another user, in no other group */
+static void become(const struct word *a)
+{
+	long result = call(SYS_setgroups, 0, 0);
+
+	if (!result)
+		result = call(SYS_setresgid, a[1].number, a[1].number, a[1].number);
+	if (!result)
+		result = call(SYS_setresuid, a[0].number, a[0].number, a[0].number);
+	say_error(result);
 }
 
 /* umask MASK */
@@ -398,5 +484,6 @@ const struct named_operation name_operations[] = {
 	{ "truncate", truncate_ }, { "utimens", utimens }, { "utimensns", utimensns },
 	{ "utime", utime_ }, { "utimes", utimes_ }, { "futimesat", futimesat_ },
 	{ "chdir", chdir_ }, { "getcwd", getcwd_ }, { "chroot", chroot_ }, { "root", root },
-	{ "statfs", statfs_ }, { "umask", umask_ }, { NULL, NULL },
+	{ "statxall", statxall }, { "utimensat", utimensat_ }, { "become", become }, { "ids", ids },
+	{ "statfs", statfs_ }, { "fstatfs", fstatfs_ }, { "umask", umask_ }, { NULL, NULL },
 };

@@ -68,7 +68,8 @@ int user_names(char *list, long size, char **names, int max)
 	int count = 0;
 
 	for (char *name = list; name < list + size && count < max; name += strlen(name) + 1) {
-		if (!strncmp(name, "user.", 5) && strncmp(name, "user.overlay.", 13))
+		if ((!strncmp(name, "user.", 5) && strncmp(name, "user.overlay.", 13))
+		    || !strncmp(name, "system.posix_acl_", 17))
 			names[count++] = name;
 	}
 	qsort(names, (size_t)count, sizeof(*names), by_text);
