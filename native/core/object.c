@@ -36,7 +36,7 @@ uint64_t object_number(const struct core_view *view, const struct lpmx_index_ent
 	return NUMBER_BASE | (uint64_t)(entry - entries(view->index));
 }
 
-static uint64_t encode_device(uint32_t major, uint32_t minor)
+uint64_t object_device(uint32_t major, uint32_t minor)
 {
 	uint64_t high = major, low = minor;
 
@@ -83,7 +83,7 @@ void object_stat(const struct core_view *view, const struct lpmx_index_entry *en
 	st->st_mode = entry->mode;
 	st->st_uid = entry->uid;
 	st->st_gid = entry->gid;
-	st->st_rdev = device ? encode_device(entry->rdev_major, entry->rdev_minor) : 0;
+	st->st_rdev = device ? object_device(entry->rdev_major, entry->rdev_minor) : 0;
 	st->st_size = IS(entry->mode, S_IFLNK) ? entry->target_length : (long)entry->size;
 	st->st_blksize = 4096;
 	st->st_blocks = IS(entry->mode, S_IFREG) || IS(entry->mode, S_IFDIR)
@@ -115,8 +115,7 @@ void object_statx(const struct core_view *view, const struct lpmx_index_entry *e
 	struct stat st;
 
 	object_stat(view, entry, &st);
-	bytes_zero(x, sizeof(*x));
-	x->stx_mask = STATX_BASIC_STATS;
+	x->stx_mask |= STATX_BASIC_STATS;
 	x->stx_blksize = (uint32_t)st.st_blksize;
 	x->stx_nlink = (uint32_t)st.st_nlink;
 	x->stx_uid = st.st_uid;

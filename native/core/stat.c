@@ -12,28 +12,59 @@ static void show(const struct core_view *view, struct stat *st, const struct met
 	if (meta->links)
 		st->st_nlink = meta->links;
 	if (IS(meta->mode, S_IFCHR) || IS(meta->mode, S_IFBLK)) {
-		uint64_t major = meta->rdev_major, minor = meta->rdev_minor;
-
-		st->st_rdev = (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12 |
-			      (major & ~0xfffull) << 32;
+		st->st_rdev = object_device(meta->rdev_major, meta->rdev_minor);
 		st->st_size = 0;
 	}
 }
 
-static uint64_t device_of(uint32_t major, uint32_t minor)
+/* All of the union is one mount, wherever a layer is. */
+static void mounted(const struct core_view *view, struct statx *x)
 {
-	return (minor & 0xffu) | (uint64_t)(major & 0xfff) << 8 | (uint64_t)(minor & ~0xffu) << 12 |
-	       (uint64_t)(major & ~0xfffu) << 32;
+	struct statx upper;
+
+	if (!(x->stx_mask & STATX_MNT_ID_UNIQUE_)) {
+		x->stx_mask = (x->stx_mask & ~STATX_MNT_ID_) | view->mount_mask;
+		*statx_mount(x) = view->mount;
+	} else if (view->upper.length &&
+		   !sys_call5(__NR_statx, AT_FDCWD, view->upper.text, 0, STATX_MNT_ID_UNIQUE_, &upper)) {
+		*statx_mount(x) = *statx_mount(&upper);
+	}
+}
+
+/* Is it where something is mounted, for the program?  The union's root, and what is bound. */
+static void mount_root(const struct core_view *view, struct statx *x)
+{
+	x->stx_attributes_mask |= view->attributes_mask & STATX_ATTR_MOUNT_ROOT_;
+	x->stx_attributes |= view->attributes_mask & STATX_ATTR_MOUNT_ROOT_;
+}
+
+/*
+ * A lower object, of which the index tells all that most programs ask; `known`: what the
+ * kernel tells of it is in *x.
+ */
+static void show_entry(const struct core_view *view, const struct lpmx_index_entry *entry, int known,
+		       struct statx *x)
+{
+	if (!known) {
+		bytes_zero(x, sizeof(*x));
+		x->stx_attributes_mask = view->attributes_mask;
+	}
+	object_statx(view, entry, x);
+	mounted(view, x);
+	if (!entry->path_length)
+		mount_root(view, x);
 }
 
 static void showx(const struct core_view *view, struct statx *st, const struct meta *meta)
 {
-	uint64_t device = device_of(st->stx_dev_major, st->stx_dev_minor), shown;
+	uint64_t device = object_device(st->stx_dev_major, st->stx_dev_minor), shown;
 
 	shown = meta->inode ? view->device : identity_device(view, device);
 	st->stx_ino = meta->inode ? meta->inode : identity_inode(view, device, st->stx_ino);
 	st->stx_dev_major = (uint32_t)(shown >> 8 & 0xfff) | (uint32_t)(shown >> 32 & ~0xfffull);
 	st->stx_dev_minor = (uint32_t)(shown & 0xff) | (uint32_t)(shown >> 12 & ~0xffull);
+	if (shown != device)
+		mounted(view, st);
 	st->stx_mode = (uint16_t)meta->mode;
 	st->stx_uid = meta->uid;
 	st->stx_gid = meta->gid;
@@ -53,11 +84,11 @@ static void from_statx(const struct statx *x, struct stat *st)
 	st->st_mode = x->stx_mode;
 	st->st_uid = x->stx_uid;
 	st->st_gid = x->stx_gid;
-	st->st_dev = device_of(x->stx_dev_major, x->stx_dev_minor);
+	st->st_dev = object_device(x->stx_dev_major, x->stx_dev_minor);
 	st->st_ino = x->stx_ino;
 	st->st_nlink = x->stx_nlink;
 	st->st_size = (long)x->stx_size;
-	st->st_rdev = device_of(x->stx_rdev_major, x->stx_rdev_minor);
+	st->st_rdev = object_device(x->stx_rdev_major, x->stx_rdev_minor);
 }
 
 /*
@@ -67,6 +98,7 @@ static void from_statx(const struct statx *x, struct stat *st)
  */
 struct opened {
 	const struct lpmx_index_entry *entry; /* of the layers: this is all there is to say */
+	int root;         /* the union's root */
 	int by_path;      /* `node`: a directory stands for its path, copied up or not */
 	struct core_node node;
 	struct meta meta; /* else what it is shown as */
@@ -103,7 +135,7 @@ static long opened_file(struct core_task *task, int fd, const struct stat *st, s
 	int gone;
 	long n;
 
-	file->by_path = 0;
+	file->by_path = file->root = 0;
 	file->entry = object_known(view, st);
 	/* a directory may have been copied up or removed since it was learned */
 	if (file->entry && (!IS(st->st_mode, S_IFDIR) || !upper_touched(view, file->entry->hash)))
@@ -123,6 +155,7 @@ static long opened_file(struct core_task *task, int fd, const struct stat *st, s
 		text_put_number(text_put(host, "/proc/self/fd/"), (unsigned)fd, 10);
 	else if (n < 0)
 		return 0;
+	file->root = n != -ENAMETOOLONG && in_upper(view, host) && !*in_upper(view, host);
 	if (n == -ENAMETOOLONG || in_upper(view, host) || in_work(view, host))
 		return meta_of_upper(view, host, fd, st, &file->meta);
 	if (core_from_host(view, host, path, sizeof(path)) < 0)
@@ -185,7 +218,7 @@ static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, s
 	if (r < 0)
 		return r;
 	if (file.entry) {
-		object_statx(task->view, file.entry, out);
+		show_entry(task->view, file.entry, 1, out);
 		return 0;
 	}
 	if (file.by_path) {
@@ -199,6 +232,29 @@ static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, s
 			return r;
 	}
 	showx(task->view, out, &file.meta);
+	if (file.root || (file.by_path && !file.node.path_length))
+		mount_root(task->view, out);
+	return 0;
+}
+
+/* What is not asked of the kernel in every case it must be asked for. */
+#define STATX_KNOWN (STATX_BASIC_STATS | STATX_MNT_ID_)
+
+/* Of a name, where the index has all that there is to say, or nearly. */
+static long statx_entry(struct core_task *task, const struct core_node *node, int flags,
+			unsigned mask, struct statx *out)
+{
+	int more = (mask & ~STATX_KNOWN) != 0;
+	long r = more ? sys_call5(__NR_statx, AT_FDCWD, node->host,
+				  (flags & ~AT_EMPTY_PATH) | AT_SYMLINK_NOFOLLOW, mask, out)
+		      : user_writable(task, out, sizeof(*out));
+
+	if (r < 0)
+		return r;
+	/* what stands for a device is a file */
+	if (more && !IS(node->mode, S_IFREG) && !IS(node->mode, S_IFDIR))
+		out->stx_mask &= STATX_KNOWN | STATX_BTIME | STATX_MNT_ID_UNIQUE_;
+	show_entry(task->view, node->entry, more, out);
 	return 0;
 }
 
@@ -221,6 +277,9 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 	if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
 		return extended ? statx_fd(task, dirfd, flags, mask, (struct statx *)out)
 				: stat_fd(task, dirfd, (struct stat *)out);
+	if (extended && (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
+				   AT_STATX_SYNC_TYPE)))
+		return -EINVAL;
 	if (!path[0] && (flags & AT_EMPTY_PATH))
 		text_put(path, ".");
 	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
@@ -228,15 +287,12 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 		return r;
 	if (node.place == CORE_LOWER && node.entry) {
 		/* the index has all that there is to say */
-		r = user_writable(task, (void *)out,
-				  extended ? sizeof(struct statx) : sizeof(struct stat));
-		if (r < 0)
-			return r;
 		if (extended)
-			object_statx(task->view, node.entry, (struct statx *)out);
-		else
+			return statx_entry(task, &node, flags, mask, (struct statx *)out);
+		r = user_writable(task, (void *)out, sizeof(struct stat));
+		if (r >= 0)
 			object_stat(task->view, node.entry, (struct stat *)out);
-		return 0;
+		return r;
 	}
 	/* a file without a name is what its descriptor is */
 	fd = node.bind && !(flags & AT_SYMLINK_NOFOLLOW) ? proc_own_fd(node.host) : -1;
@@ -257,6 +313,8 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 		if (r < 0)
 			return r;
 		showx(task->view, (struct statx *)out, &meta);
+		if (node.bind ? node.path_length == node.bind->at.length : !node.path_length)
+			mount_root(task->view, (struct statx *)out);
 		return 0;
 	}
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, node.host, out, last);
@@ -284,6 +342,9 @@ long call_stat(struct core_task *task, long nr, const long a[6])
 			return -EINVAL;
 		return stat_at(task, (int)a[0], (const char *)a[1], (int)a[3], 0, a[2], 0);
 	default:
+		if (((unsigned)a[3] & 1u << 31) ||
+		    (a[2] & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+			return -EINVAL;
 		return stat_at(task, (int)a[0], (const char *)a[1], (int)a[2], (unsigned)a[3], a[4], 1);
 	}
 }
@@ -403,7 +464,10 @@ long call_statfs(struct core_task *task, long nr, const long a[6])
 	/* room and kind are those of the place that is written to */
 	if (!node.bind && view->upper.length)
 		return sys_call2(nr, view->upper.text, a[1]);
-	return sys_call2(nr, node.host, a[1]);
+	r = sys_call2(nr, node.host, a[1]);
+	if (r >= 0 && node.read_only)
+		((long *)a[1])[10] |= 1; /* f_flags: ST_RDONLY */
+	return r;
 }
 
 long call_watch(struct core_task *task, long nr, const long a[6])

@@ -174,33 +174,56 @@ static uint32_t common_part(const struct core_string *path)
 	return n;
 }
 
+/* What statx tells of everything that is in the union: of the directory `host`, if that is
+ * the first that there is.  Its device. */
+static uint64_t find_mount(struct core_view *view, const char *host)
+{
+	struct statx x;
+	struct stat st;
+	uint64_t device;
+
+	if (sys_call5(__NR_statx, AT_FDCWD, host, 0, STATX_INO | STATX_MNT_ID_, &x) >= 0) {
+		device = object_device(x.stx_dev_major, x.stx_dev_minor);
+	} else {
+		/* there is nothing, or something about us that knows no statx */
+		bytes_zero(&x, sizeof(x));
+		device = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, 0) ? 0 : st.st_dev;
+	}
+	if (view->device)
+		return device;
+	view->device = device;
+	view->attributes_mask = x.stx_attributes_mask;
+	view->mount_mask = x.stx_mask & STATX_MNT_ID_;
+	view->mount = view->mount_mask ? *statx_mount(&x) : 0;
+	return device;
+}
+
 /* The device that the union shows, and the others that hide behind it. */
 static void find_devices(struct core_view *view)
 {
 	const struct core_string *last = 0;
-	struct stat st;
 
 	if (view->kind == CORE_VIEW_HOST)
 		return;
-	if (view->upper.length && !sys_call4(__NR_newfstatat, AT_FDCWD, view->upper.text, &st, 0))
-		view->device = st.st_dev;
+	if (view->upper.length)
+		find_mount(view, view->upper.text);
 	for (uint32_t i = 0; i < view->layer_count; i++) {
 		const struct core_string *layer = &view->layers[i];
 		uint32_t n = common_part(layer);
+		uint64_t device;
 		int known = 0;
 
 		if (last && n && n == common_part(last) && text_same(layer->text, last->text, n))
 			continue;
 		last = layer;
-		if (sys_call4(__NR_newfstatat, AT_FDCWD, layer->length ? layer->text : "/", &st, 0))
+		device = find_mount(view, layer->length ? layer->text : "/");
+		if (!device)
 			continue;
-		if (!view->device)
-			view->device = st.st_dev;
-		known = st.st_dev == view->device;
+		known = device == view->device;
 		for (uint32_t k = 0; k < view->device_count; k++)
-			known |= view->devices[k] == st.st_dev;
+			known |= view->devices[k] == device;
 		if (!known && view->device_count < 8)
-			view->devices[view->device_count++] = st.st_dev;
+			view->devices[view->device_count++] = device;
 	}
 }
 

@@ -55,6 +55,9 @@ struct core_view {
 	uint64_t device;                       /* st_dev of all that is in the union */
 	uint32_t device_count;
 	uint64_t devices[8];                   /* real ones of layers, if others */
+	uint64_t mount;                        /* statx's stx_mnt_id of all that is in the union */
+	uint64_t attributes_mask;              /* and its stx_attributes_mask */
+	uint32_t mount_mask;                   /* STATX_MNT_ID, where the kernel knows it */
 };
 
 /* Emulated credentials of a process (root illusion). */

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List
+import struct
+from typing import Dict, List, Optional
 
 from .operations import (EMPTY_PATH, EXCHANGE, FOLLOW, HERE, NOFOLLOW, NOREPLACE, PATH, REMOVEDIR,
                         TMPFILE, Operation)
@@ -13,7 +14,23 @@ CREATE, EXCL, TRUNC, APPEND, DIR = (os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPE
 NO_XDEV, NO_MAGIC, NO_LINKS, BENEATH, IN_ROOT = 1, 2, 4, 8, 16
 STREAM, DGRAM = 1, 2
 CAPABILITY = b"\x01\0\0\x02\0\x20" + bytes(14)   # cap_net_raw+ep, in the form of 20 bytes
+ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
+NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2
 FIFO, SOCK, CHR, BLK, REG = 0o010000, 0o140000, 0o020000, 0o060000, 0o100000
+
+
+def acl(owner: int, group: int, other: int, *, mask: int = -1, users: Optional[Dict[int, int]] = None,
+        groups: Optional[Dict[int, int]] = None) -> bytes:
+    """An access control list, as an attribute has it (acl(5))."""
+    entries = [(0x01, owner, -1), *((0x02, mode, uid) for uid, mode in (users or {}).items()),
+               (0x04, group, -1), *((0x08, mode, gid) for gid, mode in (groups or {}).items()),
+               *([(0x10, mask, -1)] if mask >= 0 else []), (0x20, other, -1)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+WIDE = acl(6, 5, 0, mask=7, users={1000: 7}, groups={50: 4})
+NARROW = acl(7, 7, 4, mask=1, users={33: 6, 1000: 0})
+CLOSED = acl(4, 6, 2, mask=6, groups={7: 7})
 
 
 def _open_each(path: str) -> List[Operation]:
@@ -462,6 +479,160 @@ CASES.update({
         ("open", 2, HERE, "/etc/conf.d/a", R, 0), ("fsetxattr", 2, "security.capability", CAPABILITY, 0),
         ("getxattr", "/etc/conf.d/a", "security.capability"), ("fremovexattr", 2, "security.capability"),
         ("getxattr", "/etc/conf.d/a", "security.capability"), ("setxattr", "/data", "trusted.d", b"1", 0), ("getxattr", "/data", "trusted.d")],
+    "access control lists": [
+        *[step for path in ("/etc/hosts", "/data/one", "/etc/nothing", "/usr/bin/su", "/data/h1", "/etc/conf.d", "/special/pipe", "/data")
+          for step in (("getxattr", path, ACCESS), ("setxattr", path, ACCESS, WIDE, 0), ("stat", HERE, path, 0), ("getxattr", path, ACCESS),
+                       ("listxattr", path), ("chmod", HERE, path, 0o2750), ("getxattr", path, ACCESS), ("stat", HERE, path, 0),
+                       ("setxattr", path, ACCESS, CLOSED, 0), ("stat", HERE, path, 0), ("getxattr", path, ACCESS), ("getxattr", path, ACCESS, -1),
+                       ("getxattr", path, ACCESS, 8), ("access", HERE, path, 6), ("open", 1, HERE, path, RW | os.O_NONBLOCK, 0),
+                       ("fstat", 1), ("fgetxattr", 1, ACCESS), ("fchmod", 1, 0o440), ("fgetxattr", 1, ACCESS), ("fchown", 1, 7, 8),
+                       ("chmod", HERE, path, 0o406), ("chown", HERE, path, 0, 0, 0), ("getxattr", path, ACCESS), ("fsetxattr", 1, ACCESS, NARROW, 0), ("fstat", 1),
+                       ("flistxattr", 1), ("stat", HERE, path, 0), ("setxattr", path, ACCESS, acl(6, 4, 0), 0), ("getxattr", path, ACCESS),
+                       ("stat", HERE, path, 0), ("setxattr", path, ACCESS, WIDE, 1), ("setxattr", path, ACCESS, CLOSED, 2),
+                       ("fremovexattr", 1, ACCESS), ("removexattr", path, ACCESS), ("stat", HERE, path, 0), ("setxattr", path, ACCESS, CLOSED, 0),
+                       ("setxattr", path, ACCESS, b"", 0), ("stat", HERE, path, 0), ("getxattr", path, ACCESS), ("setxattr", path, ACCESS, WIDE, 0))],
+        ("rename", HERE, "/etc/hosts", HERE, "/tmp/hosts", 0), ("link", HERE, "/tmp/hosts", HERE, "/etc/again", 0), ("chmod", HERE, "/etc/again", 0o604),
+        ("getxattr", "/tmp/hosts", ACCESS), ("rename", HERE, "/etc/conf.d", HERE, "/tmp/conf", 0), ("getxattr", "/tmp/conf", ACCESS),
+        ("getxattr", "/data/h2", ACCESS), ("stat", HERE, "/data/h2", 0)],
+    "access control lists that are none": [
+        *[("setxattr", path, name, value, 0) for path in ("/etc/hosts", "/data", "/links/relative", "/absent", "/special/null") for name in (ACCESS, DEFAULT)
+          for value in (b"", b"x", b"\2\0\0\0", b"\1\0\0\0", WIDE[:-1], WIDE[:-8], acl(6, 4, 0, users={5: 4}), acl(6, 4, 9), WIDE + WIDE[4:], acl(6, 4, 4))],
+        ("lsetxattr", "/links/relative", ACCESS, WIDE, 0), ("lgetxattr", "/links/relative", ACCESS), ("lremovexattr", "/links/relative", ACCESS),
+        ("removexattr", "/etc/hosts", ACCESS), ("removexattr", "/etc/hosts", DEFAULT), ("removexattr", "/data", DEFAULT), ("getxattr", "/etc/hosts", DEFAULT),
+        ("setxattr", "/etc/hosts", "system.posix_acl_other", WIDE, 0), ("getxattr", "/etc/hosts", "system.posix_acl_other")],
+    "access control lists of devices and what is open": [
+        ("mknod", HERE, "/tmp/null", CHR | 0o660, os.makedev(1, 3)), ("setxattr", "/tmp/null", ACCESS, WIDE, 0), ("stat", HERE, "/tmp/null", 0),
+        ("getxattr", "/tmp/null", ACCESS), ("chmod", HERE, "/tmp/null", 0o640), ("getxattr", "/tmp/null", ACCESS), ("rename", HERE, "/tmp/null", HERE, "/etc/null", 0),
+        ("getxattr", "/etc/null", ACCESS), ("setxattr", "/special/null", ACCESS, NARROW, 0), ("getxattr", "/special/null", ACCESS), ("stat", HERE, "/special/null", 0),
+        ("open", 1, HERE, "/data/two", R, 0), ("fgetxattr", 1, ACCESS), ("fsetxattr", 1, ACCESS, WIDE, 0), ("fgetxattr", 1, ACCESS), ("fstat", 1),
+        ("getxattr", "/data/two", ACCESS), ("open", 2, HERE, "/tmp", RW | TMPFILE, 0o4640), ("fsetxattr", 2, ACCESS, CLOSED, 0), ("fstat", 2), ("fgetxattr", 2, ACCESS),
+        ("linkfd", 2, HERE, "/tmp/named"), ("getxattr", "/tmp/named", ACCESS), ("stat", HERE, "/tmp/named", 0), ("open", 3, HERE, "/data", R | DIR, 0),
+        ("fsetxattr", 3, DEFAULT, WIDE, 0), ("fgetxattr", 3, DEFAULT), ("open", 4, HERE, "/data/new", W | CREATE, 0o666), ("fgetxattr", 4, ACCESS), ("fremovexattr", 3, DEFAULT),
+        ("setxattr", "/proc/self/fd/{4}", ACCESS, NARROW, 0), ("getxattr", "/proc/self/fd/{4}", ACCESS), ("fstat", 4), ("open", 5, HERE, "/data/new", PATH, 0),
+        ("fgetxattr", 5, ACCESS), ("fsetxattr", 5, ACCESS, WIDE, 0), ("open", 6, HERE, "/data/one", R, 0), ("unlink", HERE, "/data/one", 0), ("fsetxattr", 6, ACCESS, WIDE, 0)],
+    **{f"made in a directory with a default list, {name}": [
+        ("umask", 0o077), *change, ("setxattr", "/etc/conf.d", DEFAULT, value, 0), ("getxattr", "/etc/conf.d", DEFAULT), ("stat", HERE, "/etc/conf.d", 0),
+        *[step for path in ("/etc/conf.d/new", "/etc/conf.d/a")
+          for step in (("open", 1, HERE, path, W | CREATE | EXCL, 0o666), ("fstat", 1), ("fgetxattr", 1, ACCESS), ("unlink", HERE, path, 0),
+                       ("open", 1, HERE, path, W | CREATE | EXCL, 0o4751), ("fstat", 1), ("fgetxattr", 1, ACCESS), ("unlink", HERE, path, 0),
+                       ("mkdir", HERE, path, 0o777), ("stat", HERE, path, 0), ("getxattr", path, ACCESS), ("getxattr", path, DEFAULT),
+                       ("open", 1, HERE, path + "/below", W | CREATE, 0o640), ("fgetxattr", 1, ACCESS), ("unlink", HERE, path + "/below", 0), ("unlink", HERE, path, REMOVEDIR),
+                       *[one for mode in (FIFO | 0o666, CHR | 0o644, SOCK | 0o755, REG | 0o604)
+                         for one in (("mknod", HERE, path, mode, os.makedev(1, 3)), ("stat", HERE, path, NOFOLLOW), ("getxattr", path, ACCESS), ("unlink", HERE, path, 0))],
+                       ("symlink", "x", HERE, path), ("stat", HERE, path, NOFOLLOW), ("listxattr", path), ("unlink", HERE, path, 0), ("bind", 2, path, DGRAM),
+                       ("stat", HERE, path, 0), ("getxattr", path, ACCESS), ("unlink", HERE, path, 0), ("unlink", HERE, "/etc/conf.d/a", 0))],
+        ("open", 3, HERE, "/etc/conf.d", RW | TMPFILE, 0o666), ("fstat", 3), ("fgetxattr", 3, ACCESS), ("linkfd", 3, HERE, "/etc/conf.d/named"),
+        ("chmod", HERE, "/etc/conf.d/b", 0o640), ("getxattr", "/etc/conf.d/b", ACCESS), ("rename", HERE, "/etc/hosts", HERE, "/etc/conf.d/hosts", 0),
+        ("getxattr", "/etc/conf.d/hosts", ACCESS), ("link", HERE, "/data/h1", HERE, "/etc/conf.d/h", 0), ("rename", HERE, "/deep", HERE, "/etc/conf.d/deep", 0),
+        ("open", 4, HERE, "/etc/conf.d/deep/a/b/third", W | APPEND, 0), ("fstat", 4), ("fgetxattr", 4, ACCESS), ("mkdir", HERE, "/etc/conf.d/deep/sub", 0o777),
+        ("getxattr", "/etc/conf.d/deep/sub", DEFAULT), ("umask", 0o022)]
+       for name, value, change in (
+           ("wide", WIDE, []), ("narrow", NARROW, [("chown", HERE, "/etc/conf.d", 0, 50, 0), ("chmod", HERE, "/etc/conf.d", 0o2775)]),
+           ("closed", CLOSED, []), ("plain", acl(7, 5, 1), []))},
+    "copied up below a directory with a default list": [
+        ("setxattr", "/deep", DEFAULT, WIDE, 0), ("setxattr", "/etc", DEFAULT, CLOSED, 0), ("setxattr", "/", DEFAULT, NARROW, 0), ("open", 1, HERE, "/deep/a/b/third", RW, 0),
+        ("fstat", 1), ("fgetxattr", 1, ACCESS), ("getxattr", "/deep/a", DEFAULT), ("getxattr", "/deep/a", ACCESS), ("chmod", HERE, "/etc/hosts", 0o600),
+        ("getxattr", "/etc/hosts", ACCESS), ("mkdir", HERE, "/new", 0o777), ("getxattr", "/new", ACCESS), ("getxattr", "/new", DEFAULT), ("mkdir", HERE, "/deep/a/new", 0o777),
+        ("getxattr", "/deep/a/new", ACCESS), ("open", 2, HERE, "/etc/hosts", W | TRUNC, 0), ("fgetxattr", 2, ACCESS), ("rename", HERE, "/etc/conf.d", HERE, "/etc/d", 0),
+        ("getxattr", "/etc/d", DEFAULT), ("open", 3, HERE, "/data/h2", RW, 0), ("fgetxattr", 3, ACCESS), ("unlink", HERE, "/etc/shadow", 0),
+        ("open", 4, HERE, "/etc/shadow", W | CREATE, 0o666), ("fgetxattr", 4, ACCESS), ("rename", HERE, "/etc", HERE, "/tmp/etc", 0), ("getxattr", "/tmp/etc", DEFAULT)],
+    "attributes by the calls that have a directory": [
+        ("open", 1, HERE, "/data", R | DIR, 0), ("open", 2, HERE, "/data/one", R, 0), ("open", 3, HERE, "/data/one", PATH, 0),
+        *[step for at, path, flags in ((HERE, "/data/one", 0), (1, "one", 0), (1, "../etc/hosts", 0), (HERE, "/links/relative", 0), (HERE, "/links/relative", NOFOLLOW),
+                                       (2, "", EMPTY_PATH), (3, "", EMPTY_PATH), (1, "", EMPTY_PATH), (1, "", 0), (HERE, "", EMPTY_PATH), (99, "", EMPTY_PATH),
+                                       (99, "x", 0), (99, "/data/one", 0), (1, "absent", 0), (2, "x", 0), (1, "one", 0x200), (HERE, "/proc/self/fd/{2}", 0),
+                                       (HERE, "/special/pipe", 0), (HERE, "/special/null", 0))
+          for step in (("getxattrat", at, path, flags, "user.note"), ("setxattrat", at, path, flags, "user.a", b"1", 0), ("setxattrat", at, path, flags, "user.a", b"2", 1),
+                       ("setxattrat", at, path, flags, "user.b", b"2", 2), ("getxattrat", at, path, flags, "user.a"), ("listxattrat", at, path, flags),
+                       ("setxattrat", at, path, flags, ACCESS, WIDE, 0), ("getxattrat", at, path, flags, ACCESS), ("removexattrat", at, path, flags, ACCESS),
+                       ("removexattrat", at, path, flags, "user.a"), ("removexattrat", at, path, flags, "user.a"))],
+        ("getxattrat", 1, "one", 0, "user.note", 1), ("setxattrat", 1, "one", 0, "user.a", b"1", 0, 8), ("setxattrat", 1, "one", 0, "user.a", b"1", 0, 24),
+        ("setxattrat", 1, "one", 0, "user.a", b"1", 0, 5000), ("setxattrat", 1, "one", 0, "trusted.t", b"1", 0), ("getxattrat", 1, "one", 0, "trusted.t"),
+        ("setxattrat", 1, "one", 0, "", b"1", 0), ("setxattrat", 1, "one", 0, "user." + "n" * 251, b"1", 0), ("stat", HERE, "/data/one", 0)],
+    "flags of chattr by the calls that have a directory": [
+        ("open", 1, HERE, "/etc", R | DIR, 0), ("open", 2, HERE, "/data/two", R, 0), ("open", 3, HERE, "/data/two", PATH, 0),
+        *[step for at, path, flags in ((HERE, "/data/one", 0), (1, "hosts", 0), (HERE, "/links/relative", 0), (HERE, "/links/relative", NOFOLLOW), (2, "", EMPTY_PATH),
+                                       (3, "", EMPTY_PATH), (1, "", EMPTY_PATH), (1, "", 0), (HERE, "", EMPTY_PATH), (99, "", EMPTY_PATH), (1, "absent", 0),
+                                       (HERE, "/special/pipe", 0), (HERE, "/special/null", 0), (1, "hosts", 0x200), (HERE, "/usr/bin/su", 0))
+          for step in (("getfileattr", at, path, flags), ("setfileattr", at, path, flags, 0x80), ("getfileattr", at, path, flags), ("setfileattr", at, path, flags, 0))],
+        ("getfileattr", 1, "hosts", 0, 16), ("getfileattr", 1, "hosts", 0, 5000), ("stat", HERE, "/data/two", 0), ("mknod", HERE, "/tmp/null", CHR | 0o666, os.makedev(1, 3)),
+        ("getfileattr", HERE, "/tmp/null", 0), ("unlink", HERE, "/data/two", 0), ("setfileattr", 2, "", EMPTY_PATH, 0x80)],
+    "all that statx tells": [
+        ("open", 1, HERE, "/data/one", R, 0), ("open", 2, HERE, "/etc/conf.d", R | DIR, 0), ("open", 3, HERE, "/", R | DIR, 0), ("chmod", HERE, "/data/two", 0o600),
+        ("mkdir", HERE, "/tmp/d", 0o755), ("chown", HERE, "/tmp/d", 3, 4, 0), ("open", 4, HERE, "/tmp/new", RW | CREATE, 0o644), ("open", 5, HERE, "/links/up", PATH | os.O_NOFOLLOW, 0),
+        ("mknod", HERE, "/tmp/null", CHR | 0o666, os.makedev(1, 3)), ("chmod", HERE, "/back", 0o700),
+        *[("statxall", at, path, flags | sync, mask)
+          for at, path, flags in (*((HERE, path, NOFOLLOW) for path in ("/etc/hosts", "/data/two", "/tmp/new", "/tmp/d", "/", "/etc", "/back", "/tmp", "/links/up", "/special/pipe",
+                                                                         "/special/null", "/tmp/null", "/proc", "/absent", "/data/h1")), *((slot, "", EMPTY_PATH) for slot in (1, 2, 3, 4, 5, 99)))
+          for mask, sync in ((0x7ff, 0), (0xfff, 0x4000), (0x1000, 0), (0x4000, 0x2000), (0x2fff, 0), (0, 0), (0x8000_0000, 0), (0xfff, 0x6000), (0xfff, 0x8000))]],
+    "file systems": [
+        ("open", 1, HERE, "/data/one", R, 0), ("open", 2, HERE, "/etc/conf.d", R | DIR, 0), ("open", 3, HERE, "/tmp/new", RW | CREATE, 0o644), ("chmod", HERE, "/data/two", 0o600),
+        ("open", 4, HERE, "/data/two", R, 0), ("open", 5, HERE, "/links/up", PATH | os.O_NOFOLLOW, 0), ("open", 6, HERE, "/data/one", PATH, 0), ("open", 7, HERE, "/", R | DIR, 0),
+        ("open", 8, HERE, "/proc", R | DIR, 0), ("open", 9, HERE, "/special/pipe", RW, 0), ("open", 10, HERE, "/data/h1", R, 0), ("unlink", HERE, "/data/h1", 0),
+        *[("fstatfs", slot) for slot in (*range(1, 11), 99)], *[("statfs", path) for path in ("/", "/etc", "/data/one", "/data/two", "/tmp/new", "/proc", "/links/absolute",
+                                                                                       "/links/dangling", "/proc/self/fd/{1}", "/proc/self/fd/{3}", "/absent", "")]],
+    "times in every form": [
+        ("utimensat", at, path, 1_100_000_000, access, 1_200_000_000, change, flags)
+        for at, path, flags in ((HERE, "/data/one", 0), (HERE, "/etc/conf.d", 0), (HERE, "/links/absolute", NOFOLLOW), (HERE, "/links/relative", 0), (HERE, "/special/pipe", 0),
+                                (HERE, "/usr/bin/su", 0), (HERE, "/absent", 0), (HERE, "", 0), (HERE, "", EMPTY_PATH), (99, "x", 0))
+        for access in (5, NOW, OMIT, 10 ** 9, -1) for change in (7, NOW, OMIT, 10 ** 9)],
+    "times by descriptors": [
+        ("open", 1, HERE, "/data/one", R, 0), ("open", 2, HERE, "/data/one", PATH, 0), ("open", 3, HERE, "/links/absolute", PATH | os.O_NOFOLLOW, 0), ("open", 4, HERE, "/etc", R | DIR, 0),
+        *[("utimensat", at, path, 1_100_000_000, access, 1_200_000_000, change, flags)
+          for at, path, flags in ((1, "", EMPTY_PATH), (2, "", EMPTY_PATH), (3, "", EMPTY_PATH), (4, "hosts", 0), (4, "", EMPTY_PATH), (1, "x", 0), (4, "hosts", 0x400))
+          for access, change in ((5, OMIT), (OMIT, 7), (NOW, OMIT), (5, 7), (OMIT, NOW), (OMIT, OMIT))],
+        ("stat", HERE, "/data/one", 0), ("stat", HERE, "/links/absolute", NOFOLLOW), ("stat", HERE, "/etc", 0)],
+    "owners in every form": [
+        ("open", 1, HERE, "/data/two", R, 0), ("open", 2, HERE, "/data/two", PATH, 0), ("open", 3, HERE, "/links/chain", PATH | os.O_NOFOLLOW, 0), ("open", 4, HERE, "/usr/bin", R | DIR, 0),
+        ("chdir", "/keep"),
+        *[step for at, path, flags in ((HERE, "/usr/bin/su", 0), (HERE, "/usr/bin/wall", 0), (HERE, "/links/absolute", NOFOLLOW), (HERE, "/links/absolute", 0), (4, "tool", 0), (4, "tool", NOFOLLOW),
+                                       (1, "", EMPTY_PATH), (2, "", EMPTY_PATH), (3, "", EMPTY_PATH), (HERE, "", EMPTY_PATH), (HERE, "", 0), (99, "", EMPTY_PATH), (1, "x", 0), (4, "su", 0x400),
+                                       (HERE, "/etc/conf.d", 0), (HERE, "/special/pipe", 0), (HERE, "/proc/self/fd/{1}", 0), (HERE, "/absent", 0))
+          for uid, gid, mode in ((-1, -1, 0o6755), (5, -1, 0o6755), (-1, 6, 0o6744), (-1, -1, 0o6744), (7, 8, 0o2710), (-1, -1, 0o1777), (0, 0, 0o4000))
+          for step in (*([("chmod", HERE, path, mode)] if at == HERE and path and not flags else []), ("chown", at, path, uid, gid, flags), ("stat", at, path, flags))],
+        ("fchown", 1, -1, 9), ("fstat", 1), ("fchmod", 1, 0o6711), ("fchown", 1, -1, -1), ("fstat", 1), ("fchown", 2, 1, 1), ("fchown", 99, 1, 1)],
+    "set-ID bits and what is written": [
+        *[step for path in ("/usr/bin/su", "/usr/bin/wall", "/tmp/new")
+          for step in (("open", 1, HERE, path, RW | CREATE, 0o600), ("chmod", HERE, path, 0o6755), ("write", 1, b"x"), ("fstat", 1), ("truncate", path, 2), ("stat", HERE, path, 0),
+                       ("ftruncate", 1, 1), ("fstat", 1), ("open", 2, HERE, path, W | TRUNC, 0), ("stat", HERE, path, 0), ("fallocate", 1, 0, 0, 10), ("fstat", 1))],
+        ("chmod", HERE, "/tmp/new", 0o6777), ("chmod", HERE, "/data/two", 0o6777), ("chmod", HERE, "/data/h1", 0o6767), ("chmod", HERE, "/usr/bin/su", 0o6777), ("fork", 1), ("in", 1, ("become", 1000, 1000)),
+        *[step for path in ("/tmp/new", "/data/h1", "/usr/bin/wall") for step in (("in", 1, ("truncate", path, 1)), ("stat", HERE, path, 0))],
+        *[step for path in ("/data/two", "/usr/bin/su", "/usr/bin/wall") for step in (("in", 1, ("open", 3, HERE, path, W | TRUNC, 0)), ("stat", HERE, path, 0))], ("end", 1)],
+    "what another user may do": [
+        ("chmod", HERE, "/keep", 0o777), ("chown", HERE, "/keep/stay", 1000, 50, 0), ("chmod", HERE, "/keep/stay", 0o2775), ("chown", HERE, "/keep/old", 1000, 7, 0), ("fork", 1),
+        ("setxattr", "/data/one", "user.a", b"1", 0), ("in", 1, ("become", 1000, 1000)),
+        *[("in", 1, step) for step in (
+            ("chmod", HERE, "/keep/old", 0o6755), ("stat", HERE, "/keep/old", 0), ("chown", HERE, "/keep/old", -1, 1000, 0), ("stat", HERE, "/keep/old", 0), ("chmod", HERE, "/keep/old", 0o6755),
+            ("stat", HERE, "/keep/old", 0), ("chown", HERE, "/keep/old", -1, -1, 0), ("stat", HERE, "/keep/old", 0), ("chown", HERE, "/keep/old", -1, 7, 0), ("chown", HERE, "/keep/old", 5, -1, 0),
+            ("chown", HERE, "/keep/old", 1000, 1000, 0), ("chown", HERE, "/etc/hosts", -1, -1, 0), ("chown", HERE, "/etc/hosts", 0, 0, 0), ("chmod", HERE, "/etc/hosts", 0o644),
+            ("open", 1, HERE, "/keep/stay/new", RW | CREATE, 0o2755), ("fstat", 1), ("mkdir", HERE, "/keep/stay/d", 0o755), ("stat", HERE, "/keep/stay/d", 0), ("chmod", HERE, "/keep/stay", 0o2755),
+            ("stat", HERE, "/keep/stay", 0), ("fchmod", 1, 0o2755), ("fstat", 1), ("utimensns", HERE, "/keep/old", 1_100_000_000, 5, 0), ("utimensns", HERE, "/etc/hosts", 1_100_000_000, 5, 0),
+            ("utimensns", HERE, "/etc/hosts", 0, NOW, 0), ("utimensat", HERE, "/etc/hosts", 0, NOW, 0, OMIT, 0), ("setxattr", "/keep/old", "user.a", b"1", 0), ("setxattr", "/etc/hosts", "user.a", b"1", 0),
+            ("setxattr", "/keep/old", ACCESS, WIDE, 0), ("getxattr", "/keep/old", ACCESS), ("stat", HERE, "/keep/old", 0), ("setxattr", "/etc/hosts", ACCESS, WIDE, 0), ("removexattr", "/etc/hosts", ACCESS),
+            ("removexattr", "/keep/old", ACCESS), ("setxattrat", HERE, "/etc/hosts", 0, "user.a", b"1", 0), ("setfileattr", HERE, "/etc/hosts", 0, 0), ("setfileattr", HERE, "/keep/old", 0, 0x40),
+            ("getfileattr", HERE, "/keep/old", 0), ("getxattr", "/data/one", "user.a"), ("getxattr", "/etc/shadow", "user.a"), ("setxattr", "/keep/stay", DEFAULT, NARROW, 0),
+            ("open", 2, HERE, "/keep/stay/other", RW | CREATE, 0o666), ("fstat", 2), ("fgetxattr", 2, ACCESS), ("open", 3, HERE, "/etc/hosts", R, 0), ("fsetxattr", 3, ACCESS, WIDE, 0), ("fchmod", 3, 0o600),
+            ("fchown", 3, 1000, -1), ("stat", HERE, "/etc/hosts", 0))], ("end", 1)],
+    "who is asked for": [
+        ("chmod", HERE, "/data/empty", 0o700), ("chmod", HERE, "/usr/bin/wall", 0o2711), ("open", 1, HERE, "/etc/shadow", PATH, 0), ("open", 2, HERE, "/etc", R | DIR, 0),
+        *[step for who, (real, effective) in enumerate(((0, 0), (1000, 0), (0, 1000), (1000, 1000)))
+          for step in (("fork", 1), ("in", 1, ("ids", real, effective)),
+                       *[("in", 1, (*ask, mode, *flags)) for mode in (0, 1, 2, 4, 7, 8)
+                         for ask, *flags in ((("access", HERE, "/etc/shadow"),), *((("faccessat2", at, path), flag) for at, path, flag in (
+                             (HERE, "/etc/shadow", 0), (HERE, "/etc/shadow", 0x200), (2, "shadow", 0x200), (1, "", EMPTY_PATH), (1, "", EMPTY_PATH | 0x200), (HERE, "/data/empty", 0x200),
+                             (HERE, "/usr/bin/wall", 0x200), (HERE, "/links/dangling", NOFOLLOW | 0x200), (HERE, "/links/absolute", NOFOLLOW), (HERE, "/etc/nothing", 0x200), (HERE, "/etc/hosts", 0x400),
+                             (HERE, "/data/empty/x", 0x200), (HERE, "/special/pipe", 0x200), (HERE, "/special/null", 0x200))))], ("end", 1))]],
+    "directories that are closed to others": [
+        ("chmod", HERE, "/deep/a", 0o700), ("mkdir", HERE, "/tmp/closed", 0o700), ("open", 1, HERE, "/tmp/closed/x", W | CREATE, 0o644), ("umask", 0o077), ("mkdir", HERE, "/tmp/masked", 0o755),
+        ("open", 1, HERE, "/tmp/masked/x", W | CREATE, 0o644), ("umask", 0o022), ("mkdir", HERE, "/tmp/moved", 0o755), ("mkdir", HERE, "/tmp/moved/in", 0o750), ("open", 1, HERE, "/tmp/moved/in/x", W | CREATE, 0o644),
+        ("open", 1, HERE, "/data/empty/x", W | CREATE, 0o644), ("mkdir", HERE, "/tmp/owner", 0o077), ("chown", HERE, "/tmp/owner", 1000, 1000, 0), ("open", 1, HERE, "/tmp/owner/x", W | CREATE, 0o644), ("fork", 1),
+        ("symlink", "/tmp/closed", HERE, "/tmp/link"), ("in", 1, ("become", 1000, 1000)),
+        *[("in", 1, (*ask, 0)) for path in ("/deep/a/b/third", "/tmp/closed/x", "/tmp/masked/x", "/tmp/moved/in/x", "/data/empty/x", "/data/empty/absent", "/tmp/owner/x", "/tmp/link/x", "/tmp/closed/../moved",
+                                            "/data/one", "/keep/stay/a", "/bin/tool") for ask in (("stat", HERE, path), ("access", HERE, path))],
+        ("rename", HERE, "/tmp/moved", HERE, "/keep/moved", 0), ("rename", HERE, "/data", HERE, "/tmp/data", 0), ("chmod", HERE, "/keep", 0o744),
+        *[("in", 1, (*ask, 0)) for path in ("/keep/moved/in/x", "/keep/stay/a", "/tmp/data/empty/x", "/tmp/data/one", "/keep") for ask in (("stat", HERE, path), ("access", HERE, path))],
+        ("chmod", HERE, "/keep", 0o711), ("in", 1, ("stat", HERE, "/keep/moved/in/x", 0)), ("in", 1, ("stat", HERE, "/keep/stay/a", 0)), ("chmod", HERE, "/", 0o700), ("in", 1, ("stat", HERE, "/keep/stay/a", 0)),
+        ("in", 1, ("stat", HERE, "/etc/hosts", 0)), ("chmod", HERE, "/", 0o755), ("in", 1, ("stat", HERE, "/etc/hosts", 0)), ("end", 1)],
     "long names of sockets": [
         ("mkdir", HERE, "/tmp/" + "d" * 70, 0o755), ("bind", 1, "/tmp/" + "d" * 70 + "/s", DGRAM), ("sockname", 1),
         ("bind", 2, "/tmp/" + "d" * 70 + "/t", DGRAM), ("sendto", 2, "/tmp/" + "d" * 70 + "/s", b"x"), ("recvfrom", 1),
