@@ -2,13 +2,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Iterable
-
+from . import named
 from .parsing import explain
-
-if TYPE_CHECKING:
-    from ..container import Container
-    from ..store import Store
 
 
 def register_diff(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +77,7 @@ def register_cp(parser: argparse.ArgumentParser) -> None:
 def _diff(arguments: argparse.Namespace) -> None:
     from ..image.diff import differences
     from . import output
-    _, container = _open(arguments.container)
-    found = differences(container, content=arguments.content)
+    found = differences(named.container(arguments.container), content=arguments.content)
     if arguments.json:
         output.print_json([difference._asdict() for difference in found])
     else:
@@ -93,34 +87,24 @@ def _diff(arguments: argparse.Namespace) -> None:
 
 def _commit(arguments: argparse.Namespace) -> None:
     from ..image.commit import commit
-    from .images import described
-    from .output import print_json, progress
-    store, container = _open(arguments.container)
+    from .images import print_images
+    from .output import progress
+    container = named.container(arguments.container)
     with progress(quiet=arguments.quiet) as sink:
-        image = commit(store, container, arguments.name, changes=arguments.change,
+        image = commit(container.store, container, arguments.name, changes=arguments.change,
                        author=arguments.author, message=arguments.message, progress=sink)
-    if arguments.json:
-        print_json(described(image))
-    else:
-        print(image.familiar)
+    print_images(image, json=arguments.json)
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from ..container import Container
-    from ..errors import ContainerUnknown, ImageUnknown
     from ..image.export import export_container, export_image
-    from ..store import Store
+    from ..store import Image, Store
     from .output import write_out
     store = Store.open()
-    pieces: Iterable[bytes]
-    try:
-        pieces = export_container(Container.open(store, arguments.name))
-    except ContainerUnknown:
-        try:
-            pieces = export_image(store, store.images.find(arguments.name))
-        except ImageUnknown as error:
-            raise ImageUnknown(f'cannot export "{arguments.name}": there is no container and no '
-                               "image of this name", hint=error.hint) from None
+    found = named.container_or_image(store, arguments.name,
+                                     failing=f'cannot export "{arguments.name}"')
+    pieces = (export_image(store, found) if isinstance(found, Image)
+              else export_container(found))
     write_out(arguments.output, pieces, what=f'the files of "{arguments.name}"')
 
 
@@ -136,10 +120,3 @@ def _cp(arguments: argparse.Namespace) -> None:
     sys.stdout.flush()
     for name in left_out:
         say(f'lpmx: "{name}" is a device and was left out')
-
-
-def _open(name: str) -> "tuple[Store, Container]":
-    from ..container import Container
-    from ..store import Store
-    store = Store.open()
-    return store, Container.open(store, name)

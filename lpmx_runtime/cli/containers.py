@@ -3,13 +3,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from ..errors import InvalidSetting, LpmxError
+from . import named
 from .parsing import explain
-
-if TYPE_CHECKING:
-    from ..container import Container
 
 
 def register_ps(parser: argparse.ArgumentParser) -> None:
@@ -82,12 +80,6 @@ def register_env(parser: argparse.ArgumentParser) -> None:
 # -- what they do ----------------------------------------------------------------------
 
 
-def _open(name: str) -> "Container":
-    from ..container import Container
-    from ..store import Store
-    return Container.open(Store.open(), name)
-
-
 def _ps(arguments: argparse.Namespace) -> None:
     if arguments.container is not None:
         _ps_one(arguments)
@@ -98,7 +90,7 @@ def _ps(arguments: argparse.Namespace) -> None:
 def _ps_one(arguments: argparse.Namespace) -> None:
     from ..container import processes
     from . import output
-    found = _open(arguments.container).processes()
+    found = named.container(arguments.container).processes()
     more = [processes.details(process) for process in found] if arguments.verbose else []
     if arguments.json:
         output.print_json([
@@ -164,7 +156,7 @@ def _each(names: "list[str]", work: Callable[[str], None]) -> int:
 
 def _stop(arguments: argparse.Namespace) -> int:
     def stop(name: str) -> None:
-        _open(name).stop(arguments.time)
+        named.container(name).stop(arguments.time)
     return _each(arguments.containers, stop)
 
 
@@ -179,7 +171,7 @@ def _rm(arguments: argparse.Namespace) -> int:
 
 
 def _env_set(arguments: argparse.Namespace) -> None:
-    variables = _open(arguments.container).environment
+    variables = named.container(arguments.container).environment
     pairs = [text.partition("=") for text in arguments.assignments]
     for text, (name, equals, _) in zip(arguments.assignments, pairs):
         if not name or not equals:
@@ -190,14 +182,14 @@ def _env_set(arguments: argparse.Namespace) -> None:
 
 
 def _env_unset(arguments: argparse.Namespace) -> None:
-    variables = _open(arguments.container).environment
+    variables = named.container(arguments.container).environment
     for name in arguments.names:
         variables.unset(name)
 
 
 def _env_list(arguments: argparse.Namespace) -> None:
     from . import output
-    found = _open(arguments.container).environment.list()
+    found = named.container(arguments.container).environment.list()
     if arguments.json:
         output.print_json([variable._asdict() for variable in found])
     else:

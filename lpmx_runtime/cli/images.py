@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
+from . import named
 from .parsing import explain
 
 if TYPE_CHECKING:
-    from ..store import Image
+    from ..store import Image, Store
 
 
 def register_pull(parser: argparse.ArgumentParser) -> None:
@@ -147,13 +148,15 @@ def described(image: "Image") -> dict[str, Any]:
             "size": image.size, "origin": image.origin, "added": image.added, "live": image.live}
 
 
-def _stored(images: "list[Image]", arguments: argparse.Namespace) -> None:
-    if arguments.json:
+def print_images(images: "Union[Image, list[Image]]", *, json: bool) -> None:
+    """What was stored: names, or JSON of the one or the list."""
+    several = images if isinstance(images, list) else [images]
+    if json:
         from .output import print_json
-        found = [described(image) for image in images]
-        print_json(found if arguments.json_list else found[0])
+        found = [described(image) for image in several]
+        print_json(found if isinstance(images, list) else found[0])
     else:
-        for image in images:
+        for image in several:
             print(image.familiar)
 
 
@@ -164,8 +167,7 @@ def _pull(arguments: argparse.Namespace) -> None:
     with progress(quiet=arguments.quiet) as sink:
         image = pull(Store.open(), arguments.reference, platform=arguments.platform,
                      insecure=arguments.insecure, progress=sink)
-    arguments.json_list = False
-    _stored([image], arguments)
+    print_images(image, json=arguments.json)
 
 
 def _push(arguments: argparse.Namespace) -> None:
@@ -206,8 +208,7 @@ def _load(arguments: argparse.Namespace) -> None:
     with progress(quiet=arguments.quiet) as sink:
         images = load(Store.open(), Path(arguments.file), name=arguments.name,
                       platform=arguments.platform, progress=sink)
-    arguments.json_list = True
-    _stored(images, arguments)
+    print_images(images, json=arguments.json)
 
 
 def _bootstrap(arguments: argparse.Namespace) -> None:
@@ -220,8 +221,7 @@ def _bootstrap(arguments: argparse.Namespace) -> None:
                           include=include, variant=arguments.variant,
                           keyring=arguments.keyring, allow_expired=arguments.allow_expired,
                           progress=sink)
-    arguments.json_list = False
-    _stored([image], arguments)
+    print_images(image, json=arguments.json)
 
 
 def _save(arguments: argparse.Namespace) -> None:
@@ -256,21 +256,13 @@ def _inspect(arguments: argparse.Namespace) -> None:
     print_json([_inspected(store, name) for name in arguments.names])
 
 
-def _inspected(store: Any, name: str) -> dict[str, Any]:
-    """A container of that name, else an image: containers have names of their own."""
-    from ..container import Container
-    from ..errors import ContainerUnknown, ImageUnknown
-    try:
-        container = Container.open(store, name)
-    except ContainerUnknown:
-        try:
-            image = store.images.find(name)
-        except ImageUnknown as error:
-            raise ImageUnknown(f'cannot inspect "{name}": there is no container and no image '
-                               "of this name", hint=error.hint) from None
-        return {"kind": "image", **described(image), "config": dict(image.config)}
-    return {"kind": "container", "directory": str(container.directory), **container.record,
-            "processes": [process.pid for process in container.processes()]}
+def _inspected(store: "Store", name: str) -> dict[str, Any]:
+    from ..store import Image
+    found = named.container_or_image(store, name, failing=f'cannot inspect "{name}"')
+    if isinstance(found, Image):
+        return {"kind": "image", **described(found), "config": dict(found.config)}
+    return {"kind": "container", "directory": str(found.directory), **found.record,
+            "processes": [process.pid for process in found.processes()]}
 
 
 def _rmi(arguments: argparse.Namespace) -> None:

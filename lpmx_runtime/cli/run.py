@@ -5,6 +5,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Optional
 
+from . import named
 from .direct import our_exit_code
 from .parsing import explain
 
@@ -152,13 +153,11 @@ def _create(arguments: argparse.Namespace) -> None:
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    from ..container import Container
     from ..errors import RunFailed
-    from ..store import Store
     with our_exit_code():
         if not arguments.command:
             raise RunFailed("cannot run anything: no program was named",
                             hint=f"lpmx exec {arguments.container} COMMAND")
-        container = Container.open(Store.open(), arguments.container)
-        container.launch(arguments.command, env=_variables(arguments), cwd=arguments.workdir,
-                         user=arguments.user, entrypoint=False).exec()
+        named.container(arguments.container).launch(
+            arguments.command, env=_variables(arguments), cwd=arguments.workdir,
+            user=arguments.user, entrypoint=False).exec()

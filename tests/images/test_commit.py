@@ -1,7 +1,6 @@
 """An image made of a container shows what the container showed, here and to other tools."""
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ import pytest
 from support import imageview, layers
 from support.layers import file
 from support.made import BASE, CONFIG, change, make_image
+from support.views import shown
 
 from lpmx_runtime.container import Bind, Container, Options
 from lpmx_runtime.errors import (
@@ -43,45 +43,18 @@ def container(opened: Store, image: Image) -> Iterator[Container]:
 
 
 Shown = Dict[str, Any]
-
-
-def shown(view: Any) -> Shown:
-    """All that a view shows but what is bound in it."""
-    found: Shown = {}
-    names: Dict[int, str] = {}
-    todo = [""]
-    while todo:
-        path = todo.pop()
-        for name in sorted(view.listdir(path or "/")):
-            below = f"{path}/{name}"
-            if below in ("/proc", "/sys", "/dev"):
-                continue
-            status = view.lstat(below)
-            facts: List[object] = [oct(status.st_mode), status.st_uid, status.st_gid]
-            if stat.S_ISREG(status.st_mode):
-                facts += [status.st_size, hashlib.sha256(view.read(below)).hexdigest(),
-                          status.st_mtime_ns // 10 ** 9,
-                          {key: view.getxattr(below, key) for key in view.listxattr(below)}]
-            elif stat.S_ISLNK(status.st_mode):
-                facts.append(view.readlink(below))
-            elif stat.S_ISDIR(status.st_mode):
-                todo.append(below)
-            else:
-                facts.append(status.st_rdev)
-            if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
-                facts += [status.st_nlink, names.setdefault(status.st_ino, below)]
-            found[below] = facts
-    return found
+#: Directories of the base that the host's are bound over.
+HOSTS = ("/proc", "/sys", "/dev")
 
 
 def shown_by(store: Store, image: Image, place: Path) -> Shown:
     with imageview.image_view(store, image, place) as view:
-        return shown(view)
+        return shown(view, HOSTS)
 
 
 def shown_in(container: Container) -> Shown:
     with container.view() as view:
-        return {path: facts for path, facts in shown(view).items()
+        return {path: facts for path, facts in shown(view, HOSTS).items()
                 if not path.startswith(("/run", "/etc/hosts", "/etc/resolv.conf"))
                 and path not in places(container)}
 

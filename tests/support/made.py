@@ -8,6 +8,7 @@ import os
 import stat
 from typing import Any, Mapping
 
+from lpmx_runtime._native import View
 from lpmx_runtime.container import Container
 from lpmx_runtime.image.found import make_manifest
 from lpmx_runtime.image.record import all_or_nothing, record
@@ -45,31 +46,36 @@ def make_image(store: Store, name: str, *tars: bytes, config: Mapping[str, Any] 
 def change(container: Container) -> None:
     """Something of everything."""
     with container.view() as view:
-        view.write("/new", b"new\n", 0o640)
-        view.write("/etc/motd", b"changed\n")
-        view.unlink("/etc/passwd")
-        view.unlink("/old/a")
-        view.unlink("/old/sub/b")
-        view.rmdir("/old/sub")
-        view.rmdir("/old")
-        view.mkdir("/old", 0o750)
-        view.write("/old/only", b"only")
-        view.unlink("/way")
-        view.symlink("/new", "/way")
-        view.mkdir("/dir", 0o2775)
-        view.chown("/dir", 5, 6)
-        view.write("/owned", b"x")
-        view.chown("/owned", 33, 33)
-        view.chmod("/owned", 0o4711)
-        view.chmod("/mail", 0o2660)
-        view.mknod("/disk", stat.S_IFBLK | 0o660, os.makedev(8, 1))
-        view.mknod("/pipe", stat.S_IFIFO | 0o600)
-        view.link("/new", "/dir/many")
-        view.chmod("/one", 0o600)
-        view.write("/locked", b"secret", 0o600)
-        view.chmod("/locked", 0)
-        view.write("/tagged", b"")
-        view.setxattr("/tagged", "user.colour", b"gr\0en")
-        view.write("/name\n with \u00e9 and \udcff", b"")
-        view.write("/" + "long" * 60, b"")
-        view.chmod("/", 0o751)
+        change_view(view)
+
+
+def change_view(view: View) -> None:
+    """Something of everything that can be done over BASE."""
+    view.write("/new", b"new\n", 0o640)
+    view.write("/etc/motd", b"changed\n")
+    view.unlink("/etc/passwd")
+    view.unlink("/old/a")
+    view.unlink("/old/sub/b")
+    view.rmdir("/old/sub")
+    view.rmdir("/old")
+    view.mkdir("/old", 0o750)
+    view.write("/old/only", b"only")
+    view.unlink("/way")
+    view.symlink("/new", "/way")
+    view.mkdir("/dir", 0o2775)
+    view.chown("/dir", 5, 6)
+    view.write("/owned", b"x")
+    view.chown("/owned", 33, 33)
+    view.chmod("/owned", 0o4711)
+    view.chmod("/mail", 0o2660)
+    view.mknod("/disk", stat.S_IFBLK | 0o660, os.makedev(8, 1))
+    view.mknod("/pipe", stat.S_IFIFO | 0o600)
+    view.link("/new", "/dir/many")
+    view.chmod("/one", 0o600)
+    view.write("/locked", b"secret", 0o600)
+    view.chmod("/locked", 0)
+    view.write("/tagged", b"")
+    view.setxattr("/tagged", "user.colour", b"gr\0en")
+    view.write("/name\n with \u00e9 and \udcff", b"")
+    view.write("/" + "long" * 60, b"")
+    view.chmod("/", 0o751)

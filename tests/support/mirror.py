@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Callable, Optional
 
 import requests
+
+from .loopback import Answer, Request, Server
 
 Change = Callable[[bytes], Optional[bytes]]
 
@@ -23,35 +23,20 @@ class Mirror:
         self.change: dict[str, Change] = {}
         self.asked: list[str] = []
         self._files: dict[str, Optional[bytes]] = {}
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *unused: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                path = self.path.lstrip("/")
-                outer.asked.append(path)
-                content = outer._content(path)
-                self.send_response(404 if content is None else 200)
-                self.send_header("Content-Length", str(len(content or b"")))
-                self.end_headers()
-                self.wfile.write(content or b"")
-
         self._upstream = upstream.rstrip("/")
         self._session = requests.Session()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/debian"
+        self._server = Server(self._answer)
+        self.url = f"http://{self._server.address}/debian"
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
         self._session.close()
-        self._thread.join()
+
+    def _answer(self, request: Request) -> Answer:
+        path = request.path.lstrip("/")
+        self.asked.append(path)
+        content = self._content(path)
+        return Answer(404) if content is None else Answer(body=content)
 
     def file(self, path: str) -> bytes:
         """A file as upstream has it; empty if it has none."""

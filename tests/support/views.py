@@ -33,29 +33,37 @@ class Layered:
         self.view.close()
 
     def shown(self) -> dict[str, tuple]:
-        """All that the view shows, by path: mode and owner, and content, target or device.
+        return shown(self.view)
 
-        Names of one file have the first of them as a last fact.
-        """
-        found: dict[str, tuple] = {}
-        names: dict[int, str] = {}
-        todo = [""]
-        while todo:
-            path = todo.pop()
-            for name in sorted(self.view.listdir(path or "/")):
-                below = f"{path}/{name}"
-                status = self.view.lstat(below)
-                facts: list[object] = [oct(status.st_mode), status.st_uid, status.st_gid]
-                if stat.S_ISREG(status.st_mode):
-                    facts += [status.st_size, hashlib.sha256(self.view.read(below)).hexdigest(),
-                              status.st_mtime_ns // 10 ** 9, self.view.listxattr(below)]
-                elif stat.S_ISLNK(status.st_mode):
-                    facts.append(self.view.readlink(below))
-                elif stat.S_ISDIR(status.st_mode):
-                    todo.append(below)
-                else:
-                    facts.append(status.st_rdev)
-                if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
-                    facts += [status.st_nlink, names.setdefault(status.st_ino, below)]
-                found[below] = tuple(facts)
-        return found
+
+def shown(view: _native.View, without: Sequence[str] = ()) -> dict[str, tuple]:
+    """All that the view shows, by path: mode and owner, and content, target or device; but for
+    what is at the paths `without`, or below them.
+
+    Names of one file have the first of them as a last fact.
+    """
+    found: dict[str, tuple] = {}
+    names: dict[int, str] = {}
+    todo = [""]
+    while todo:
+        path = todo.pop()
+        for name in sorted(view.listdir(path or "/")):
+            below = f"{path}/{name}"
+            if below in without:
+                continue
+            status = view.lstat(below)
+            facts: list[object] = [oct(status.st_mode), status.st_uid, status.st_gid]
+            if stat.S_ISREG(status.st_mode):
+                facts += [status.st_size, hashlib.sha256(view.read(below)).hexdigest(),
+                          status.st_mtime_ns // 10 ** 9,
+                          {key: view.getxattr(below, key) for key in view.listxattr(below)}]
+            elif stat.S_ISLNK(status.st_mode):
+                facts.append(view.readlink(below))
+            elif stat.S_ISDIR(status.st_mode):
+                todo.append(below)
+            else:
+                facts.append(status.st_rdev)
+            if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
+                facts += [status.st_nlink, names.setdefault(status.st_ino, below)]
+            found[below] = tuple(facts)
+    return found

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Callable, Iterator, Optional
 
@@ -11,80 +9,53 @@ import pytest
 from lpmx_runtime.errors import DigestMismatch, FetchFailed, FetchMissing
 from lpmx_runtime.registry import fetch
 from lpmx_runtime.registry.fetch import Fetcher
+from support.loopback import Answer, Request, Server
 
 CONTENT = bytes(range(256)) * 4000
 HASH = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Server:
-    """A web server on loopback with one file, and a script of how it answers."""
+Script = Callable[[Request], Answer]
+
+
+class OneFile(Server):
+    """A web server with one file, and a script of how it answers."""
 
     def __init__(self) -> None:
-        self.ranges: list[Optional[str]] = []
-        self.script: list[Callable[[BaseHTTPRequestHandler], bool]] = []
-        outer = self
+        super().__init__(lambda request: (self.script.pop(0) if self.script else send)(request))
+        self.script: list[Script] = []
+        self.url = f"http://{self.address}/file"
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *unused: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                outer.ranges.append(self.headers.get("Range"))
-                if outer.script and outer.script.pop(0)(self):
-                    return
-                send(self, CONTENT)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/file"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    @property
+    def ranges(self) -> list[Optional[str]]:
+        """What parts were asked for."""
+        return [request.headers.get("range") for request in self.requests]
 
 
-def send(handler: BaseHTTPRequestHandler, content: bytes, *, cut: Optional[int] = None,
-         honour_range: bool = True) -> None:
-    """Answer with `content`, or only its first `cut` bytes and then nothing more."""
-    wanted = handler.headers.get("Range") if honour_range else None
+def send(request: Request, *, cut: Optional[int] = None, honour_range: bool = True) -> Answer:
+    """The file, or only its first `cut` bytes and then nothing more."""
+    wanted = request.headers.get("range") if honour_range else None
     start = int(wanted[len("bytes="):-1]) if wanted else 0
-    handler.send_response(206 if wanted else 200)
+    headers = {"Content-Length": str(len(CONTENT) - start)}
     if wanted:
-        handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-    handler.send_header("Content-Length", str(len(content) - start))
-    handler.end_headers()
-    handler.wfile.write(content[start:][:cut])
-    if cut is not None:
-        handler.close_connection = True
+        headers["Content-Range"] = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+    rest = CONTENT[start:]
+    return Answer(206 if wanted else 200, headers, rest if cut is None else [rest[:cut]])
 
 
-def refuse(status: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], bool]:
-    def answer(handler: BaseHTTPRequestHandler) -> bool:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-        return True
-    return answer
+def refuse(status: int, **headers: str) -> Script:
+    return lambda request: Answer(status, {name.replace("_", "-"): value
+                                           for name, value in headers.items()})
 
 
-def cut_after(count: int, **options: bool) -> Callable[[BaseHTTPRequestHandler], bool]:
-    def answer(handler: BaseHTTPRequestHandler) -> bool:
-        send(handler, CONTENT, cut=count, **options)
-        return True
-    return answer
+def cut_after(count: int) -> Script:
+    return lambda request: send(request, cut=count)
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
+def server() -> Iterator[OneFile]:
+    with OneFile() as made:
+        yield made  # type: ignore[misc]
 
 
 @pytest.fixture
@@ -94,7 +65,7 @@ def fetcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetcher]:
         yield made
 
 
-def test_file_is_fetched(server: Server, fetcher: Fetcher, tmp_path: Path) -> None:
+def test_file_is_fetched(server: OneFile, fetcher: Fetcher, tmp_path: Path) -> None:
     """In memory, and to a place where it appears when it is whole."""
     told: list[int] = []
 
@@ -107,7 +78,7 @@ def test_file_is_fetched(server: Server, fetcher: Fetcher, tmp_path: Path) -> No
     assert ["a"] == [entry.name for entry in tmp_path.iterdir()]
 
 
-def test_broken_connection_is_continued(server: Server, fetcher: Fetcher, tmp_path: Path) -> None:
+def test_broken_connection_is_continued(server: OneFile, fetcher: Fetcher, tmp_path: Path) -> None:
     """The second request asks for the rest only."""
     server.script = [cut_after(300_000), cut_after(400_000)]
     told: list[int] = []
@@ -120,13 +91,9 @@ def test_broken_connection_is_continued(server: Server, fetcher: Fetcher, tmp_pa
     assert [None, "bytes=300000-", "bytes=700000-"] == server.ranges
 
 
-def test_server_that_cannot_continue(server: Server, fetcher: Fetcher, tmp_path: Path) -> None:
+def test_server_that_cannot_continue(server: OneFile, fetcher: Fetcher, tmp_path: Path) -> None:
     """It sends all of it again; what was there is dropped, and taken back."""
-    def from_the_start(handler: BaseHTTPRequestHandler) -> bool:
-        send(handler, CONTENT, honour_range=False)
-        return True
-
-    server.script = [cut_after(300_000), from_the_start]
+    server.script = [cut_after(300_000), lambda request: send(request, honour_range=False)]
     told: list[int] = []
 
     path = fetcher.download(server.url, tmp_path / "a", sha256=HASH, size=len(CONTENT),
@@ -136,7 +103,7 @@ def test_server_that_cannot_continue(server: Server, fetcher: Fetcher, tmp_path:
     assert len(CONTENT) == sum(told) and -300_000 in told
 
 
-def test_server_that_refuses_the_range(server: Server, fetcher: Fetcher) -> None:
+def test_server_that_refuses_the_range(server: OneFile, fetcher: Fetcher) -> None:
     """The file is asked for anew."""
     server.script = [cut_after(1000), refuse(416)]
 
@@ -145,14 +112,14 @@ def test_server_that_refuses_the_range(server: Server, fetcher: Fetcher) -> None
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_passing_trouble_is_tried_again(server: Server, fetcher: Fetcher, status: int) -> None:
+def test_passing_trouble_is_tried_again(server: OneFile, fetcher: Fetcher, status: int) -> None:
     """And forgotten when it is over."""
     server.script = [refuse(status), refuse(status, Retry_After="0")]
 
     assert CONTENT == fetcher.get(server.url, limit=len(CONTENT))
 
 
-def test_lasting_trouble_is_told(server: Server, fetcher: Fetcher) -> None:
+def test_lasting_trouble_is_told(server: OneFile, fetcher: Fetcher) -> None:
     """With the address and the last answer, after a bounded number of attempts."""
     server.script = [refuse(503)] * fetch.ATTEMPTS
 
@@ -164,7 +131,7 @@ def test_lasting_trouble_is_told(server: Server, fetcher: Fetcher) -> None:
 
 @pytest.mark.parametrize("status,kind", [(404, FetchMissing), (410, FetchMissing),
                                          (403, FetchFailed), (407, FetchFailed)])
-def test_refusal_is_believed_at_once(server: Server, fetcher: Fetcher, status: int,
+def test_refusal_is_believed_at_once(server: OneFile, fetcher: Fetcher, status: int,
                                      kind: type) -> None:
     """What is not there will not come by asking again."""
     server.script = [refuse(status)]
@@ -175,14 +142,14 @@ def test_refusal_is_believed_at_once(server: Server, fetcher: Fetcher, status: i
     assert 1 == len(server.ranges)
 
 
-def test_file_is_not_read_beyond_its_limit(server: Server, fetcher: Fetcher) -> None:
+def test_file_is_not_read_beyond_its_limit(server: OneFile, fetcher: Fetcher) -> None:
     """However much the server would send."""
     with pytest.raises(FetchFailed, match="larger than the 1000 bytes"):
         fetcher.get(server.url, limit=1000)
 
 
 @pytest.mark.parametrize("sha256,size", [("0" * 64, len(CONTENT)), (HASH, len(CONTENT) + 1)])
-def test_wrong_file_gets_no_name(server: Server, fetcher: Fetcher, tmp_path: Path, sha256: str,
+def test_wrong_file_gets_no_name(server: OneFile, fetcher: Fetcher, tmp_path: Path, sha256: str,
                                  size: int) -> None:
     """Neither with another hash nor with another size."""
     with pytest.raises(DigestMismatch, match="not what the package list says"):
@@ -191,14 +158,12 @@ def test_wrong_file_gets_no_name(server: Server, fetcher: Fetcher, tmp_path: Pat
     assert not (tmp_path / "a").exists()
 
 
-def test_nobody_there(fetcher: Fetcher, server: Server) -> None:
+def test_nobody_there(fetcher: Fetcher, server: OneFile) -> None:
     """The cause is in plain words."""
     server.close()
-    try:
-        with pytest.raises(FetchFailed, match="connection refused"):
-            fetcher.get(server.url, limit=1)
-    finally:
-        server.close = lambda: None  # type: ignore[method-assign]
+
+    with pytest.raises(FetchFailed, match="connection refused"):
+        fetcher.get(server.url, limit=1)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/a", "nonsense", "http://"])
