@@ -80,15 +80,15 @@ def tap(text: str) -> Outcomes:
 
 
 def marks(text: str) -> Outcomes:
-    """A word and a name on each line: automake's harness, DejaGnu's summary, rsync's, our loops."""
+    """A word and a name on each line: automake's harness, rsync's, our loops."""
     found = re.findall(r"^(PASS|FAIL|SKIP|XFAIL|XPASS|ERROR)(?:: | +)(.*?\S)(?: \(.*)?$", text,
                        re.MULTILINE)
     return Outcomes(len(found), {name: word for word, name in found if word not in ("PASS", "XFAIL")})
 
 
 def numbered(text: str) -> Outcomes:
-    """A number, a name and a word on each line: autotest's, and libarchive's."""
-    found = re.findall(r"^ *(\d+): (.*?)\s+(ok \(S\)|ok|FAILED|FAIL|skipped|expected failure)(?: \(.*)?$",
+    """A number, a name and a word on each line: autotest's."""
+    found = re.findall(r"^ *(\d+): (.*?)\s+(ok|FAILED|skipped|expected failure)(?: \(.*)?$",
                        text, re.MULTILINE)
     return Outcomes(len(found), {f"{number} {name}": word for number, name, word in found
                                  if word not in ("ok", "expected failure")})

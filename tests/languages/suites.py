@@ -89,7 +89,11 @@ SUITES = (
           # -short leaves out those that ask the internet
           GO + "-count=1 os os/exec os/user path/filepath io/fs io/ioutil internal/poll; "
           "go test -v -count=1 -short net",
-          outcomes.go),
+          outcomes.go, elsewhere={
+              "net": "of these tests",
+              **dict.fromkeys(("TestIPConnLocalName", "TestIPConnRemoteName", "TestIPConnSpecificMethods"),
+                              "raw sockets need a privilege, which Go takes root to have"),
+              "TestReadError/ErrNotPollable": "/dev/net/tun is the machine's, and for its root alone"}),
     Suite("Go 1.19: signals, 20 times", GO + "-count=20 os/signal", outcomes.go),
     Suite("redis 7.0",
           "cd /srv/redis && ./runtest --clients 2 "
