@@ -145,7 +145,7 @@ def test_every_call_that_names_a_file_is_in_the_table() -> None:
     known = numbers()
     by_name = {known[name] for name in re.findall(r"NR\((\w+), call_\w+,", table)
                if name in known}
-    handled = by_name | {int(number) for number in re.findall(r"\{ \{ (\d+), \"\w+\"", table)}
+    handled = by_name | {int(number) for number in re.findall(r"\[(\d+)\] = ", table)}
 
     missing = {name for name in NAMING_CALLS - LEFT_TO_THE_KERNEL
                if name in known and known[name] not in handled}

@@ -21,9 +21,10 @@ static long call_absent(struct core_task *task, long nr, const long a[6])
 	return -ENOSYS;
 }
 
-#define NR(name, handler, arguments) { { __NR_##name, #name, arguments }, handler }
+#define NUMBERS_MAX 512
+#define NR(name, handler, arguments) [__NR_##name] = { { #name, arguments }, handler }
 
-static const struct call calls[] = {
+static const struct call calls[NUMBERS_MAX] = {
 #ifdef __NR_open
 	/* the calls that younger architectures never had */
 	NR(open, call_open, "sxm"),
@@ -54,7 +55,7 @@ static const struct call calls[] = {
 	NR(fstat, call_stat, "np"),
 	NR(statx, call_stat, "dsxxp"),
 	NR(faccessat, call_access, "dsx"),
-	{ { 439, "faccessat2", "dsxx" }, call_access },
+	[439] = { { "faccessat2", "dsxx" }, call_access },
 	NR(readlinkat, call_readlink, "dspn"),
 	NR(getdents64, call_getdents, "npn"),
 	NR(statfs, call_statfs, "sp"),
@@ -70,7 +71,7 @@ static const struct call calls[] = {
 	NR(linkat, call_link, "dsdsx"),
 	NR(symlinkat, call_symlink, "sds"),
 	NR(fchmodat, call_chmod, "dso"),
-	{ { 452, "fchmodat2", "dsox" }, call_chmod },
+	[452] = { { "fchmodat2", "dsox" }, call_chmod },
 	NR(fchmod, call_chmod, "no"),
 	NR(fchownat, call_chown, "dsnnx"),
 	NR(fchown, call_chown, "nnn"),
@@ -126,53 +127,42 @@ static const struct call calls[] = {
 	NR(setfsgid, call_identity, "n"),
 	NR(capget, call_capabilities, "pp"),
 	NR(capset, call_capabilities, "pp"),
-	{ { 463, "setxattrat", "dsxspn" }, call_xattr },
-	{ { 464, "getxattrat", "dsxspn" }, call_xattr },
-	{ { 465, "listxattrat", "dsxpn" }, call_xattr },
-	{ { 466, "removexattrat", "dsxs" }, call_xattr },
-	{ { 468, "file_getattr", "dspnx" }, call_attributes },
-	{ { 469, "file_setattr", "dspnx" }, call_attributes },
+	[463] = { { "setxattrat", "dsxspn" }, call_xattr },
+	[464] = { { "getxattrat", "dsxspn" }, call_xattr },
+	[465] = { { "listxattrat", "dsxpn" }, call_xattr },
+	[466] = { { "removexattrat", "dsxs" }, call_xattr },
+	[468] = { { "file_getattr", "dspnx" }, call_attributes },
+	[469] = { { "file_setattr", "dspnx" }, call_attributes },
 	/* descriptors of whole mounts */
-	{ { 428, "open_tree", "dsx" }, call_absent },
-	{ { 467, "open_tree_attr", "dsxpn" }, call_absent },
+	[428] = { { "open_tree", "dsx" }, call_absent },
+	[467] = { { "open_tree_attr", "dsxpn" }, call_absent },
 };
 
-#define COUNT (sizeof(calls) / sizeof(*calls))
-#define NUMBERS_MAX 512
-
-/* Filled on first use; the same bytes whoever fills it, so no lock. */
-static core_handler *by_number[NUMBERS_MAX];
-static int filled;
-
-static core_handler *handler_of(long nr)
+static const struct call *call_of(long nr)
 {
-	if (!__atomic_load_n(&filled, __ATOMIC_ACQUIRE)) {
-		for (unsigned i = 0; i < COUNT; i++)
-			__atomic_store_n(&by_number[calls[i].name.nr], calls[i].handler, __ATOMIC_RELAXED);
-		__atomic_store_n(&filled, 1, __ATOMIC_RELEASE);
-	}
-	return nr >= 0 && nr < NUMBERS_MAX ? __atomic_load_n(&by_number[nr], __ATOMIC_RELAXED)
-					    : 0;
+	return nr >= 0 && nr < NUMBERS_MAX && calls[nr].handler ? &calls[nr] : 0;
 }
 
 const struct call_name *call_name(long nr)
 {
-	for (unsigned i = 0; i < COUNT; i++)
-		if (calls[i].name.nr == nr)
-			return &calls[i].name;
-	return 0;
+	const struct call *call = call_of(nr);
+
+	return call ? &call->name : 0;
 }
 
-long core_call_number(unsigned position)
+long core_call_after(long nr)
 {
-	return position < COUNT ? calls[position].name.nr : -1;
+	while (++nr < NUMBERS_MAX)
+		if (calls[nr].handler)
+			return nr;
+	return -1;
 }
 
 long core_call(struct core_task *task, long nr, const long a[6])
 {
-	core_handler *handler = handler_of(nr);
+	const struct call *call = call_of(nr);
 
-	if (!handler || task->view->kind == CORE_VIEW_HOST)
+	if (!call || task->view->kind == CORE_VIEW_HOST)
 		return sys_wait6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	return handler(task, nr, a);
+	return call->handler(task, nr, a);
 }

@@ -579,7 +579,6 @@ long host_each(const char *host, long (*each)(void *context, const char *name, u
 
 /* A call as people know it; its arguments, a letter for each (calls.c). */
 struct call_name {
-	short nr;
 	const char *name, *arguments;
 };
 /* NULL for a call that is none of the core's. */

@@ -1016,7 +1016,7 @@ static NOINLINE long resolve_removed(struct core_task *task, int dirfd, const ch
 
 const char *task_root(const struct core_task *task)
 {
-	return task->roots[__atomic_load_n(&task->root, __ATOMIC_ACQUIRE)];
+	return __atomic_load_n(&task->root, __ATOMIC_ACQUIRE);
 }
 
 void task_set_root(struct core_task *task, const char *path)
@@ -1024,7 +1024,7 @@ void task_set_root(struct core_task *task, const char *path)
 	uint32_t next = __atomic_add_fetch(&task->roots_made, 1, __ATOMIC_RELAXED) % CORE_ROOTS;
 
 	text_put(task->roots[next], path);
-	__atomic_store_n(&task->root, next, __ATOMIC_RELEASE);
+	__atomic_store_n(&task->root, task->roots[next], __ATOMIC_RELEASE);
 }
 
 const char *task_below_root(const struct core_task *task, const char *path)

@@ -25,18 +25,21 @@ static const char *const errors[] = {
 };
 
 /* Calls of the trap, which the core's table does not have. */
-static const struct call_name others[] = {
-	{ __NR_execve, "execve", "sp" },
-	{ __NR_execveat, "execveat", "dsppx" },
-	{ __NR_rt_sigaction, "rt_sigaction", "npp" },
-	{ __NR_rt_sigprocmask, "rt_sigprocmask", "npp" },
-	{ __NR_rt_sigsuspend, "rt_sigsuspend", "p" },
-	{ __NR_ppoll, "ppoll", "pnpp" },
-	{ __NR_pselect6, "pselect6", "npppp" },
-	{ __NR_epoll_pwait, "epoll_pwait", "npnnp" },
-	{ 441, "epoll_pwait2", "npnpp" },
-	{ __NR_sigaltstack, "sigaltstack", "pp" },
-	{ __NR_ptrace, "ptrace", "nn" },
+static const struct {
+	long nr;
+	struct call_name name;
+} others[] = {
+	{ __NR_execve, { "execve", "sp" } },
+	{ __NR_execveat, { "execveat", "dsppx" } },
+	{ __NR_rt_sigaction, { "rt_sigaction", "npp" } },
+	{ __NR_rt_sigprocmask, { "rt_sigprocmask", "npp" } },
+	{ __NR_rt_sigsuspend, { "rt_sigsuspend", "p" } },
+	{ __NR_ppoll, { "ppoll", "pnpp" } },
+	{ __NR_pselect6, { "pselect6", "npppp" } },
+	{ __NR_epoll_pwait, { "epoll_pwait", "npnnp" } },
+	{ 441, { "epoll_pwait2", "npnpp" } },
+	{ __NR_sigaltstack, { "sigaltstack", "pp" } },
+	{ __NR_ptrace, { "ptrace", "nn" } },
 };
 
 /* ---- text with an end ----------------------------------------------------------- */
@@ -167,7 +170,7 @@ static const struct call_name *name_of(long nr)
 
 	for (size_t i = 0; !found && i < sizeof(others) / sizeof(*others); i++)
 		if (others[i].nr == nr)
-			return &others[i];
+			return &others[i].name;
 	return found;
 }
 

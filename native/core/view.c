@@ -361,8 +361,9 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	bytes_zero(c, sizeof(*c));
 	task->view = view;
 	task->check_pointers = 1;
-	task->program[0] = task->program_host[0] = task->roots[0][0] = 0;
-	task->root = task->roots_made = 0;
+	task->program[0] = task->program_host[0] = 0;
+	task->root = "";
+	task->roots_made = 0;
 	task->environment_start = 0;
 	task->environment_count = 0;
 	task->trace = 0;
@@ -429,6 +430,6 @@ void core_task_load(struct core_task *task, const char *text)
 		c->group_count = 64;
 	for (uint32_t i = 0; i < c->group_count; i++, text += *text == ',')
 		c->groups[i] = (uint32_t)text_number(&text, 10);
-	if (text_length(text) < CORE_PATH_MAX)
+	if (*text && text_length(text) < CORE_PATH_MAX)
 		task_set_root(task, text);
 }

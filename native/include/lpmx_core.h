@@ -73,22 +73,25 @@ struct core_credentials {
 
 /* A process in a view.  The loader has one; Python one for each open view. */
 struct core_task {
+	/* what every call reads is together: each page that a new process touches costs it */
 	const struct core_view *view;
 	struct core_credentials credentials;
 	int check_pointers;  /* user pointers may be wild: probe before use */
+	/* the emulated chroot: canonical path in the view, "" for none.  Other threads may be
+	 * at a lookup: they go on from a root that stays what it was */
+	const char *root;
+	uint32_t roots_made;
+	/* live-environment bookkeeping, see environment.c */
+	uint32_t environment_count;
+	uint64_t environment_start;
+	/* host path of the file that is told what is intercepted, or NULL: none is */
+	const char *trace;
+	struct { uint64_t name, value; } environment_own[1024];
 	/* the running program: in the view, canonical; and on the host */
 	char program[CORE_PATH_MAX];
 	char program_host[CORE_HOST_MAX];
-	/* the emulated chroot, roots[root]: canonical path in the view, "" for none.  Other
-	 * threads may be at a lookup: they go on from a root that stays what it was */
+	/* where roots are kept, one after the other */
 	char roots[CORE_ROOTS][CORE_PATH_MAX];
-	uint32_t root, roots_made;
-	/* live-environment bookkeeping, see environment.c */
-	uint64_t environment_start;
-	uint32_t environment_count;
-	struct { uint64_t name, value; } environment_own[1024];
-	/* host path of the file that is told what is intercepted, or NULL: none is */
-	const char *trace;
 };
 
 /* ---- view.c ---- */
@@ -126,8 +129,8 @@ long core_call(struct core_task *task, long nr, const long args[6]);
  */
 long core_open_ready(struct core_task *task, int dirfd, const char *path, int flags, int mode);
 
-/* The numbers that the trap must send here: positions 0, 1, ... until -1. */
-long core_call_number(unsigned position);
+/* The numbers that the trap must send here, in order: the first is after -1, -1 after the last. */
+long core_call_after(long nr);
 /* And of ioctl only these requests. */
 long core_ioctl_request(unsigned position);
 
@@ -168,10 +171,11 @@ struct core_node {
 	const struct core_bind *bind; /* set for everything at or below a bind, absent or not */
 	uint32_t layer;
 	const struct lpmx_index_entry *entry; /* lower object behind, or NULL */
+	uint64_t hash;              /* of path */
 	uint32_t path_length;
+	/* last, for most of them is never touched */
 	char path[CORE_PATH_MAX];   /* canonical in the view; "" is the root */
 	char host[CORE_HOST_MAX];   /* what to hand to the kernel */
-	uint64_t hash;              /* of path */
 };
 
 #define CORE_NOFOLLOW 1     /* do not follow a symlink in the last place */
@@ -204,11 +208,11 @@ int core_is_open_as(const char *host, int fd, int flags);
  * LPMX_HOST_PREFIX and the kernel view's rule; checks execute permission.
  */
 struct core_exec {
+	enum core_kind kind;           /* of the target view */
+	uint32_t mode;
 	char program[CORE_PATH_MAX];
 	char host[CORE_HOST_MAX];
 	char view_file[CORE_PATH_MAX]; /* "" : stay in this view */
-	enum core_kind kind;           /* of the target view */
-	uint32_t mode;
 };
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 		       struct core_exec *exec);

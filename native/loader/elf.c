@@ -174,17 +174,26 @@ static uint64_t random_number(void)
 	return number;
 }
 
-/* Reserve [low, high) as linked, or elsewhere: *bias is the difference. */
-static long reserve(const struct loader_image *image, int fixed, int near_pie, int randomize,
-		    uint64_t alignment, uint64_t *bias)
+static long protection(const Elf64_Phdr *h)
+{
+	return (h->p_flags & PF_R ? PROT_READ : 0) | (h->p_flags & PF_W ? PROT_WRITE : 0) |
+	       (h->p_flags & PF_X ? PROT_EXEC : 0);
+}
+
+/*
+ * Map the first segment so far that all of [low, high) is taken, as linked or elsewhere;
+ * *bias is the difference.  The others are mapped over it.
+ */
+static long reserve(long fd, const Elf64_Phdr *first, const struct loader_image *image, int fixed,
+		    int near_pie, int randomize, uint64_t alignment, uint64_t *bias)
 {
 	uint64_t size = image->high - image->low, at, wanted;
-	long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, r;
+	long offset = (long)PAGE_DOWN(first->p_offset), prot = protection(first), r;
 
 	*bias = 0;
 	if (fixed) {
-		r = sys_call6(__NR_mmap, (long)image->low, (long)size, PROT_NONE,
-			      flags | MAP_FIXED_NOREPLACE, -1, 0);
+		r = sys_call6(__NR_mmap, (long)image->low, (long)size, prot,
+			      MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, offset);
 		if (!SYS_FAILED(r) && (uint64_t)r != image->low) {
 			/* older kernels take the flag for a wish */
 			sys_call2(__NR_munmap, r, size);
@@ -197,8 +206,8 @@ static long reserve(const struct loader_image *image, int fixed, int near_pie, i
 		if (randomize)
 			wanted += (random_number() % PIE_RANDOM_PAGES) * PAGE;
 		wanted &= ~(alignment - 1);
-		r = sys_call6(__NR_mmap, (long)wanted, (long)size, PROT_NONE,
-			      flags | MAP_FIXED_NOREPLACE, -1, 0);
+		r = sys_call6(__NR_mmap, (long)wanted, (long)size, prot,
+			      MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, offset);
 		if (!SYS_FAILED(r)) {
 			if ((uint64_t)r == wanted) {
 				*bias = wanted - image->low;
@@ -207,7 +216,14 @@ static long reserve(const struct loader_image *image, int fixed, int near_pie, i
 			sys_call2(__NR_munmap, r, size);
 		}
 	}
-	r = sys_call6(__NR_mmap, 0, (long)(size + alignment), PROT_NONE, flags, -1, 0);
+	if (alignment == PAGE) {
+		r = sys_call6(__NR_mmap, 0, (long)size, prot, MAP_PRIVATE, fd, offset);
+		*bias = (uint64_t)r - image->low;
+		return SYS_FAILED(r) ? r : 0;
+	}
+	/* room for any alignment, and in it the place */
+	r = sys_call6(__NR_mmap, 0, (long)(size + alignment), PROT_NONE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (SYS_FAILED(r))
 		return r;
 	at = ((uint64_t)r + alignment - 1) & ~(alignment - 1);
@@ -216,21 +232,22 @@ static long reserve(const struct loader_image *image, int fixed, int near_pie, i
 	if (at < (uint64_t)r + alignment)
 		sys_call2(__NR_munmap, at + size, (uint64_t)r + alignment - at);
 	*bias = at - image->low;
-	return 0;
+	r = sys_call6(__NR_mmap, (long)at, (long)size, prot, MAP_PRIVATE | MAP_FIXED, fd, offset);
+	return SYS_FAILED(r) ? r : 0;
 }
 
-static long map_segment(long fd, const Elf64_Phdr *h, uint64_t bias)
+/* Map a segment, of which the first is there already, and clear what is behind its file. */
+static long map_segment(long fd, const Elf64_Phdr *h, int is_first, uint64_t bias)
 {
 	uint64_t start = h->p_vaddr + bias, file_end = start + h->p_filesz;
 	uint64_t end = PAGE_UP(start + h->p_memsz), zero = PAGE_DOWN(start);
-	long prot = 0, r;
+	long prot = protection(h), r;
 
-	prot |= h->p_flags & PF_R ? PROT_READ : 0;
-	prot |= h->p_flags & PF_W ? PROT_WRITE : 0;
-	prot |= h->p_flags & PF_X ? PROT_EXEC : 0;
 	if (h->p_filesz) {
-		r = sys_call6(__NR_mmap, (long)PAGE_DOWN(start), (long)(file_end - PAGE_DOWN(start)),
-			      prot, MAP_PRIVATE | MAP_FIXED, fd, (long)PAGE_DOWN(h->p_offset));
+		r = is_first ? 0
+			     : sys_call6(__NR_mmap, (long)PAGE_DOWN(start),
+					 (long)(file_end - PAGE_DOWN(start)), prot,
+					 MAP_PRIVATE | MAP_FIXED, fd, (long)PAGE_DOWN(h->p_offset));
 		if (SYS_FAILED(r))
 			return r;
 		zero = PAGE_UP(file_end);
@@ -243,6 +260,34 @@ static long map_segment(long fd, const Elf64_Phdr *h, uint64_t bias)
 		if (SYS_FAILED(r))
 			return r;
 	}
+	return 0;
+}
+
+/* Map all segments over the first; nothing is between them, as the kernel has it. */
+static long map_segments(long fd, const Elf64_Phdr *headers, long count, uint64_t bias)
+{
+	uint64_t end = 0;
+	long r = 0;
+
+	for (long i = 0; i < count && r >= 0; i++) {
+		const Elf64_Phdr *h = &headers[i];
+
+		if (h->p_type != PT_LOAD || !h->p_memsz)
+			continue;
+		if (end && PAGE_DOWN(h->p_vaddr) > end)
+			sys_call2(__NR_munmap, end + bias, PAGE_DOWN(h->p_vaddr) - end);
+		r = map_segment(fd, h, !end, bias);
+		if (PAGE_UP(h->p_vaddr + h->p_memsz) > end)
+			end = PAGE_UP(h->p_vaddr + h->p_memsz);
+	}
+	return r;
+}
+
+static const Elf64_Phdr *first_segment(const Elf64_Phdr *headers, long count)
+{
+	for (long i = 0; i < count; i++)
+		if (headers[i].p_type == PT_LOAD && headers[i].p_memsz)
+			return &headers[i];
 	return 0;
 }
 
@@ -290,7 +335,7 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 	uint64_t alignment, bias;
 	long size, count, r;
 
-	bytes_zero(image, sizeof(*image));
+	bytes_zero(image, __builtin_offsetof(struct loader_image, interpreter) + 1);
 	size = sys_call4(__NR_pread64, fd, header, sizeof(header), 0);
 	if (size < 0)
 		return size;
@@ -302,8 +347,10 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 		return count;
 	r = measure(fd, headers, count, image, &alignment);
 	if (!r)
-		r = reserve(image, e->e_type == ET_EXEC, !is_interpreter, randomize, alignment,
-			    &bias);
+		r = reserve(fd, first_segment(headers, count), image, e->e_type == ET_EXEC,
+			    !is_interpreter, randomize, alignment, &bias);
+	if (!r)
+		r = map_segments(fd, headers, count, bias);
 	if (r < 0)
 		return r;
 	for (long i = 0; i < count; i++) {
@@ -311,9 +358,6 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 
 		if (h->p_type != PT_LOAD || !h->p_memsz)
 			continue;
-		r = map_segment(fd, h, bias);
-		if (r < 0)
-			return r;
 		if (e->e_phoff >= h->p_offset && e->e_phoff < h->p_offset + h->p_filesz)
 			image->headers = e->e_phoff - h->p_offset + h->p_vaddr + bias;
 		if (h->p_flags & PF_X && !image->code_high) {

@@ -70,7 +70,7 @@ struct loader_image {
 	uint64_t base, entry, headers;
 	uint32_t header_count, header_size;
 	int executable_stack;
-	char interpreter[CORE_PATH_MAX]; /* "" for none */
+	char interpreter[CORE_PATH_MAX]; /* "" for none; last, for most of it is never touched */
 };
 
 /*

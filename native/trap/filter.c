@@ -94,30 +94,24 @@ static void trap_always(struct program *p)
 	static const short others[] = {
 		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, LPMX_SYSCALL,
 	};
-	unsigned own = sizeof(others) / sizeof(*others), n = 0;
-	int more = 1;
+	unsigned n = 0;
+	long nr = -1;
 
-	while (more) {
+	do {
 		unsigned short start = p->length;
 
-		for (; p->length - start < CHUNK; n++) {
-			long nr = n < own ? others[n] : core_call_number(n - own);
-
-			if (nr < 0) {
-				more = 0;
-				break;
-			}
-			if (is_conditional(nr))
-				continue;
-			equal(p, (unsigned)nr, 0, 0);
-		}
+		for (; n < sizeof(others) / sizeof(*others); n++)
+			equal(p, (unsigned)others[n], 0, 0);
+		while (p->length - start < CHUNK && (nr = core_call_after(nr)) >= 0)
+			if (!is_conditional(nr))
+				equal(p, (unsigned)nr, 0, 0);
 		for (unsigned i = start; i < p->length; i++)
 			p->code[i].jt = (unsigned char)(p->length - i);
 		/* the one behind them skips the trap */
 		p->code[p->length++] =
 			(struct sock_filter){ BPF_JMP | BPF_JA, 0, 0, TRAP_LENGTH };
 		trap(p);
-	}
+	} while (nr >= 0);
 }
 
 /* Trap `nr` if argument `n`, a pointer, is not NULL. */

@@ -33,6 +33,8 @@
 #define MADV_WIPEONFORK 18
 #endif
 
+/* The first chunk, one slot that nearly every program can do with, is in the loader: too
+ * small for a huge page, which would be cleared at every start for the few that are used. */
 #define CHUNK_SLOTS 6
 #define CHUNK_SIZE (CHUNK_SLOTS * (size_t)TRAP_SLOT_SIZE)
 #define CHUNKS_MAX 4096
@@ -50,7 +52,7 @@ _Static_assert(sizeof(struct trap_slot) <= TRAP_SLOT_HEADER, "slot.h");
 _Static_assert(offsetof(struct trap_ucontext, registers) == TRAP_UC_REGISTERS, "slot.h");
 _Static_assert(offsetof(struct trap_ucontext, vector_state) == TRAP_UC_FPSTATE, "slot.h");
 
-static char first_chunk[CHUNK_SIZE] __attribute__((aligned(4096)));
+static char first_chunk[TRAP_SLOT_SIZE] __attribute__((aligned(4096)));
 static char *volatile chunks[CHUNKS_MAX]; /* used from the front */
 static int fast_fs_base;
 /* The first thread takes the slot that the loader has run on: its pages are there. */
@@ -66,6 +68,11 @@ static union {
 static struct trap_slot *slot_at(char *chunk, unsigned n)
 {
 	return (struct trap_slot *)(chunk + (n + 1) * (size_t)TRAP_SLOT_SIZE - TRAP_SLOT_HEADER);
+}
+
+static unsigned slots_in(unsigned chunk)
+{
+	return chunk ? CHUNK_SLOTS : 1;
 }
 
 static char *lowest(const struct trap_slot *slot)
@@ -84,8 +91,6 @@ void trap_slots_begin(int fast_fs, uint64_t sp)
 	main_stack = sp;
 	chunks[0] = first_chunk;
 	sys_call3(__NR_madvise, &wiped, sizeof(wiped), MADV_WIPEONFORK);
-	/* a huge page for the few that a stack touches would be cleared at every start */
-	sys_call3(__NR_madvise, first_chunk, CHUNK_SIZE, MADV_NOHUGEPAGE);
 	wiped.pid = (uint32_t)sys_call0(__NR_getpid);
 }
 
@@ -123,7 +128,7 @@ static uint64_t stack_of(uint64_t address)
 	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++) {
 		uint64_t at = address - (uint64_t)chunks[c];
 
-		if (at < CHUNK_SIZE)
+		if (at < slots_in(c) * (size_t)TRAP_SLOT_SIZE)
 			return (uint64_t)chunks[c] + at / TRAP_SLOT_SIZE * TRAP_SLOT_SIZE;
 	}
 	return 0;
@@ -161,7 +166,7 @@ static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t fra
 static __attribute__((noinline)) void drop_nested(const struct trap_slot *slot, uint64_t me)
 {
 	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++)
-		for (unsigned n = 0; n < CHUNK_SLOTS; n++) {
+		for (unsigned n = 0; n < slots_in(c); n++) {
 			struct trap_slot *other = slot_at(chunks[c], n);
 			uint64_t sp = other->sp;
 
@@ -212,14 +217,14 @@ struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 	uint64_t me = caller();
 	unsigned start = main_stack - sp < MAIN_STACK_REACH
 				 ? 0
-				 : (unsigned)((me >> 6) * 0x9e3779b1u >> 16) % CHUNK_SLOTS;
+				 : (unsigned)((me >> 6) * 0x9e3779b1u >> 16);
 
 	for (;;) {
 		unsigned c;
 
 		for (c = 0; c < CHUNKS_MAX && chunks[c]; c++)
-			for (unsigned n = 0; n < CHUNK_SLOTS; n++) {
-				struct trap_slot *slot = slot_at(chunks[c], (start + n) % CHUNK_SLOTS);
+			for (unsigned n = 0; n < slots_in(c); n++) {
+				struct trap_slot *slot = slot_at(chunks[c], (start + n) % slots_in(c));
 				uint64_t owner = slot->owner, seen;
 
 				if (!owner) {
