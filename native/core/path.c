@@ -375,6 +375,7 @@ struct walk {
 	uint64_t how;     /* RESOLVE_* */
 	int lower;        /* lower layers show in the directory at node->path */
 	int links;
+	int exact;        /* what is left is where a descriptor leads, be it a link */
 	int emulated;     /* permissions are ours to check, from w->checked on */
 	const char *checked;
 	/* not yet walked: a deep directory's path, and what was said from there */
@@ -499,11 +500,13 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 			return -ELOOP;
 		if (w->how & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
 			return -EXDEV;
-		if (!proc_link(w->task, node->host, target))
+		/* of one of these links itself there can be a descriptor, too */
+		if (!proc_link(w->task, node->host, target) || proc_magic(target))
 			return 1;
 		length = (long)text_length(target);
 		if (!length)
 			target[length++] = '/';
+		w->exact = !*rest;
 		r = walk_link(w, target, length, rest);
 		if (r < 0)
 			return r;
@@ -549,16 +552,18 @@ static long walk_hand_over(struct walk *w, int flags, const char *rest)
 	struct core_node *node = w->node;
 	struct stat st;
 	int nofollow = *rest && (flags & CORE_NOFOLLOW);
+	long r;
 
 	if (node->path_length + text_length(rest) >= CORE_PATH_MAX)
 		return -ENAMETOOLONG;
 	text_put(node->host + text_length(node->host), rest);
 	node->path_length += (uint32_t)(text_put(node->path + node->path_length, rest) -
 					(node->path + node->path_length));
-	if (!sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st,
-		       nofollow ? AT_SYMLINK_NOFOLLOW : 0)) {
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st,
+		      nofollow ? AT_SYMLINK_NOFOLLOW : 0);
+	if (r != -ENOENT) {
 		node->mode = st.st_mode;
-		return 0;
+		return r;
 	}
 	node->place = CORE_ABSENT;
 	return flags & CORE_MAY_BE_ABSENT ? 0 : -ENOENT;
@@ -608,7 +613,7 @@ static NOINLINE long walk_known(struct walk *w, int flags, const char *rest)
 	path[above] = '/';
 	bytes_copy(path + above + 1, rest, length + 1);
 	if (resolve_known(w->task, path, above + 1 + (uint32_t)length,
-			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
+			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)) && !w->exact,
 			  w->emulated ? above + 1 : UNCHECKED, node))
 		return 1;
 	/* not so: back to where the walk was */
@@ -682,7 +687,7 @@ static long walk(struct walk *w, char *at, int flags)
 		if (w->how & RESOLVE_NO_XDEV && node->bind != above && at >= w->checked)
 			return -EXDEV;
 		follow = !last ||
-			 (!(flags & CORE_ENTRY) &&
+			 (!(flags & CORE_ENTRY) && !w->exact &&
 			  (!(flags & CORE_NOFOLLOW) || node->trailing_slash));
 		if (node->place == CORE_ABSENT) {
 			if (!last)
@@ -763,7 +768,7 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 	w.root = root;
 	w.emulated = permission_is_checked(task);
 	w.how = how;
-	w.links = 0;
+	w.links = w.exact = 0;
 	start = path_join(w.rest, sizeof(w.rest), base, *path && path[0] != '/' ? "/" : "");
 	if (start < 0)
 		return start;
@@ -806,7 +811,7 @@ NOINLINE long path_node(struct core_task *task, const char *path, struct core_no
 	w.node = node;
 	w.root = "";
 	w.how = 0;
-	w.emulated = w.links = 0;
+	w.emulated = w.links = w.exact = 0;
 	if (!length) {
 		walk_to_root(&w);
 		w.rest[0] = 0;

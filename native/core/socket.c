@@ -178,7 +178,8 @@ static long translate(struct core_task *task, const void *user, long size, int c
 	if (r >= 0)
 		r = creates ? prepare(task, &node, said, to) : permission(task, &node, 2);
 	/* nobody listens in a layer, and its directories may look closed to the kernel */
-	if (r >= 0 && node.place == CORE_LOWER && (node.entry || !IS(node.mode, S_IFSOCK)))
+	if (r >= 0 && ((node.place == CORE_LOWER && (node.entry || !IS(node.mode, S_IFSOCK))) ||
+		       (node.place == CORE_UPPER && IS(node.mode, S_IFLNK))))
 		r = -ECONNREFUSED;
 	if (r < 0)
 		return r;

@@ -470,6 +470,12 @@ long call_statfs(struct core_task *task, long nr, const long a[6])
 	return r;
 }
 
+/* Is the link itself meant, which the kernel must not follow on the host? */
+static int is_link(const struct core_node *node)
+{
+	return !node->bind && IS(node->mode, S_IFLNK);
+}
+
 long call_watch(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
@@ -488,13 +494,16 @@ long call_watch(struct core_task *task, long nr, const long a[6])
 			if (r < 0)
 				return r;
 		}
-		return sys_call3(nr, a[0], node.host, a[2]);
+		return sys_call3(nr, a[0], node.host,
+				 a[2] | (is_link(&node) ? 0x02000000 /* IN_DONT_FOLLOW */ : 0));
 	}
 	/* fanotify_mark */
 	if (!a[4])
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
 	r = user_resolve(task, (int)a[3], a[4], 0, &node);
-	return r < 0 ? r : sys_call5(nr, a[0], a[1], a[2], AT_FDCWD, node.host);
+	return r < 0 ? r
+		     : sys_call5(nr, a[0], a[1] | (is_link(&node) ? 4 /* FAN_MARK_DONT_FOLLOW */ : 0),
+				 a[2], AT_FDCWD, node.host);
 }
 
 long call_handle(struct core_task *task, long nr, const long a[6])
@@ -508,7 +517,16 @@ long call_handle(struct core_task *task, long nr, const long a[6])
 	if (!path[0] && (a[4] & AT_EMPTY_PATH))
 		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
 	r = core_resolve(task, (int)a[0], path, a[4] & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, &node);
-	return r < 0 ? r : sys_call5(nr, AT_FDCWD, node.host, a[2], a[3], a[4]);
+	if (r >= 0)
+		r = sys_call5(nr, AT_FDCWD, node.host, a[2], a[3],
+			      is_link(&node) ? a[4] & ~AT_SYMLINK_FOLLOW : a[4]);
+	/* as statx tells of it, if it is asked for in 32 bits */
+	if (r >= 0 && !node.bind && task->view->mount_mask && !(a[4] & 1)) {
+		int mount = (int)task->view->mount;
+
+		bytes_copy((char *)a[3], &mount, sizeof(mount));
+	}
+	return r;
 }
 
 /* ---- where the program is ---------------------------------------------------------------------- */
@@ -520,7 +538,8 @@ long call_chdir(struct core_task *task, long nr, const long a[6])
 
 	if (r < 0)
 		return r;
-	if (!IS(node.mode, S_IFDIR) && !IS(node.mode, S_IFLNK))
+	/* a link that is left is one that only the kernel can follow, or itself what is meant */
+	if (!IS(node.mode, S_IFDIR) && !(node.bind && IS(node.mode, S_IFLNK)))
 		return -ENOTDIR;
 	r = permission(task, &node, 1);
 	if (r >= 0)

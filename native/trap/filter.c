@@ -30,6 +30,7 @@
 #define CLONE3 435
 #define IO_URING_SETUP 425
 #define EPOLL_PWAIT2 441
+#define LANDLOCK_CREATE_RULESET 444
 /* Shadow stacks: the trap does not return the way it was entered. */
 #define ARCH_SHSTK_ENABLE 0x5001
 #define CHUNK 128  /* jumps reach 255 instructions */
@@ -219,6 +220,9 @@ static void write_program(struct program *p)
 	refuse(p, CLONE3, ENOSYS);
 	/* it opens files where no filter sees them */
 	refuse(p, IO_URING_SETUP, ENOSYS);
+	/* its rules are about directories of the host, of which one of the view is several: as
+	 * where it is not enabled */
+	refuse(p, LANDLOCK_CREATE_RULESET, EOPNOTSUPP);
 	refuse(p, LPMX_PROBE_SYSCALL, LPMX_PROBE_ERRNO);
 	refuse_audit(p);
 	equal(p, __NR_arch_prctl, 0, 4);

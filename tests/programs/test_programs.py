@@ -245,6 +245,24 @@ def test_entry_for_libraries_makes_calls_as_the_trap_does(
     assert ENTRY == contained.stdout
 
 
+ABSENT = """io_uring: 38
+clone3: 38
+landlock: 95
+landlock's version: 95
+shadow stacks: 95
+audit: 93
+a call that is none: 38
+"""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_calls_that_would_reach_past_the_view_are_not_there(bench: Bench, view: str) -> None:
+    """As of a kernel without them, for which every program has another way."""
+    contained = bench.run([str(bench.program("absent", "dynamic"))], view)
+
+    assert ABSENT == contained.stdout
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_alternate_stack_too_small_for_a_frame_still_works(bench: Bench, view: str) -> None:
     """An alternate stack of 2048 bytes does not kill a program that opens files."""

@@ -633,6 +633,16 @@ CASES.update({
         *[("in", 1, (*ask, 0)) for path in ("/keep/moved/in/x", "/keep/stay/a", "/tmp/data/empty/x", "/tmp/data/one", "/keep") for ask in (("stat", HERE, path), ("access", HERE, path))],
         ("chmod", HERE, "/keep", 0o711), ("in", 1, ("stat", HERE, "/keep/moved/in/x", 0)), ("in", 1, ("stat", HERE, "/keep/stay/a", 0)), ("chmod", HERE, "/", 0o700), ("in", 1, ("stat", HERE, "/keep/stay/a", 0)),
         ("in", 1, ("stat", HERE, "/etc/hosts", 0)), ("chmod", HERE, "/", 0o755), ("in", 1, ("stat", HERE, "/etc/hosts", 0)), ("end", 1)],
+    "descriptors of links, by their own links": [
+        ("open", 1, HERE, "/links/relative", PATH | os.O_NOFOLLOW, 0), ("open", 4, HERE, "/proc/self/fd/{1}", PATH | os.O_NOFOLLOW, 0),
+        *[step for slot in (1, 4) for step in (
+            ("stat", HERE, "/proc/self/fd/{%d}" % slot, 0), ("statx", HERE, "/proc/self/fd/{%d}" % slot, 0), ("openfd", 2, slot, R), ("openfd", 2, slot, W | CREATE), ("openfd", 2, slot, W | TRUNC),
+            ("openfd", 3, slot, PATH), ("stat", 3, "", EMPTY_PATH), ("readlink", 3, "", 8) if slot == 1 else ("close", 3), ("stat", HERE, "/proc/self/fd/{%d}/" % slot, 0),
+            ("stat", HERE, "/proc/self/fd/{%d}/x" % slot, 0), ("truncate", "/proc/self/fd/{%d}" % slot, 0),
+            ("getxattr", "/proc/self/fd/{%d}" % slot, "user.note"), ("setxattr", "/proc/self/fd/{%d}" % slot, "user.note", b"1", 0), ("chdir", "/proc/self/fd/{%d}" % slot),
+            ("linkfd", slot, HERE, "/tmp/link%d" % slot), ("readlink", HERE, "/tmp/link%d" % slot, 100), ("rename", HERE, "/proc/self/fd/{%d}" % slot, HERE, "/tmp/x", 0))],
+        ("chown", HERE, "/proc/self/fd/{1}", 3, 4, 0), ("stat", HERE, "/links/relative", NOFOLLOW), ("stat", HERE, "/data/one", 0), ("utimens", HERE, "/proc/self/fd/{1}", 1_100_000_000, 0),
+        ("stat", HERE, "/links/relative", NOFOLLOW), ("chmod", HERE, "/proc/self/fd/{1}", 0o600), ("stat", HERE, "/data/one", 0)],
     "long names of sockets": [
         ("mkdir", HERE, "/tmp/" + "d" * 70, 0o755), ("bind", 1, "/tmp/" + "d" * 70 + "/s", DGRAM), ("sockname", 1),
         ("bind", 2, "/tmp/" + "d" * 70 + "/t", DGRAM), ("sendto", 2, "/tmp/" + "d" * 70 + "/s", b"x"), ("recvfrom", 1),

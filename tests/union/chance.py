@@ -17,6 +17,7 @@ import random
 import socket
 from typing import Callable, Dict, List, Sequence, Tuple
 
+from .cases import ACCESS, CLOSED, DEFAULT, NARROW, WIDE, acl
 from .layers import Layer
 from .operations import (EMPTY_PATH, EXCHANGE, FOLLOW, HERE, NOFOLLOW, NOREPLACE, PATH, REMOVEDIR,
                          TMPFILE, WHITEOUT, Operation)
@@ -27,6 +28,7 @@ NAMES = ["a", "b", "c", "d", "e", "old1", "new", "inside", "file", "one", "two",
          "hosts", "readonly", "sub", "leaf", "x.so", "tool", "old", ".wh.a", ".wh..wh..opq",
          "conf.d", "empty", "absolute", "relative", "directory", "dangling", "sparse", "n" * 255]
 ATTRIBUTES = ["user.a", "user.note"]
+LISTS = [WIDE, NARROW, CLOSED, acl(6, 4, 4), acl(7, 5, 5, mask=5, groups={8: 6}), acl(0, 0, 0), b""]
 MODES = [0o644, 0o600, 0o755, 0o700, 0o444, 0, 0o777, 0o1777, 0o2755, 0o4755, 0o640, 0o300]
 TIMES = [1_100_000_000, 1_200_000_000, 1_300_000_000]
 OPENS = [os.O_RDONLY, os.O_WRONLY, os.O_RDWR, 3]
@@ -81,7 +83,7 @@ class Generator:
             (4, self.mknod), (6, self.by_descriptor), (3, self.temporary), (3, self.access),
             (2, self.close), (5, self.resolved), (4, self.socket), (2, self.watched),
             (4, self.copy), (4, self.map), (2, self.holes), (3, self.fallocate), (4, self.lock),
-            (3, self.reopen), (2, self.held), (1, self.umask), (1, self.statfs)]
+            (3, self.reopen), (7, self.access_list), (3, self.attribute_at), (2, self.held), (1, self.umask), (1, self.statfs)]
 
     def sequence(self, count: int) -> List[Operation]:
         return [self.one() for _ in range(count)]
@@ -359,6 +361,31 @@ class Generator:
         where = {"f": self.written, "l": self.itself, "": self.path}[form]()
         return r.choice([(form + "listxattr", where),
                          (form + "getxattr", where, r.choice(ATTRIBUTES), r.choice([256, 2, -1]))])
+
+    def access_list(self) -> Operation:
+        r = self.random
+        name, value = r.choice([ACCESS, ACCESS, DEFAULT]), r.choice(LISTS)
+        form = r.choice(["", "", "", "l", "f"])
+        where = {"f": self.slot, "l": self.itself, "": self.path}[form]()
+        chance = r.random()
+        if chance < 0.2:
+            # by any of the descriptors but those that may be of what was copied up since
+            return (form + "getxattr", self.written() if form == "f" else where, name)
+        if chance < 0.3:
+            return (form + "removexattr", where, name)
+        if r.random() < 0.3:
+            return ("setxattr", self.directory(), DEFAULT, value, 0)
+        return (form + "setxattr", where, name, value, r.choice([0, 0, 1, 2]))
+
+    def attribute_at(self) -> Operation:
+        r = self.random
+        at, path, flags = self.at(), self.itself(), r.choice([0, NOFOLLOW])
+        if r.random() < 0.3:
+            at, path, flags = self.written(), "", EMPTY_PATH
+        name = r.choice([*ATTRIBUTES, ACCESS])
+        return r.choice([("setxattrat", at, path, flags, r.choice(ATTRIBUTES), self.data()[:9], r.choice([0, 1, 2])),
+                         ("getxattrat", at, path, flags, name), ("listxattrat", at, path, flags),
+                         ("removexattrat", at, path, flags, name), ("fstatfs", self.written())])
 
     def by_descriptor(self) -> Operation:
         slot = self.slot()
