@@ -109,6 +109,8 @@ class IndexReader:
         return (self.entry(number) for number in range(self.entry_count))
 
     def entry(self, number: int) -> IndexedEntry:
+        if number >= self.entry_count:
+            raise self._damaged("an entry is missing")
         row = Row(*ENTRY.unpack_from(self._data, self._entries + number * ENTRY.size))
         return IndexedEntry(self._text(row.path, row.path_length),
                             self._text(row.target, row.target_length), row)
@@ -121,7 +123,7 @@ class IndexReader:
     def number(self, path: bytes) -> Optional[int]:
         value, mask = fnv(path), self.slot_count - 1
         at = value & mask
-        while True:
+        for _ in range(self.slot_count):
             slot = self._word(self._slots, at)
             if not slot:
                 return None
@@ -129,10 +131,13 @@ class IndexReader:
             if entry.row.hash == value and entry.path == path:
                 return slot - 1
             at = (at + 1) & mask
+        return None
 
     def children(self, directory: IndexedEntry) -> list[IndexedEntry]:
         """What is in `directory`, in the order of a listing."""
         first = directory.row.first_child
+        if first + directory.row.child_count > self.child_count:
+            raise self._damaged("a listing lies outside its table")
         return [self.entry(self._word(self._children, first + place))
                 for place in range(directory.row.child_count)]
 

@@ -29,6 +29,8 @@ _LENGTH = struct.Struct("<cI")
 _PLACE = struct.Struct("<cIQQ")
 _PIECE = 1 << 20
 _LEVEL = 3
+_NAMES_LIMIT = 1 << 30
+_OFFSET_LIMIT = 1 << 63
 
 TREE, SPARE = b"tree/", b"spare/"
 
@@ -114,7 +116,10 @@ def make_tar(recipe: Path) -> Iterator[bytes]:
             head = _head(recipe, file)
             file.seek(_HEADER.size + head.steps)
             try:
-                names = zstandard.ZstdDecompressor().decompress(file.read(head.names)).split(b"\0")
+                packed = file.read(head.names)
+                if zstandard.frame_content_size(packed) > _NAMES_LIMIT:
+                    raise _damaged(recipe, "its recipe is damaged")
+                names = zstandard.ZstdDecompressor().decompress(packed).split(b"\0")
                 file.seek(_HEADER.size)
                 steps = zstandard.ZstdDecompressor().stream_reader(
                     file, closefd=False)  # type: ignore[arg-type]
@@ -162,14 +167,18 @@ def _follow(recipe: Path, steps: _Exactly, names: Sequence[bytes],
 
 def _content(recipe: Path, name: bytes, directory: int, offset: int,
              length: int) -> Iterator[bytes]:
+    if offset + length >= _OFFSET_LIMIT:
+        raise _damaged(recipe, "its recipe is damaged")
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except OSError as error:
-        raise _damaged(recipe, f'its file "{os.fsdecode(name)}" cannot be read, '
-                               f"{os.strerror(error.errno or 0).lower()}") from None
+        raise _unreadable(recipe, name, error) from None
     try:
         while length:
-            piece = os.pread(fd, min(length, _PIECE), offset)
+            try:
+                piece = os.pread(fd, min(length, _PIECE), offset)
+            except OSError as error:
+                raise _unreadable(recipe, name, error) from None
             if not piece:
                 raise _damaged(recipe, f'its file "{os.fsdecode(name)}" is cut short')
             yield piece
@@ -193,7 +202,14 @@ def _head(recipe: Path, file: BinaryIO) -> _Head:
     _, version, _, size, steps, names = _HEADER.unpack(data)
     if version != VERSION:
         raise _damaged(recipe, f"its recipe has version {version}, and we read version {VERSION}")
+    if _HEADER.size + steps + names != os.fstat(file.fileno()).st_size:
+        raise _damaged(recipe, "its recipe is cut short")
     return _Head(size, steps, names)
+
+
+def _unreadable(recipe: Path, name: bytes, error: OSError) -> StoreDamaged:
+    return _damaged(recipe, f'its file "{os.fsdecode(name)}" cannot be read, '
+                            f"{os.strerror(error.errno or 0).lower()}")
 
 
 def _damaged(recipe: Path, cause: str) -> StoreDamaged:
