@@ -15,15 +15,16 @@ pytestmark = pytest.mark.root
 Record = Callable[[str, str, int, str], None]
 
 SCIENCE = ("numpy", "scipy", "pandas", "matplotlib")
-PYTHONS = ("3.9", "3.11", "3.13", "3.14")  # of the suites
+#: Of the suites, and what only an old one needs: pip asks what the Python that runs it would.
+PYTHONS = {"3.9": ("importlib-resources", "zipp"), "3.11": (), "3.13": (), "3.14": ()}
 MODULES = ("express", "typescript", "eslint")
 
 
 @pytest.fixture(scope="module")
 def given() -> Path:
     """What the places see as /mnt: wheels, and npm's cache."""
-    for python in PYTHONS:
-        archive.wheels(python, SCIENCE)
+    for python, more in PYTHONS.items():
+        archive.wheels(python, (*SCIENCE, *more))
     archive.modules(MODULES)
     return archive.given()
 
