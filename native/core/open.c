@@ -157,6 +157,18 @@ static long stand_in(const struct core_task *task, const struct core_node *node,
 #define HOW_READY (1ull << 32)
 #define HOW_WAY(how) ((how) & ~HOW_READY)
 
+static int may_wait(const struct core_node *node)
+{
+	struct stat st;
+
+	if (IS(node->mode, S_IFREG) || IS(node->mode, S_IFDIR))
+		return 0;
+	/* null, urandom and their kin, which every shell opens, do not */
+	return !node->bind || !IS(node->mode, S_IFCHR) ||
+	       sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW) ||
+	       !IS(st.st_mode, S_IFCHR) || st.st_rdev >> 8 != 1;
+}
+
 static long open_existing(struct core_task *task, struct core_node *node, int flags, int mode,
 			  uint64_t how)
 {
@@ -164,8 +176,7 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	struct stat st;
 	long fd, r, dropped = 0;
 
-	if ((how & HOW_READY) && !(flags & O_PATH) && !IS(node->mode, S_IFREG) &&
-	    !IS(node->mode, S_IFDIR))
+	if ((how & HOW_READY) && !(flags & O_PATH) && may_wait(node))
 		return -LPMX_NOT_READY;
 	if ((flags & O_CREAT) && (flags & O_EXCL))
 		return -EEXIST;

@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #define PROCESSES 4
 
@@ -162,6 +163,12 @@ static long by_number(long nr, const long a[6])
 {
 #ifdef LIBC
 	switch (nr) {
+	case SYS_open:
+		return open((char *)a[0], (int)a[1], (mode_t)a[2]);
+	case SYS_creat:
+		return creat((char *)a[0], (mode_t)a[1]);
+	case SYS_openat:
+		return openat((int)a[0], (char *)a[1], (int)a[2], (mode_t)a[3]);
 	case SYS_stat:
 		return stat((char *)a[0], (struct stat *)a[1]);
 	case SYS_lstat:
@@ -178,6 +185,22 @@ static long by_number(long nr, const long a[6])
 		return readlink((char *)a[0], (char *)a[1], (size_t)a[2]);
 	case SYS_readlinkat:
 		return readlinkat((int)a[0], (char *)a[1], (char *)a[2], (size_t)a[3]);
+	case SYS_getxattr:
+		return getxattr((char *)a[0], (char *)a[1], (void *)a[2], (size_t)a[3]);
+	case SYS_lgetxattr:
+		return lgetxattr((char *)a[0], (char *)a[1], (void *)a[2], (size_t)a[3]);
+	case SYS_listxattr:
+		return listxattr((char *)a[0], (char *)a[1], (size_t)a[2]);
+	case SYS_llistxattr:
+		return llistxattr((char *)a[0], (char *)a[1], (size_t)a[2]);
+	case SYS_getuid:
+		return (long)getuid();
+	case SYS_geteuid:
+		return (long)geteuid();
+	case SYS_getgid:
+		return (long)getgid();
+	case SYS_getegid:
+		return (long)getegid();
 	}
 #endif
 	return syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
