@@ -27,25 +27,27 @@ class Suite:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
-CPYTHON = """
-test_asyncore test_atexit test_bz2 test_cmd_line test_cmd_line_script test_compileall
-test_dbm test_dbm_dumb test_dbm_gnu test_dbm_ndbm test_ensurepip
-test_epoll test_eintr test_faulthandler test_fcntl test_file test_filecmp test_fileinput
-test_fileio test_fork1 test_genericpath test_getpath test_glob test_grp test_gzip
-test_httpservers test_import test_importlib test_io test_ioctl test_largefile test_lzma
-test_mailbox test_mmap test_multiprocessing_fork test_netrc test_ntpath test_openpty
-test_pathlib test_pipes test_pkg test_pkgutil test_poll test_popen test_posix test_posixpath
-test_pty test_pwd test_py_compile test_regrtest test_repl test_resource test_runpy test_select
-test_selectors test_shelve test_shutil test_signal test_site test_socket test_spwd test_ssl
-test_stat test_subprocess test_support test_sys test_sysconfig test_syslog test_tarfile
-test_tempfile test_thread test_threading test_threadsignals test_tools test_tracemalloc
-test_unicode_file test_unicode_file_functions test_unittest test_urllib test_uuid test_venv
-test_wait3 test_wait4 test_zipapp test_zipfile test_zipimport test_zipimport_support
+CPYTHON_FILES = """
+test_bz2 test_compileall test_dbm test_dbm_dumb test_dbm_gnu test_dbm_ndbm test_file test_filecmp
+test_fileinput test_fileio test_genericpath test_getpath test_glob test_grp test_gzip test_import
+test_importlib test_io test_largefile test_lzma test_mailbox test_mmap test_netrc test_ntpath
+test_pathlib test_pkg test_pkgutil test_posix test_posixpath test_pwd test_py_compile test_runpy
+test_shelve test_shutil test_site test_spwd test_stat test_sysconfig test_tarfile test_tempfile
+test_unicode_file test_unicode_file_functions test_uuid test_zipapp test_zipfile test_zipimport
+test_zipimport_support
 """
 
-#: Without those that the release has no more.
-CPYTHON_13 = [name for name in CPYTHON.split()
-              if name not in ("test_asyncore", "test_pipes", "test_spwd")]
+CPYTHON_PROCESSES = """
+test_asyncore test_atexit test_cmd_line test_cmd_line_script test_ensurepip test_epoll test_eintr
+test_faulthandler test_fcntl test_fork1 test_httpservers test_ioctl test_multiprocessing_fork
+test_openpty test_pipes test_poll test_popen test_pty test_regrtest test_repl test_resource
+test_select test_selectors test_signal test_socket test_ssl test_subprocess test_support test_sys
+test_syslog test_thread test_threading test_threadsignals test_tools test_tracemalloc test_unittest
+test_urllib test_venv test_wait3 test_wait4
+"""
+
+#: What the release has no more.
+NOT_IN_13 = ("test_asyncore", "test_pipes", "test_spwd")
 
 REGRTEST = ("cd /tmp && python3 -m test --timeout 1800 -v -j2 "
             "-u all,-network,-urlfetch,-largefile,-audio,-gui,-cpu ")
@@ -80,11 +82,13 @@ SOMEBODY = "5:60"
 GIVE_AWAY = f" && chown -R {SOMEBODY} ."
 
 SUITES = (
-    Suite("CPython 3.11, modules near the system", REGRTEST + " ".join(CPYTHON.split()),
-          outcomes.regrtest),
+    *(Suite(f"CPython {release}: {what}",
+            REGRTEST + " ".join(name for name in names.split()
+                                if release == "3.11" or name not in NOT_IN_13),
+            outcomes.regrtest, image=image)
+      for release, image in (("3.11", "languages-bookworm"), ("3.13", "languages-trixie"))
+      for what, names in (("files", CPYTHON_FILES), ("processes, signals, sockets", CPYTHON_PROCESSES))),
     Suite("CPython 3.11, test_os", REGRTEST + "test_os", outcomes.regrtest, confined=False),
-    Suite("CPython 3.13, modules near the system", REGRTEST + " ".join(CPYTHON_13),
-          outcomes.regrtest, image="languages-trixie"),
     Suite("Go 1.19: files, processes, sockets",
           # -short leaves out those that ask the internet
           GO + "-count=1 os os/exec os/user path/filepath io/fs io/ioutil internal/poll; "
