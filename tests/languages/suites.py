@@ -85,7 +85,10 @@ SUITES = (
     *(Suite(f"CPython {release}: {what}",
             REGRTEST + " ".join(name for name in names.split()
                                 if release == "3.11" or name not in NOT_IN_13),
-            outcomes.regrtest, image=image)
+            outcomes.regrtest, image=image, elsewhere={
+                "test_shutil": "of this test",
+                "test_copyxattr_symlinks (test.test_shutil.TestCopy.test_copyxattr_symlinks)":
+                    "a link can carry no trusted attribute: docs/reference/differences.md"})
       for release, image in (("3.11", "languages-bookworm"), ("3.13", "languages-trixie"))
       for what, names in (("files", CPYTHON_FILES), ("processes, signals, sockets", CPYTHON_PROCESSES))),
     Suite("CPython 3.11, test_os", REGRTEST + "test_os", outcomes.regrtest, confined=False),
@@ -128,6 +131,8 @@ SUITES = (
           unpack("lua5.4") + "make -j2 linux >build.log 2>&1 && "
           + unpack("lua-filesystem") + "gcc -O2 -shared -fPIC -I ../lua5.4/src src/lfs.c -o lfs.so"),
     Suite("numpy 1.24 and scipy 1.10: files, processes, memory maps",
-          "cd /tmp && export HOME=/tmp && python3 -m pytest -q -rA -p no:cacheprovider --tb=short --pyargs "
+          # what they skip for want of memory must not hang on what else runs here
+          "cd /tmp && export HOME=/tmp NPY_AVAILABLE_MEM=2GB SCIPY_AVAILABLE_MEM=2GB && "
+          "python3 -m pytest -q -rA -p no:cacheprovider --tb=short --pyargs "
           + " ".join(SCIENCE.split()), outcomes.pytest),
 )
