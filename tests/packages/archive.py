@@ -54,7 +54,7 @@ class Archive(Mirror):
 
 
 def given() -> Path:
-    """A directory for places to see as /mnt: wheels-VERSION and npm, below."""
+    """A directory for places to see as /mnt: wheels-VERSION and npm, npm-old, below."""
     made = directory() / "given"
     made.mkdir(exist_ok=True)
     return made
@@ -74,9 +74,9 @@ def wheels(python: str, names: Sequence[str]) -> None:
         staging.rename(made)
 
 
-def modules(names: Sequence[str]) -> None:
-    """Have a package.json that names these, its lock, and npm's cache of all that is in it."""
-    made = given() / "npm"
+def modules(name: str, names: Sequence[str]) -> None:
+    """Have there a package.json that names these, its lock, and npm's cache of all that is in it."""
+    made = given() / name
     if not made.exists():
         staging = Path(tempfile.mkdtemp(dir=directory()))
         run_host("npm", "install", "--silent", "--cache", str(staging / "cache"),

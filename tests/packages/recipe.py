@@ -124,8 +124,9 @@ END
 """
 
 NPM = r"""
-mkdir -p /root/app && cd /root/app && cp /mnt/npm/package.json /mnt/npm/package-lock.json .
-cp -r /mnt/npm/cache /tmp/cache
+given=/mnt/npm; [ "$(node -p 'parseInt(process.versions.node)')" -ge 18 ] || given=/mnt/npm-old
+mkdir -p /root/app && cd /root/app && cp $given/package.json $given/package-lock.json .
+cp -r $given/cache /tmp/cache
 npm ci --offline --no-audit --no-fund --cache /tmp/cache | sed 's/ in [0-9.]*m*s$//'
 printf 'const n: number = 42; console.log("typed", n);\n' >a.ts
 node_modules/.bin/tsc --ignoreConfig a.ts || node_modules/.bin/tsc a.ts; node a.js

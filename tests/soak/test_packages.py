@@ -17,7 +17,9 @@ Record = Callable[[str, str, int, str], None]
 SCIENCE = ("numpy", "scipy", "pandas", "matplotlib")
 #: Of the suites, and what only an old one needs: pip asks what the Python that runs it would.
 PYTHONS = {"3.9": ("importlib-resources", "zipp"), "3.11": (), "3.13": (), "3.14": ()}
-MODULES = ("express", "typescript", "eslint")
+#: For the suites' Node, and the last that run in bullseye's.
+MODULES = {"npm": ("express", "typescript", "eslint"),
+           "npm-old": ("express@4", "typescript@4", "eslint@8")}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,8 @@ def given() -> Path:
     """What the places see as /mnt: wheels, and npm's cache."""
     for python, more in PYTHONS.items():
         archive.wheels(python, (*SCIENCE, *more))
-    archive.modules(MODULES)
+    for name, modules in MODULES.items():
+        archive.modules(name, modules)
     return archive.given()
 
 
