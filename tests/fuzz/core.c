@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../native/sys/sys.h"
 #include "lpmx_core.h"
+#include "../union/sanitized.h"
 
 #define INDEX 1
 #define CONTROL 2

@@ -24,8 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../native/sys/sys.h"
 #include "lpmx_core.h"
+#include "sanitized.h"
 
 static char line[1 << 20], room[8][65536];
 static struct core_view view;

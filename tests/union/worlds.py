@@ -291,7 +291,7 @@ class Bench:
                                  user=True)
         if name in SANITIZERS:
             return self._process(name, [str(checked(name))], user=True,
-                                 ASAN_OPTIONS="detect_leaks=0", TSAN_OPTIONS="halt_on_error=1")
+                                 TSAN_OPTIONS="halt_on_error=1")
         program = "/.lpmx/bin/" + ("dynamic" if name == "preload" else "static")
         return self._process(name, [program], user=True, executable=str(_native.loader_path()),
                              LPMX_VIEW=target, LPMX_PROGRAM=program, LPMX_CWD="/")
