@@ -115,6 +115,46 @@ NOINLINE long acl_inherit(const char *place, const char *host, int fd, uint32_t 
 	return put(host, fd, ACL_ACCESS, list, n);
 }
 
+void acl_announce(const struct core_view *view)
+{
+	if (view->control && !__atomic_load_n(&view->control->lists, __ATOMIC_RELAXED))
+		__atomic_store_n(&view->control->lists, 1, __ATOMIC_SEQ_CST);
+}
+
+/* As the kernel's posix_acl_permission(), for who is not the owner. */
+NOINLINE long acl_allows(const struct core_task *task, const struct meta *meta, uint32_t uid,
+			 int want, const char *host, int fd)
+{
+	const struct lpmx_control *control = task->view->control;
+	uint32_t mask = meta->mode >> 3 & 7, needed = (uint32_t)want;
+	int member = 0;
+	char list[ROOM];
+	long n;
+
+	/* without any right of the group, nobody has one by a list */
+	if ((!host && fd < 0) || !mask || (task->view->index && control && !__atomic_load_n(&control->lists, __ATOMIC_RELAXED)))
+		return -EAGAIN;
+	n = get(host, fd, ACL_ACCESS, list);
+	if (n <= 0)
+		return -EAGAIN;
+	for (char *at = list + sizeof(struct posix_acl_xattr_header);
+	     at + sizeof(struct posix_acl_xattr_entry) <= list + n;
+	     at += sizeof(struct posix_acl_xattr_entry)) {
+		struct posix_acl_xattr_entry e;
+
+		bytes_copy(&e, at, sizeof(e));
+		if (e.e_tag == ACL_USER && e.e_id == uid)
+			return !(needed & ~(e.e_perm & mask));
+		if ((e.e_tag == ACL_GROUP_OBJ && permission_in_group(task, meta->gid)) ||
+		    (e.e_tag == ACL_GROUP && permission_in_group(task, e.e_id))) {
+			member = 1;
+			if (!(needed & ~(uint32_t)e.e_perm))
+				return !(needed & ~mask);
+		}
+	}
+	return !member && !(needed & ~(meta->mode & 7));
+}
+
 void acl_forget(const char *host)
 {
 	sys_call2(__NR_lremovexattr, host, ACL_DEFAULT);

@@ -135,7 +135,9 @@ long core_control_rebuild(struct core_view *view)
 	if (r < 0)
 		return r;
 	record_find(view);
-	view->control->closed_known = 1;
+	/* nobody has looked */
+	acl_announce(view);
+	__atomic_store_n(&view->control->closed_known, 1, __ATOMIC_SEQ_CST);
 	/* only now: killed before, it is done again */
 	this_boot(boot);
 	bytes_copy(view->control->boot, boot, sizeof(boot));

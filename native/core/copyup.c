@@ -112,7 +112,7 @@ static int carried(const struct core_node *node, const char *name)
 
 /* The extended attributes, which are few, mostly none, and may be large.  1: a list of
  * access is among them, so that the mode is the list's now. */
-static long copy_xattrs(const struct core_node *node, const char *to)
+static long copy_xattrs(const struct core_view *view, const struct core_node *node, const char *to)
 {
 	long n = sys_call3(__NR_llistxattr, node->host, 0, 0), memory, r = 0;
 	char *names, *value;
@@ -133,8 +133,11 @@ static long copy_xattrs(const struct core_node *node, const char *to)
 		/* removed meanwhile, or not ours to read */
 		if (r == -ENODATA || r == -EACCES)
 			r = 0;
-		else if (r >= 0)
+		else if (r >= 0) {
+			if (acl_is_list(name))
+				acl_announce(view);
 			r = sys_call5(__NR_lsetxattr, to, name, value, r, 0);
+		}
 		list |= r >= 0 && acl_is_access(name);
 		if (r == -EOPNOTSUPP)
 			r = 0; /* as ovl_copy_xattr: not kept by this file system */
@@ -272,7 +275,7 @@ static long make_copy(struct core_task *task, const struct core_node *node, stru
 	/* the mode first: attributes ask for permissions that the umask may have taken */
 	r = meta_store(task->view, work, -1, meta);
 	if (r >= 0 && !IS(meta->mode, S_IFLNK))
-		r = copy_xattrs(node, work);
+		r = copy_xattrs(task->view, node, work);
 	if (r > 0)
 		r = meta_store(task->view, work, -1, meta);
 	if (r >= 0)

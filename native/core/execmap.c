@@ -26,7 +26,8 @@ static long check_file(struct core_task *task, const struct core_node *node, uin
 		return -EACCES;
 	if (node->bind || task->view->kind == CORE_VIEW_HOST)
 		return sys_call4(__NR_faccessat, AT_FDCWD, node->host, 1, 0);
-	return permission_in(task, &meta, c->euid, c->egid, 1) ? 0 : -EACCES;
+	return permission_in(task, &meta, c->euid, c->egid, 1, permission_host(node), -1) ? 0
+										  : -EACCES;
 }
 
 /* A program of the host: `path` is the host's. */

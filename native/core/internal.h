@@ -380,13 +380,20 @@ long meta_of_path(struct core_task *task, const char *path, struct meta *meta) H
 
 /* Must directories on the way be looked at?  Not for root, to whom none is closed. */
 int permission_is_checked(const struct core_task *task) HIDDEN;
-/* May this user do what the bits of `want` say (4 read, 2 write, 1 execute or search)? */
+/* May this user do what the bits of `want` say (4 read, 2 write, 1 execute or search)?  The
+ * object is at `host` (or `fd` >= 0); NULL: in a tree of the store, where it has no list. */
 int permission_in(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
-		  int want) HIDDEN;
+		  int want, const char *host, int fd) HIDDEN;
+/* Is the program's user in this group? */
+int permission_in_group(const struct core_task *task, uint32_t gid) HIDDEN;
 /* May the program do what only the owner may? */
 int permission_is_owner(const struct core_task *task, const struct meta *meta) HIDDEN;
 /* The same of a node: 0, or -EACCES and -EPERM.  Of binds the kernel decides. */
 long permission(struct core_task *task, const struct core_node *node, int want) HIDDEN;
+/* And of a canonical path: nothing there is -ENOENT. */
+long permission_of_path(struct core_task *task, const char *path, int want) HIDDEN;
+/* Where the access list of the node would be; NULL: nowhere. */
+const char *permission_host(const struct core_node *node) HIDDEN;
 /* May it search a directory of the layers? */
 int permission_to_pass(const struct core_task *task, const struct lpmx_index_entry *entry) HIDDEN;
 /* May it search a directory?  Asked on every way, so without a system call where possible. */
@@ -441,6 +448,11 @@ long acl_set(const struct core_task *task, const char *host, int fd, const void 
 /* Give the new object at `host` (or `fd` >= 0), which will be at `place`, what the default
  * list there says. */
 long acl_inherit(const char *place, const char *host, int fd, uint32_t mode) HIDDEN;
+/* Does its list, if it has one, allow that?  1, 0, or -EAGAIN of one without. */
+long acl_allows(const struct core_task *task, const struct meta *meta, uint32_t uid, int want,
+		const char *host, int fd) HIDDEN;
+/* Say that the upper has lists, before it has one. */
+void acl_announce(const struct core_view *view) HIDDEN;
 /* A directory of ours: what its place hands down to whatever is made there is not the view's. */
 void acl_forget(const char *host) HIDDEN;
 

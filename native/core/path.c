@@ -574,9 +574,7 @@ static long walk_hand_over(struct walk *w, int flags, const char *rest)
 static NOINLINE long walk_may_search(struct walk *w, int have)
 {
 	const struct core_node *node = w->node;
-	const struct core_credentials *c = &w->task->credentials;
 	const struct core_view *view = w->task->view;
-	struct meta meta;
 	long r;
 
 	if (node->bind)
@@ -586,10 +584,8 @@ static NOINLINE long walk_may_search(struct walk *w, int have)
 		return 0;
 	if (have)
 		return permission_to_search(w->task, node);
-	r = meta_of_path(w->task, node->path, &meta);
-	if (r < 0)
-		return absent(r) ? 0 : r;
-	return permission_in(w->task, &meta, c->fsuid, c->fsgid, 1) ? 0 : -EACCES;
+	r = permission_of_path(w->task, node->path, 1);
+	return r != -EACCES && absent(r) ? 0 : r;
 }
 
 /*

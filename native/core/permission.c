@@ -9,7 +9,7 @@
 
 #include "internal.h"
 
-static int in_group(const struct core_task *task, uint32_t gid)
+int permission_in_group(const struct core_task *task, uint32_t gid)
 {
 	const struct core_credentials *c = &task->credentials;
 	uint32_t real[256];
@@ -39,17 +39,23 @@ int permission_is_checked(const struct core_task *task)
 }
 
 int permission_in(const struct core_task *task, const struct meta *meta, uint32_t uid, uint32_t gid,
-		  int want)
+		  int want, const char *host, int fd)
 {
 	uint32_t others = meta->mode & 7, group = meta->mode >> 3 & 7, bits = others;
 
 	if (!uid || (meta->uid != uid && free_to_change(task)))
 		return !(want & 1) || IS(meta->mode, S_IFDIR) || (meta->mode & 0111);
+	if (meta->uid != uid) {
+		long r = acl_allows(task, meta, uid, want, host, fd);
+
+		if (r >= 0)
+			return (int)r;
+	}
 	if (meta->uid == uid)
 		bits = meta->mode >> 6 & 7;
 	/* groups cost a call, so only where they decide */
 	else if (((group ^ others) & (uint32_t)want) &&
-		 (meta->gid == gid || in_group(task, meta->gid)))
+		 (meta->gid == gid || permission_in_group(task, meta->gid)))
 		bits = group;
 	return ((uint32_t)want & ~bits) == 0;
 }
@@ -76,13 +82,30 @@ static long checked(struct core_task *task, const struct core_node *node, struct
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
+const char *permission_host(const struct core_node *node)
+{
+	return node->place == CORE_LOWER && node->entry ? 0 : node->host;
+}
+
 NOINLINE long permission(struct core_task *task, const struct core_node *node, int want)
 {
 	const struct core_credentials *c = &task->credentials;
 	struct meta meta;
 	long r = checked(task, node, &meta);
 
-	return r <= 0 ? r : permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
+	return r <= 0 ? r
+		      : permission_in(task, &meta, c->fsuid, c->fsgid, want, permission_host(node), -1) ? 0
+											    : -EACCES;
+}
+
+NOINLINE long permission_of_path(struct core_task *task, const char *path, int want)
+{
+	struct core_node node;
+	long r = path_node(task, path, &node);
+
+	if (r >= 0 && node.place == CORE_ABSENT)
+		r = -ENOENT;
+	return r < 0 ? r : permission(task, &node, want);
 }
 
 int permission_to_pass(const struct core_task *task, const struct lpmx_index_entry *entry)
@@ -90,7 +113,7 @@ int permission_to_pass(const struct core_task *task, const struct lpmx_index_ent
 	const struct core_credentials *c = &task->credentials;
 	const struct meta meta = { .mode = entry->mode, .uid = entry->uid, .gid = entry->gid };
 
-	return (meta.mode & 0111) == 0111 || permission_in(task, &meta, c->fsuid, c->fsgid, 1);
+	return (meta.mode & 0111) == 0111 || permission_in(task, &meta, c->fsuid, c->fsgid, 1, 0, -1);
 }
 
 long permission_to_search(struct core_task *task, const struct core_node *node)
@@ -105,12 +128,14 @@ long permission_to_search(struct core_task *task, const struct core_node *node)
 	if (node->place == CORE_LOWER && !node->entry)
 		return permission(task, node, 1);
 	/* not marked: what is on disk is shown */
-	if (node->place == CORE_UPPER && (node->mode & (S_ISVTX | 0111)) == 0111)
+	if (node->place == CORE_UPPER && (node->mode & (S_ISVTX | 0111)) == 0111 &&
+	    task->view->control &&
+	    !__atomic_load_n(&task->view->control->lists, __ATOMIC_RELAXED))
 		return 0;
 	r = meta_of_node(task, node, &st, &meta);
 	if (r < 0)
 		return r;
-	return permission_in(task, &meta, c->fsuid, c->fsgid, 1) ? 0 : -EACCES;
+	return permission_in(task, &meta, c->fsuid, c->fsgid, 1, permission_host(node), -1) ? 0 : -EACCES;
 }
 
 NOINLINE long permission_of_owner(struct core_task *task, const struct core_node *node)
@@ -135,7 +160,7 @@ NOINLINE long permission_fd(struct core_task *task, const char *host, int fd, in
 		return r;
 	if (want == PERMISSION_OWNER)
 		return permission_is_owner(task, &meta) ? 0 : -EPERM;
-	return permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
+	return permission_in(task, &meta, c->fsuid, c->fsgid, want, host, fd) ? 0 : -EACCES;
 }
 
 long permission_to_change(struct core_task *task, const struct core_node *node, int victim)
@@ -150,11 +175,11 @@ long permission_to_change(struct core_task *task, const struct core_node *node, 
 		return 0;
 	bytes_copy(path, node->path, length);
 	path[length] = 0;
-	r = meta_of_path(task, path, &meta);
+	r = permission_of_path(task, path, 3);
+	if (r >= 0 && victim)
+		r = meta_of_path(task, path, &meta);
 	if (r < 0)
 		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
-	if (!permission_in(task, &meta, c->fsuid, c->fsgid, 3))
-		return -EACCES;
 	if (victim && (meta.mode & S_ISVTX) && !permission_is_owner(task, &meta) &&
 	    meta_of_path(task, node->path, &own) >= 0 && !permission_is_owner(task, &own))
 		return -EPERM;
@@ -172,7 +197,7 @@ long permission_to_link(struct core_task *task, const struct core_node *node)
 		return r < 0 ? r : 0;
 	if (!IS(meta.mode, S_IFREG) || (meta.mode & S_ISUID) ||
 	    (meta.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) ||
-	    !permission_in(task, &meta, c->fsuid, c->fsgid, 6))
+	    !permission_in(task, &meta, c->fsuid, c->fsgid, 6, permission_host(node), -1))
 		return -EPERM;
 	return 0;
 }
@@ -187,7 +212,7 @@ long permission_to_give(const struct core_task *task, const struct meta *meta, c
 	if (to->uid != ~0u && (to->uid != c->fsuid || meta->uid != c->fsuid))
 		return -EPERM;
 	if (to->gid != ~0u && (!permission_is_owner(task, meta) ||
-			       (to->gid != meta->gid && !in_group(task, to->gid))))
+			       (to->gid != meta->gid && !permission_in_group(task, to->gid))))
 		return -EPERM;
 	return 0;
 }
@@ -195,7 +220,7 @@ long permission_to_give(const struct core_task *task, const struct meta *meta, c
 /* The mode that `wanted` comes to: set-group-ID is for members only. */
 uint32_t permission_mode(const struct core_task *task, const struct meta *meta, uint32_t wanted)
 {
-	if (task->credentials.fsuid && !in_group(task, meta->gid))
+	if (task->credentials.fsuid && !permission_in_group(task, meta->gid))
 		wanted &= ~(uint32_t)S_ISGID;
 	return wanted;
 }
@@ -204,7 +229,7 @@ uint32_t permission_mode(const struct core_task *task, const struct meta *meta, 
 uint32_t permission_new_mode(const struct core_task *task, const struct meta *above, uint32_t wanted)
 {
 	if ((wanted & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && !IS(wanted, S_IFDIR) &&
-	    task->credentials.fsuid && !in_group(task, above->gid))
+	    task->credentials.fsuid && !permission_in_group(task, above->gid))
 		wanted &= ~(uint32_t)S_ISGID;
 	return wanted;
 }
@@ -224,7 +249,7 @@ NOINLINE long permission_drop(struct core_task *task, const struct core_node *no
 	r = meta_shown(task, node, before);
 	if (r < 0 || !IS(before->mode, S_IFREG))
 		return r;
-	if ((before->mode & S_IXGRP) || !in_group(task, before->gid))
+	if ((before->mode & S_IXGRP) || !permission_in_group(task, before->gid))
 		bits |= S_ISGID;
 	if (!(before->mode & bits))
 		return 0;

@@ -357,6 +357,7 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	int at = nr != __NR_access;
 	int want = (int)a[at + 1];
 	int flags = nr == 439 /* faccessat2 */ ? (int)a[3] : 0;
+	int effective;
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	struct meta meta;
@@ -392,9 +393,11 @@ long call_access(struct core_task *task, long nr, const long a[6])
 		return r;
 	if (IS(meta.mode, S_IFLNK))
 		return 0;
-	if (flags & AT_EACCESS)
-		return permission_in(task, &meta, c->fsuid, c->fsgid, want) ? 0 : -EACCES;
-	return permission_in(task, &meta, c->ruid, c->rgid, want) ? 0 : -EACCES;
+	effective = (flags & AT_EACCESS) != 0;
+	return permission_in(task, &meta, effective ? c->fsuid : c->ruid,
+			     effective ? c->fsgid : c->rgid, want, permission_host(&node), -1)
+		       ? 0
+		       : -EACCES;
 }
 
 /* ---- readlink ------------------------------------------------------------------------------ */

@@ -40,13 +40,15 @@ int upper_closed(const struct core_view *view, uint64_t hash)
 {
 	const struct lpmx_control *control = view->control;
 
-	return !control || !control->closed_known ||
+	return !control || !__atomic_load_n(&control->closed_known, __ATOMIC_RELAXED) ||
 	       bloom_has(control->closed, BLOOM_CLOSED_MASK, hash);
 }
 
 void upper_close(const struct core_view *view, uint64_t hash, uint32_t mode)
 {
-	if (view->control && IS(mode, S_IFDIR) && (mode & 0111) != 0111)
+	/* where there are lists, one of them may close it to somebody */
+	if (view->control && IS(mode, S_IFDIR) && ((mode & 0111) != 0111 ||
+			      __atomic_load_n(&view->control->lists, __ATOMIC_RELAXED)))
 		bloom_set(view->control->closed, BLOOM_CLOSED_MASK, hash);
 }
 

@@ -133,6 +133,8 @@ static long by_descriptor(const struct request *q, const char *name)
 static long change(const struct core_task *task, const struct request *q, const char *host, int fd,
 		   const char *name)
 {
+	if (q->what == SET && acl_is_list(name))
+		acl_announce(task->view);
 	/* one without entries is none */
 	if (q->what == SET && q->size > 4 && acl_is_access(name))
 		return acl_set(task, host, fd, (void *)q->value, (long)q->size, q->how);

@@ -292,7 +292,8 @@ struct lpmx_control {
 	volatile uint64_t kept;        /* 1: the names of the upper's own directories are synced */
 	volatile uint64_t objects;     /* 1: there are records in the work directory */
 	volatile uint64_t closed_known; /* 1: `closed` is kept */
-	uint64_t reserved[20];
+	volatile uint64_t lists;       /* 1: access control lists may be in the upper */
+	uint64_t reserved[19];
 	/* directories of the upper, few, that not everybody may search */
 	volatile uint64_t closed[LPMX_CONTROL_CLOSED_BITS / 64];
 	/* exists or is hidden in the upper; see core/upper.c */

@@ -643,6 +643,22 @@ CASES.update({
             ("linkfd", slot, HERE, "/tmp/link%d" % slot), ("readlink", HERE, "/tmp/link%d" % slot, 100), ("rename", HERE, "/proc/self/fd/{%d}" % slot, HERE, "/tmp/x", 0))],
         ("chown", HERE, "/proc/self/fd/{1}", 3, 4, 0), ("stat", HERE, "/links/relative", NOFOLLOW), ("stat", HERE, "/data/one", 0), ("utimens", HERE, "/proc/self/fd/{1}", 1_100_000_000, 0),
         ("stat", HERE, "/links/relative", NOFOLLOW), ("chmod", HERE, "/proc/self/fd/{1}", 0o600), ("stat", HERE, "/data/one", 0)],
+    "what lists allow to others": [
+        ("chmod", HERE, "/data", 0o777), ("open", 1, HERE, "/tmp/new", W | CREATE, 0o600), ("setxattr", "/tmp/new", ACCESS, acl(6, 0, 0, mask=4, users={1000: 7, 1001: 2}), 0),
+        *[("setxattr", path, ACCESS, value, 0) for path, value in (
+            ("/etc/shadow", acl(6, 4, 0, mask=6, users={1000: 6})), ("/etc/hosts", acl(6, 4, 4, mask=4, users={1000: 0})), ("/data/two", acl(6, 0, 6, mask=0, users={1000: 7})),
+            ("/keep", acl(7, 5, 5, mask=7, users={1000: 7})), ("/deep/a", acl(7, 5, 5, mask=5, users={1000: 0, 1001: 4})), ("/usr/bin/tool", acl(7, 5, 5, mask=5, users={1000: 4})),
+            ("/data/one", acl(6, 4, 0, mask=6, groups={50: 6})), ("/etc/readonly", acl(4, 4, 4, mask=4, users={1000: 6})), ("/usr/lib", acl(7, 5, 0, mask=5, groups={50: 1, 1000: 4})),
+            ("/data/h1", acl(6, 0, 6, mask=6, groups={50: 4, 33: 2})))],
+        ("setxattr", "/keep", DEFAULT, acl(7, 0, 0, mask=7, users={1001: 5}), 0), ("mkdir", HERE, "/keep/sub", 0o777), ("open", 1, HERE, "/keep/sub/x", W | CREATE, 0o666),
+        *[step for uid, gid in ((1000, 1000), (1001, 50), (1002, 33))
+          for step in (("fork", 1), ("in", 1, ("become", uid, gid)), *[("in", 1, ask) for path in (
+              "/etc/shadow", "/etc/hosts", "/data/two", "/deep/a", "/deep/a/b/third", "/usr/bin/tool", "/data/one", "/etc/readonly", "/usr/lib/x.so", "/data/h1", "/tmp/new", "/keep/sub/x", "/keep")
+              for ask in (("open", 2, HERE, path, R, 0), ("open", 2, HERE, path, W, 0), ("open", 2, HERE, path, RW, 0), ("access", HERE, path, 4), ("access", HERE, path, 2), ("access", HERE, path, 1),
+                          ("faccessat2", HERE, path, 6, 0x200), ("stat", HERE, path, 0), ("truncate", path, 3), ("getxattr", path, "user.a"), ("setxattr", path, "user.a", b"1", 0), ("chdir", path),
+                          ("chdir", "/"), ("utimensns", HERE, path, 0, NOW, 0), ("openlist", path, 300), ("link", HERE, path, HERE, "/data/n%d" % uid, 0))],
+              *[("in", 1, step) for step in (("open", 2, HERE, "/keep/made", W | CREATE, 0o644), ("mkdir", HERE, "/keep/d", 0o755), ("rename", HERE, "/keep/old", HERE, "/keep/older", 0),
+                                             ("unlink", HERE, "/keep/made", 0), ("unlink", HERE, "/keep/d", REMOVEDIR))], ("end", 1))]],
     "long names of sockets": [
         ("mkdir", HERE, "/tmp/" + "d" * 70, 0o755), ("bind", 1, "/tmp/" + "d" * 70 + "/s", DGRAM), ("sockname", 1),
         ("bind", 2, "/tmp/" + "d" * 70 + "/t", DGRAM), ("sendto", 2, "/tmp/" + "d" * 70 + "/s", b"x"), ("recvfrom", 1),
