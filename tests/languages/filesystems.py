@@ -1,4 +1,4 @@
-"""Suites about files, each built already in the image "suites-bookworm" (tests/support/images.py)."""
+"""Suites about files, each built already in its image (tests/support/images.py)."""
 from __future__ import annotations
 
 from typing import Mapping, Sequence
@@ -67,24 +67,26 @@ done
 
 
 def suite(name: str, run: str, read: outcomes.Reader = outcomes.marks, *, ways: Sequence[str] = WAYS,
-          somebody: str = "", elsewhere: Mapping[str, str] = {}) -> Suite:
+          image: str = "suites-bookworm", somebody: str = "", elsewhere: Mapping[str, str] = {}) -> Suite:
     """`somebody`: the directory is given to a user who may not do everything, who runs it."""
-    return Suite(f"{name}, as somebody" if somebody else name, run, read, image="suites-bookworm",
+    return Suite(f"{name}, as somebody" if somebody else name, run, read, image=image,
                  build=f"chown -R {SOMEBODY} {somebody}" if somebody else "true", ways=ways,
                  user=SOMEBODY if somebody else "root", elsewhere=elsewhere)
 
 
+COMPILED = "suites-compiled-bookworm"
 COREUTILS = "cd /srv/coreutils && export HOME=/tmp && make -k -j2 "
 
 FILE_SYSTEMS = (
     suite("attr 2.5", SCRIPTS.format(name="attr")),
     suite("acl 2.3", SCRIPTS.format(name="acl")),
     suite("rsync 3.2", "cd /srv/rsync && ./runtests.sh rsync_bin=$PWD/rsync"),
-    suite("tar 1.34", "cd /srv/tar/tests && sh ./testsuite -j2", outcomes.numbered),
     suite("bash 5.2", BASH),
     suite("fio and dbench", FIO),
-    suite("coreutils 9.1: what needs root", COREUTILS + "check-root NON_ROOT_USERNAME=games NON_ROOT_GID=60"),
-    suite("coreutils 9.1", COREUTILS + "check SUBDIRS=.", somebody="/srv/coreutils"),
-    suite("Open POSIX Test Suite 1.5", OPEN_POSIX),
     suite("stress-ng 0.15", STRESS),
+    suite("tar 1.34", "cd /srv/tar/tests && sh ./testsuite -j2", outcomes.numbered, image=COMPILED),
+    suite("coreutils 9.1: what needs root", COREUTILS + "check-root NON_ROOT_USERNAME=games NON_ROOT_GID=60",
+          image=COMPILED),
+    suite("coreutils 9.1", COREUTILS + "check SUBDIRS=.", image=COMPILED, somebody="/srv/coreutils"),
+    suite("Open POSIX Test Suite 1.5", OPEN_POSIX, image=COMPILED),
 )
