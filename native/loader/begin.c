@@ -89,16 +89,23 @@ static __attribute__((noreturn)) void cannot_map(const char *what, long error)
 	loader_leave(NOT_EXECUTABLE);
 }
 
-/* Open what LPMX_PROGRAM names, or take the descriptor that exec passed. */
-static long open_program(const struct loader_stack *s, const char **name)
+/*
+ * Open what LPMX_PROGRAM names, or take the descriptor that exec passed.  `command`: what it
+ * is called after, as since Linux 6.14 the file itself where no path was said (begin_new_exec).
+ */
+static long open_program(const struct loader_stack *s, const char **name, const char **command)
 {
 	static struct core_exec found;
 	const char *p = s->start;
 	long fd = -1, r;
 
-	if (*p != ':')
+	if (*p >= '0' && *p <= '9')
 		fd = (long)text_number(&p, 10);
+	*command = *p == LOADER_BY_DESCRIPTOR ? s->program : 0;
+	p += *p == LOADER_BY_DESCRIPTOR;
 	*name = p + (*p == ':');
+	if (!*command)
+		*command = *name;
 	if (text_length(s->program) >= CORE_PATH_MAX)
 		return -ENAMETOOLONG;
 	text_put(trap_task.program, s->program);
@@ -148,7 +155,7 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 {
 	struct loader_stack *s = &the_stack;
 	struct loader_jump jump;
-	const char *name;
+	const char *name, *command;
 	int randomize;
 	long fd, r;
 
@@ -161,14 +168,14 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 		loader_first(s);
 
 	randomize = !(sys_call1(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE);
-	fd = open_program(s, &name);
+	fd = open_program(s, &name, &command);
 	r = fd < 0 ? fd : loader_map(fd, 0, randomize, &program);
 	if (r < 0)
 		cannot_map("it", r);
 	sys_call1(__NR_close, fd);
 	if (program.interpreter[0])
 		map_interpreter(randomize);
-	loader_set_name(name);
+	loader_set_name(command, command != name);
 	jump.sp = loader_stack_write(s, &program, program.interpreter[0] ? &interpreter : 0, name);
 	jump.entry = program.interpreter[0] ? interpreter.entry : program.entry;
 	if (program.executable_stack)

@@ -24,6 +24,7 @@ struct plan {
 	struct core_exec target;
 	char name[CORE_PATH_MAX];        /* for AT_EXECFN and the command name */
 	int descriptor;                  /* the program itself, where it has no path; or -1 */
+	int by_descriptor;               /* no path was said */
 	int name_is_lost;                /* `name` goes through a descriptor that exec closes */
 	int scripts;
 	char lines[SCRIPTS_MAX][SCRIPT_LINE];
@@ -237,6 +238,7 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 		.name = plan->name,
 		.preload = preload_for(plan),
 		.descriptor = -1,
+		.by_descriptor = plan->by_descriptor,
 		.fresh = plan->target.view_file[0] != 0,
 		.keep_state = plan->target.kind != CORE_VIEW_HOST,
 		.prefix = plan->scripts ? plan->words + plan->first_word : 0,
@@ -285,6 +287,7 @@ long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *cons
 	if (!r && dirfd == AT_FDCWD)
 		return -EACCES;
 	plan.descriptor = -1;
+	plan.by_descriptor = !r;
 	plan.scripts = 0;
 	plan.alone = 0;
 	plan.starts_container = 0;

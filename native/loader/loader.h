@@ -18,10 +18,12 @@ struct trap_slot;
 /*
  * "DESCRIPTOR:NAME" from an exec to the loader it starts: the open file to map
  * ("" for the one LPMX_PROGRAM names) and the name that the program was executed
- * by, for AT_EXECFN and the command name.  Without it the loader was started
+ * by, for AT_EXECFN and the command name; "!" before the colon: the command has the
+ * file's own name.  Without it the loader was started
  * from outside, or from another view, and finds out everything itself.
  */
 #define LOADER_ENV_START "LPMX_START"
+#define LOADER_BY_DESCRIPTOR '!'
 /* From the runtime: the directory of the view to start in. */
 #define LOADER_ENV_CWD "LPMX_CWD"
 /* For tests: behave as where seccomp is refused. */
@@ -90,7 +92,8 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 
 void loader_describe(const struct loader_stack *stack, const struct loader_image *image,
 		     uint64_t sp, int randomize);
-void loader_set_name(const char *name);
+/* `told`: by the kernel, of a file that may have no name any more. */
+void loader_set_name(const char *name, int told);
 
 /* ---- script.c ---- */
 
@@ -115,6 +118,7 @@ void trap_before_exec(void);
 struct loader_exec_vectors {
 	const char *view_file, *program, *name, *preload;
 	int descriptor;     /* or -1 */
+	int by_descriptor;  /* the file names the command */
 	int fresh;          /* the target view starts from outside: no start variable */
 	int keep_state;     /* the program keeps its credentials and root */
 	const char *environment; /* host path of an environment to use instead, or NULL */

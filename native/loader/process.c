@@ -11,16 +11,20 @@
 #define PAGE 4096ul
 #define HEAP_RANDOM_PAGES 8192u
 
-void loader_set_name(const char *name)
+void loader_set_name(const char *name, int told)
 {
+	static const char gone[] = " (deleted)";
 	const char *base = name;
 	char comm[16];
-	unsigned n;
+	size_t n, length;
 
 	for (const char *p = name; *p; p++)
 		if (*p == '/')
 			base = p + 1;
-	for (n = 0; base[n] && n < sizeof(comm) - 1; n++)
+	length = text_length(base);
+	if (told && length > sizeof(gone) - 1 && text_equal(base + length - sizeof(gone) + 1, gone))
+		length -= sizeof(gone) - 1;
+	for (n = 0; n < length && n < sizeof(comm) - 1; n++)
 		comm[n] = base[n];
 	comm[n] = 0;
 	sys_call5(__NR_prctl, PR_SET_NAME, comm, 0, 0, 0);

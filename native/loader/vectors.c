@@ -104,6 +104,8 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	if (!what->fresh) {
 		if (what->descriptor >= 0)
 			p = text_put_number(p, (uint64_t)what->descriptor, 10);
+		if (what->by_descriptor)
+			*p++ = LOADER_BY_DESCRIPTOR;
 		*p++ = ':';
 		text_put(p, what->name);
 		to[n++] = pair(at, LOADER_ENV_START, start);

@@ -42,6 +42,7 @@ PROGRAMS = [
     ("wild", ["dynamic", "musl-static"]),
     ("identity", list(LINKINGS)),
     ("memfd", ["dynamic", "musl-static"]),
+    ("comm", ["dynamic", "musl-static"]),
     ("tracing", ["dynamic"]),
     ("cancel", ["dynamic", "static"]),
     ("deep", ["dynamic", "musl-static"]),
