@@ -6,7 +6,8 @@
  * cookie of the last name given: names come in the order of a hash of theirs
  * (LPMX_COOKIE), which does not change when others come and go.  So a name that
  * is there all the time is given exactly once, whatever happens meanwhile, and
- * nothing about a stream is kept in memory.
+ * nothing about a stream need be kept in memory.  What was read of a long directory is
+ * kept all the same, so that it is not read again for each part: see `kept`.
  */
 #include <linux/mman.h>
 
@@ -347,6 +348,106 @@ static void merge_end(struct merge *m)
 	list_free(&m->lower);
 }
 
+/* ---- between two parts of a long listing ------------------------------------------------- */
+
+/*
+ * What was read of a directory that does not fit into one answer: the next one goes on with
+ * it, as overlayfs does (ovl_dir_cache), and a listing from the start reads anew.  It belongs
+ * to the stream that has this descriptor, until the core opens another directory under the
+ * number.  Whoever finds an entry in use does without; whoever never comes back from a
+ * handler leaves one unused.
+ */
+#define KEPT 4
+#define KEPT_FROM 256 /* names: fewer are soon read again */
+
+static struct kept {
+	volatile int busy;
+	volatile int fd; /* and one: 0 is nothing kept */
+	uint64_t view, hash, device, inode;
+	struct list upper, lower;
+} kept[KEPT];
+static volatile unsigned kept_next;
+
+static int kept_lock(struct kept *k)
+{
+	return !__atomic_exchange_n(&k->busy, 1, __ATOMIC_ACQUIRE);
+}
+
+static void kept_unlock(struct kept *k)
+{
+	__atomic_store_n(&k->busy, 0, __ATOMIC_RELEASE);
+}
+
+void dir_opened(int fd)
+{
+	for (struct kept *k = kept; k < kept + KEPT; k++) {
+		if (k->fd != fd + 1 || !kept_lock(k))
+			continue;
+		if (k->fd == fd + 1) {
+			k->fd = 0;
+			list_free(&k->upper);
+			list_free(&k->lower);
+		}
+		kept_unlock(k);
+	}
+}
+
+/* Go on with what was read: 1, or 0 if that must be done anew. */
+static NOINLINE int kept_take(struct merge *m, int fd)
+{
+	for (struct kept *k = kept; k < kept + KEPT; k++) {
+		struct stat st;
+		int found;
+
+		if (k->fd != fd + 1 || !kept_lock(k))
+			continue;
+		found = k->fd == fd + 1 && k->view == m->view->opened &&
+			k->hash == m->node->hash && !sys_call2(__NR_fstat, fd, &st) &&
+			k->device == st.st_dev && k->inode == st.st_ino;
+		if (found) {
+			k->fd = 0;
+			m->upper = k->upper;
+			m->lower = k->lower;
+		}
+		kept_unlock(k);
+		if (found)
+			return 1;
+	}
+	return 0;
+}
+
+/* The end of a part, of which there is another: `m` is no more. */
+static NOINLINE void kept_put(struct merge *m, int fd)
+{
+	struct kept *k = kept;
+	struct stat st;
+
+	if (m->upper.count + m->lower.count < KEPT_FROM || sys_call2(__NR_fstat, fd, &st)) {
+		merge_end(m);
+		return;
+	}
+	while (k < kept + KEPT && k->fd)
+		k++;
+	if (k == kept + KEPT)
+		k = &kept[__atomic_fetch_add(&kept_next, 1, __ATOMIC_RELAXED) % KEPT];
+	if (!kept_lock(k)) {
+		merge_end(m);
+		return;
+	}
+	if (k->fd) {
+		list_free(&k->upper);
+		list_free(&k->lower);
+	}
+	k->view = m->view->opened;
+	k->hash = m->node->hash;
+	k->device = st.st_dev;
+	k->inode = st.st_ino;
+	k->upper = m->upper;
+	k->lower = m->lower;
+	k->fd = fd + 1;
+	kept_unlock(k);
+}
+
 static const char *child_name(const struct merge *m, const struct lpmx_index_entry *entry)
 {
 	return index_text(m->index, entry->path + entry->name_offset);
@@ -382,14 +483,19 @@ static NOINLINE long merge_begin(struct merge *m, const struct core_task *task,
 				 const struct core_node *node, int fd, uint64_t cookie)
 {
 	const struct core_view *view = task->view;
+	int again = 0;
 	long r = 0;
 
 	bytes_zero(m, sizeof(*m));
 	m->view = view;
 	m->node = node;
+	if (fd >= 0 && cookie > COOKIE_DOT_DOT + 1)
+		again = kept_take(m, fd);
+	else if (fd >= 0)
+		dir_opened(fd);
 	m->upper.upper = view;
 	m->upper.hash = fnv_more(node->hash, "/", 1);
-	if (node->place == CORE_UPPER)
+	if (node->place == CORE_UPPER && !again)
 		r = list_read(&m->upper, node->host, fd);
 	if (r < 0)
 		goto out;
@@ -416,7 +522,7 @@ static NOINLINE long merge_begin(struct merge *m, const struct core_task *task,
 		m->lower_at = low;
 		return 0;
 	}
-	r = read_live(m);
+	r = again ? 0 : read_live(m);
 	if (r < 0)
 		goto out;
 	m->lower_at = list_seek(&m->lower, cookie);
@@ -703,7 +809,10 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 			whole = 0;
 			break;
 		}
-		merge_end(&m);
+		if (whole)
+			merge_end(&m);
+		else
+			kept_put(&m, fd);
 	}
 	if (whole && sys_call3(__NR_lseek, fd, COOKIE_END, 0 /* SEEK_SET */) >= 0)
 		return o->at - start;
@@ -729,7 +838,9 @@ static long ours(struct core_task *task, int fd, struct core_node *node)
 
 	if (view->kind == CORE_VIEW_HOST)
 		return 0;
-	if (view->index && !sys_call2(__NR_fstat, fd, &st))
+	if (sys_call2(__NR_fstat, fd, &st) || !IS(st.st_mode, S_IFDIR))
+		return 0;
+	if (view->index)
 		entry = object_known(view, &st);
 	if (entry) {
 		if (path_join(path, sizeof(path), index_text(view->index, entry->path), "") < 0)

@@ -583,6 +583,8 @@ long dir_empty(struct core_task *task, const struct core_node *node) HIDDEN;
 long dir_each(struct core_task *task, const struct core_node *node,
 	      long (*each)(void *context, const char *name, uint32_t type), void *context) HIDDEN;
 long call_getdents(struct core_task *task, long nr, const long a[6]) HIDDEN;
+/* The descriptor `fd` is a directory's that was opened just now. */
+void dir_opened(int fd) HIDDEN;
 /* Every raw name of a host directory. */
 long host_each(const char *host, long (*each)(void *context, const char *name, uint32_t type),
 	       void *context) HIDDEN;

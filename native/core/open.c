@@ -244,8 +244,10 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 				     : sys_call4(__NR_openat, AT_FDCWD, node->host, flags, mode);
 	if (fd < 0 && dropped > 0)
 		meta_store(task->view, node->host, -1, &before);
-	if (fd >= 0 && IS(node->mode, S_IFDIR))
+	if (fd >= 0 && IS(node->mode, S_IFDIR)) {
 		far_learn(node->host);
+		dir_opened((int)fd);
+	}
 	/* what is written is to last at once, and so must the name that it is under */
 	if (fd >= 0 && (flags & O_DSYNC) && writes(flags) && node->place == CORE_UPPER) {
 		r = sync_names(task->view, node->host);
