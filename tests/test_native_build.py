@@ -14,7 +14,7 @@ NATIVE = Path(__file__).resolve().parent.parent / "native"
 #: System calls that take a path but are none of ours, and why.
 LEFT_TO_THE_KERNEL = {
     # these need privileges that no_new_privs and our users do not have
-    "acct", "fspick", "mount", "mount_setattr", "move_mount", "open_by_handle_at", "pivot_root",
+    "acct", "fspick", "mount", "mount_setattr", "move_mount", "pivot_root",
     "quotactl", "swapoff", "swapon", "umount2",
     # the loader's, by a case of its own in the trap
     "execve", "execveat",
@@ -26,10 +26,10 @@ NAMING_CALLS = LEFT_TO_THE_KERNEL | {
     "faccessat2", "fanotify_mark", "fchmodat", "fchmodat2", "fchownat", "futimesat", "getcwd",
     "getxattr", "inotify_add_watch", "lchown", "lgetxattr", "link", "linkat", "listxattr",
     "llistxattr", "lremovexattr", "lsetxattr", "lstat", "mkdir", "mkdirat", "mknod", "mknodat",
-    "name_to_handle_at", "newfstatat", "open", "open_tree", "openat", "openat2", "readlink",
-    "readlinkat", "removexattr", "rename", "renameat", "renameat2", "rmdir", "sendmmsg", "sendmsg",
-    "sendto", "setxattr", "stat", "statfs", "statx", "symlink", "symlinkat", "truncate", "unlink",
-    "unlinkat", "uselib", "utime", "utimensat", "utimes",
+    "name_to_handle_at", "newfstatat", "open", "open_by_handle_at", "open_tree", "openat",
+    "openat2", "readlink", "readlinkat", "removexattr", "rename", "renameat", "renameat2",
+    "rmdir", "sendmmsg", "sendmsg", "sendto", "setxattr", "stat", "statfs", "statx", "symlink",
+    "symlinkat", "truncate", "unlink", "unlinkat", "uselib", "utime", "utimensat", "utimes",
 }
 
 

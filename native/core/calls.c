@@ -95,6 +95,7 @@ static const struct call calls[NUMBERS_MAX] = {
 	NR(inotify_add_watch, call_watch, "nsx"),
 	NR(fanotify_mark, call_watch, "nxxds"),
 	NR(name_to_handle_at, call_handle, "dsppx"),
+	NR(open_by_handle_at, call_by_handle, "npx"),
 	NR(bind, call_socket, "npn"),
 	NR(connect, call_socket, "npn"),
 	NR(sendto, call_socket, "npnxpn"),

@@ -204,10 +204,17 @@ long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int 
 		if (r)
 			return r < 0 ? r : 0;
 	}
-	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	if (flags & CORE_EXEC_CANONICAL) {
+		r = path_node(task, path, &node);
+		if (r >= 0 && node.place == CORE_ABSENT)
+			r = -ENOENT;
+	} else {
+		r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0,
+				 &node);
+	}
 	if (r < 0)
 		return r;
-	if (IS(node.mode, S_IFLNK) && (flags & AT_SYMLINK_NOFOLLOW))
+	if (IS(node.mode, S_IFLNK) && (!node.bind || flags & AT_SYMLINK_NOFOLLOW))
 		return -ELOOP;
 	r = mapped_program(task, node.path, exec);
 	if (r)

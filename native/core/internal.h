@@ -63,6 +63,9 @@ static inline long sys_own6(long nr, long a, long b, long c, long d, long e, lon
 #define S_IXGRP 00010
 #endif
 
+/* Of openat2, since Linux 5.12. */
+#define RESOLVE_CACHED_ 0x20u
+
 /* As linux/stat.h has them by now. */
 #define STATX_MNT_ID_ 0x1000u
 #define STATX_MNT_ID_UNIQUE_ 0x4000u
@@ -179,6 +182,8 @@ void layer_host(const struct core_view *view, uint32_t layer, const char *path, 
 		char *host) HIDDEN;
 /* The length of the parent's path; 0 for a name in the root. */
 uint32_t path_parent(const char *path, uint32_t length) HIDDEN;
+/* What comes behind `above` in a path that is it or lies below it; NULL for any other. */
+const char *path_below(const char *path, const char *above) HIDDEN;
 /* Is this host path the upper, or in it?  Then what comes behind the upper's path. */
 const char *in_upper(const struct core_view *view, const char *host) HIDDEN;
 /* In the work directory, where what is removed is put aside: it is no less the upper's. */
@@ -208,10 +213,15 @@ void far_learn(const char *host) HIDDEN;
 int proc_magic(const char *host) HIDDEN;
 /* The number of this process's own descriptor whose link `host` is, or -1. */
 int proc_own_fd(const char *host) HIDDEN;
+/* Does it lead to a layer's object, and not to one that the view shows by another way? */
+int proc_of_layer(const struct core_view *view, const char *host) HIDDEN;
+/* Or to one of the upper, with a name or without. */
+int proc_of_union(const struct core_view *view, const char *host) HIDDEN;
 /*
- * Where exe, cwd, root and fd/N of the calling process lead in the view: 1 and
- * an absolute path ("" is the root) in `to`; 0 if only the kernel knows.
+ * Where exe, cwd, root and fd/N lead in the view: 1 and an absolute path ("" is the root) in
+ * `to`, or PROC_SYMLINK if a symlink is there; 0 if only the kernel knows.
  */
+#define PROC_SYMLINK 2
 int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX]) HIDDEN;
 /* The text that readlink of a magic link gives, or -errno; 0: the kernel's own. */
 long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX]) HIDDEN;
@@ -563,7 +573,9 @@ long object_place(const struct core_view *view, const struct stat *st,
  * put where the view has it now, and give the length; -ENOENT if nowhere.
  */
 long moved(struct core_task *task, int fd, char *path, size_t size) HIDDEN;
-/* The upper directory `host` is about to get another path. */
+/* The same for what is no directory, and has the kernel's `st`. */
+long moved_file(struct core_task *task, const struct stat *st, char *path, size_t size) HIDDEN;
+/* The upper object `host` is about to get another path. */
 void moved_announce(const struct core_view *view, const char *host) HIDDEN;
 
 /* ---- sync.c ---- */
@@ -606,7 +618,7 @@ typedef long core_handler(struct core_task *task, long nr, const long a[6]);
 core_handler call_open, call_stat, call_access, call_readlink, call_statfs, call_chdir, call_getcwd,
 	call_chroot, call_mkdir, call_mknod, call_unlink, call_rename, call_link, call_symlink,
 	call_chmod, call_chown, call_truncate, call_times, call_xattr, call_watch, call_handle,
-	call_identity, call_capabilities, call_sync, call_socket, call_peer,
+	call_by_handle, call_identity, call_capabilities, call_sync, call_socket, call_peer,
 	call_ioctl, call_attributes HIDDEN;
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * A directory of a layer that a program has open, or works in, and that is somewhere else
- * by now.
+ * by now; and a file, whose place is asked for by its link in /proc.
  *
  * The kernel knows such a directory in its layer, where it never moves.  In the view it
  * can be renamed, with what is above it or by itself; then it was copied up first, and the
@@ -25,9 +25,21 @@ static uint64_t hash_of(uint64_t number)
 	return fnv((const char *)&number, sizeof(number));
 }
 
+/* The number that the upper object at `host` keeps, whatever it is; or 0. */
+static uint64_t number_at(const struct core_view *view, const char *host)
+{
+	struct meta meta;
+	struct stat st;
+
+	if (sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW) ||
+	    !meta_marked(view, st.st_mode) || meta_of_upper(view, host, -1, &st, &meta) < 0)
+		return 0;
+	return meta.inode;
+}
+
 void moved_announce(const struct core_view *view, const char *host)
 {
-	uint64_t number = meta_inode(host);
+	uint64_t number = number_at(view, host);
 
 	if (number)
 		upper_touch(view, hash_of(number), 0);
@@ -47,25 +59,27 @@ static int special_on_the_way(const struct core_view *view, const char *path)
 	return 0;
 }
 
-/* Is the directory with this number at `path`? */
-static NOINLINE int is_at(struct core_task *task, uint64_t number, const char *path)
+/* Is the object with this number, a directory or none, at `path`? */
+static NOINLINE int is_at(struct core_task *task, uint64_t number, const char *path, int directory)
 {
 	struct core_node node;
 
-	if (path_node(task, path, &node) < 0 || node.bind || !IS(node.mode, S_IFDIR))
+	if (path_node(task, path, &node) < 0 || node.bind || node.place == CORE_ABSENT ||
+	    IS(node.mode, S_IFDIR) != directory)
 		return 0;
 	if (node.place == CORE_LOWER)
 		return !node.entry || object_number(task->view, node.entry) == number;
-	return node.place == CORE_UPPER && meta_inode(node.host) == number;
+	return node.place == CORE_UPPER && number_at(task->view, node.host) == number;
 }
 
-static int is_where_it_was(struct core_task *task, uint64_t number, char *path, size_t size)
+static int is_where_it_was(struct core_task *task, uint64_t number, char *path, size_t size,
+			   int directory)
 {
 	int r = 0;
 
 	if (__atomic_exchange_n(&last.busy, 1, __ATOMIC_ACQUIRE))
 		return 0;
-	if (last.number == number && is_at(task, number, last.path))
+	if (last.number == number && is_at(task, number, last.path, directory))
 		r = path_join(path, size, last.path, "") >= 0;
 	__atomic_store_n(&last.busy, 0, __ATOMIC_RELEASE);
 	return r;
@@ -98,18 +112,16 @@ static uint64_t number_of(const struct core_view *view, int fd, const char *path
 	return identity_inode(view, st.st_dev, st.st_ino);
 }
 
-static NOINLINE long find(struct core_task *task, int fd, char *path, size_t size)
+/* Where the object with this number was moved to. */
+static long search(struct core_task *task, uint64_t number, char *path, size_t size, int directory)
 {
 	const struct core_view *view = task->view;
-	uint64_t number = number_of(view, fd, path);
 	char host[CORE_HOST_MAX];
 	long r;
 
-	if (!number || is_at(task, number, path))
-		return 0;
 	if (!upper_touched(view, hash_of(number)))
 		return -ENOENT;
-	if (is_where_it_was(task, number, path, size))
+	if (is_where_it_was(task, number, path, size, directory))
 		return 0;
 	r = upper_find(view, number, host);
 	if (r <= 0)
@@ -118,6 +130,29 @@ static NOINLINE long find(struct core_task *task, int fd, char *path, size_t siz
 	if (r >= 0)
 		remember(number, path);
 	return r;
+}
+
+static NOINLINE long find(struct core_task *task, int fd, char *path, size_t size)
+{
+	uint64_t number = number_of(task->view, fd, path);
+
+	return !number || is_at(task, number, path, 1) ? 0 : search(task, number, path, size, 1);
+}
+
+NOINLINE long moved_file(struct core_task *task, const struct stat *st, char *path, size_t size)
+{
+	const struct core_view *view = task->view;
+	const struct lpmx_index_entry *entry = 0;
+	uint32_t length = (uint32_t)text_length(path);
+
+	if (view->index)
+		entry = index_find(view->index, fnv(path, length), path, length);
+	if (IS(st->st_mode, S_IFDIR) || !view->upper.length || (view->index && !entry))
+		return -ENOENT;
+	return search(task,
+		      entry ? object_number(view, entry)
+			    : identity_inode(view, st->st_dev, st->st_ino),
+		      path, size, 0);
 }
 
 long moved(struct core_task *task, int fd, char *path, size_t size)

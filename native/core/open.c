@@ -17,6 +17,14 @@ static long wait_open(const char *host, int flags, int mode)
 	return fd == -ENAMETOOLONG ? sys_call4(__NR_openat, AT_FDCWD, host, flags, mode) : fd;
 }
 
+/* What is none of the union's, if the kernel need not wait for it. */
+static NOINLINE long open_cached(const char *host, int flags)
+{
+	struct open_how how = { .flags = (uint32_t)flags, .resolve = RESOLVE_CACHED_ };
+
+	return sys_call4(__NR_openat2, AT_FDCWD, host, &how, sizeof(how));
+}
+
 /* Create a file where the view has none.  -EAGAIN: somebody made one meanwhile. */
 static long create(struct core_task *task, struct core_node *node, int flags, int mode)
 {
@@ -188,12 +196,14 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 			if (r < 0)
 				return r;
 		}
+		if (how & RESOLVE_CACHED_)
+			return open_cached(node->host, flags);
 		if (task->view->illusion && proc_magic(node->host))
 			return wait_open(node->host, flags & ~O_CREAT, mode);
 		return wait_open(node->host, flags, mode);
 	}
 	if (IS(node->mode, S_IFLNK) && !(flags & O_PATH))
-		return flags & O_DIRECTORY && flags & O_NOFOLLOW ? -ENOTDIR : -ELOOP;
+		return flags & O_DIRECTORY ? -ENOTDIR : -ELOOP;
 	/* what is not of the kind asked for must not be copied for nothing */
 	if ((flags & O_DIRECTORY) && !IS(node->mode, S_IFDIR))
 		return -ENOTDIR;
@@ -306,7 +316,7 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 			/* replaced by a link, or removed, since it was looked at; or a
 			 * whiteout stands where a directory was on the way? */
 			if (node.bind || tries == TRIES ||
-			    !((r == -ELOOP && !nofollow) || (r == -ENOENT && flags & O_CREAT) ||
+			    !((r == -ELOOP && !nofollow && !IS(node.mode, S_IFLNK)) || (r == -ENOENT && flags & O_CREAT) ||
 			      (r == -ENXIO && node.place == CORE_UPPER && tries < 2) ||
 			      (r == -ENOTDIR && !(flags & O_DIRECTORY))))
 				return r;
@@ -314,13 +324,14 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 	}
 }
 
+#define TMPFILE_ (O_TMPFILE & ~O_DIRECTORY)
 #define HOW_FLAGS                                                                                  \
 	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |      \
 	 O_DSYNC | 020000 /* FASYNC */ | O_DIRECT | 0100000 /* O_LARGEFILE */ | O_DIRECTORY |      \
 	 O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
 #define HOW_RESOLVE                                                                                \
 	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |         \
-	 RESOLVE_IN_ROOT | 0x20 /* RESOLVE_CACHED */)
+	 RESOLVE_IN_ROOT | RESOLVE_CACHED_)
 
 /* openat2: as open_at, but nothing that it does not know is let pass. */
 static long open_how(struct core_task *task, const long a[6])
@@ -353,8 +364,8 @@ static long open_how(struct core_task *task, const long a[6])
 	if ((how.flags & O_PATH) &&
 	    (how.flags & ~(uint64_t)(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)))
 		return -EINVAL;
-	/* what is in memory only the kernel knows: "try again without" is always allowed */
-	if (how.resolve & 0x20)
+	/* what would change something is not tried; the rest is answered from memory */
+	if (how.resolve & RESOLVE_CACHED_ && how.flags & (O_TRUNC | O_CREAT | TMPFILE_))
 		return -EAGAIN;
 	return open_at(task, (int)a[0], (const char *)a[1], (int)how.flags, (int)how.mode, how.resolve);
 }

@@ -31,6 +31,13 @@ uint32_t path_parent(const char *path, uint32_t length)
 	return length;
 }
 
+const char *path_below(const char *path, const char *above)
+{
+	size_t n = text_length(above);
+
+	return text_same(path, above, n) && (path[n] == '/' || !path[n]) ? path + n : 0;
+}
+
 long upper_host(const struct core_view *view, const char *path, char host[CORE_HOST_MAX])
 {
 	return path_join(host, CORE_HOST_MAX, view->upper.text, path);
@@ -373,9 +380,9 @@ struct walk {
 	struct core_node *node;
 	const char *root; /* what "/" and ".." end at */
 	uint64_t how;     /* RESOLVE_* */
+	int rooted;       /* the kernel would have had to find its root by now */
 	int lower;        /* lower layers show in the directory at node->path */
 	int links;
-	int exact;        /* what is left is where a descriptor leads, be it a link */
 	int emulated;     /* permissions are ours to check, from w->checked on */
 	const char *checked;
 	/* not yet walked: a deep directory's path, and what was said from there */
@@ -433,18 +440,30 @@ static long walk_state(struct walk *w)
 	return 0;
 }
 
+/* Another file system where there must be none; as the kernel, which does not look whether
+ * there is when it may not wait (follow_dotdot_rcu, __follow_mount_rcu). */
+static long walk_leaves(const struct walk *w)
+{
+	return w->how & RESOLVE_CACHED_ ? -EAGAIN : -EXDEV;
+}
+
+/* A walk that began outside the program's root ends at the real one only. */
 static long walk_up(struct walk *w)
 {
 	struct core_node *node = w->node;
+	const struct core_bind *above = node->bind;
+	long r;
 
-	if (node->path_length <= text_length(w->root)) {
+	w->rooted = 1;
+	if (!node->path_length || text_equal(node->path, w->root)) {
 		if (w->how & RESOLVE_BENEATH)
-			return -EXDEV;
+			return walk_leaves(w);
 	} else {
 		node->path_length = path_parent(node->path, node->path_length);
 		node->path[node->path_length] = 0;
 	}
-	return walk_state(w);
+	r = walk_state(w);
+	return r >= 0 && w->how & RESOLVE_NO_XDEV && node->bind != above ? walk_leaves(w) : r;
 }
 
 static long walk_look(struct walk *w)
@@ -485,8 +504,89 @@ static long walk_link(struct walk *w, const char *target, long length, const cha
 	return 0;
 }
 
-/* Follow the symlink at node->path, whose parent ends at `parent`.  1: only the
- * kernel can. */
+/* What walk_follow says of what it found, instead of walking on. */
+enum { WALK_ON, WALK_HAND_OVER, WALK_DONE };
+
+/* The first name in `rest` but for ".", or NULL. */
+static const char *first_name(const char *rest)
+{
+	for (;;) {
+		while (*rest == '/')
+			rest++;
+		if (*rest != '.' || (rest[1] && rest[1] != '/'))
+			return *rest ? rest : 0;
+		rest++;
+	}
+}
+
+/*
+ * Below an object that has no place in the view.  A removed directory is empty, whatever a
+ * layer has there, and above it is what was.
+ */
+static NOINLINE long walk_removed(struct walk *w, const char **rest, char target[CORE_PATH_MAX])
+{
+	const char *name = first_name(*rest);
+	char above[CORE_HOST_MAX];
+	long fd, r;
+
+	if (!name)
+		return WALK_HAND_OVER;
+	if (name[0] != '.' || name[1] != '.' || (name[2] && name[2] != '/'))
+		return proc_of_union(w->task->view, w->node->host) ? -ENOENT : WALK_HAND_OVER;
+	r = path_join(above, sizeof(above), w->node->host, "/..");
+	if (r < 0)
+		return r;
+	fd = sys_call4(__NR_openat, AT_FDCWD, above, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	r = path_of_fd(w->task, (int)fd, target, CORE_PATH_MAX);
+	sys_call1(__NR_close, fd);
+	*rest = name + 2;
+	return r < 0 ? r : WALK_ON;
+}
+
+/* Follow a link of /proc, which leads to an object rather than to a path. */
+static NOINLINE long walk_magic(struct walk *w, const char *rest)
+{
+	struct core_node *node = w->node;
+	char target[CORE_PATH_MAX];
+	size_t length;
+	long r;
+
+	if (w->how & RESOLVE_CACHED_)
+		return -EAGAIN;
+	if (w->how & RESOLVE_NO_MAGICLINKS)
+		return -ELOOP;
+	if (w->how & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+		return -EXDEV;
+	r = proc_link(w->task, node->host, target);
+	if (w->how & RESOLVE_NO_XDEV && (!r || !path_below(target, node->bind->at.text)))
+		return -EXDEV;
+	if (r == PROC_SYMLINK) {
+		/* itself, and not where that leads */
+		if (*rest)
+			return -ENOTDIR;
+		if (proc_magic(target)) /* it may be one of these itself */
+			return WALK_HAND_OVER;
+		r = path_node(w->task, target, node);
+		return r < 0 ? r : node->place == CORE_ABSENT ? -ENOENT : WALK_DONE;
+	}
+	if (!r) {
+		r = walk_removed(w, &rest, target);
+		if (r != WALK_ON)
+			return r;
+	}
+	length = text_length(target);
+	if (!length)
+		target[length++] = '/';
+	r = walk_link(w, target, (long)length, rest);
+	if (r < 0)
+		return r;
+	walk_to_root(w);
+	return WALK_ON;
+}
+
+/* Follow the symlink at node->path, whose parent ends at `parent`: WALK_* or -errno. */
 static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 {
 	struct core_node *node = w->node;
@@ -495,24 +595,8 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 
 	if (w->how & RESOLVE_NO_SYMLINKS)
 		return -ELOOP;
-	if (node->place == CORE_BIND && proc_magic(node->host)) {
-		if (w->how & RESOLVE_NO_MAGICLINKS)
-			return -ELOOP;
-		if (w->how & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
-			return -EXDEV;
-		/* of one of these links itself there can be a descriptor, too */
-		if (!proc_link(w->task, node->host, target) || proc_magic(target))
-			return 1;
-		length = (long)text_length(target);
-		if (!length)
-			target[length++] = '/';
-		w->exact = !*rest;
-		r = walk_link(w, target, length, rest);
-		if (r < 0)
-			return r;
-		walk_to_root(w);
-		return 0;
-	}
+	if (node->place == CORE_BIND && proc_magic(node->host))
+		return walk_magic(w, rest);
 	if (node->entry && node->place == CORE_LOWER) {
 		const char *text = index_bytes(w->task->view->index, node->entry->target,
 					       node->entry->target_length);
@@ -532,8 +616,11 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 	if (r < 0)
 		return r;
 	if (target[0] == '/') {
-		if (w->how & RESOLVE_BENEATH)
+		/* as nd_jump_root: another file system, too, if it has no root to compare with */
+		if (w->how & RESOLVE_BENEATH ||
+		    (w->how & RESOLVE_NO_XDEV && (!w->rooted || node->bind)))
 			return -EXDEV;
+		w->rooted = 1;
 		walk_to_root(w);
 		node->path_length = (uint32_t)(text_put(node->path, w->root) - node->path);
 	} else {
@@ -609,7 +696,7 @@ static NOINLINE long walk_known(struct walk *w, int flags, const char *rest)
 	path[above] = '/';
 	bytes_copy(path + above + 1, rest, length + 1);
 	if (resolve_known(w->task, path, above + 1 + (uint32_t)length,
-			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)) && !w->exact,
+			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
 			  w->emulated ? above + 1 : UNCHECKED, node))
 		return 1;
 	/* not so: back to where the walk was */
@@ -681,9 +768,9 @@ static long walk(struct walk *w, char *at, int flags)
 			return r;
 		have = 1;
 		if (w->how & RESOLVE_NO_XDEV && node->bind != above && at >= w->checked)
-			return -EXDEV;
+			return walk_leaves(w);
 		follow = !last ||
-			 (!(flags & CORE_ENTRY) && !w->exact &&
+			 (!(flags & CORE_ENTRY) &&
 			  (!(flags & CORE_NOFOLLOW) || node->trailing_slash));
 		if (node->place == CORE_ABSENT) {
 			if (!last)
@@ -693,7 +780,9 @@ static long walk(struct walk *w, char *at, int flags)
 		if (IS(node->mode, S_IFLNK) && follow) {
 			r = walk_follow(w, parent, end);
 			if (r)
-				return r < 0 ? r : walk_hand_over(w, flags, end);
+				return r == WALK_HAND_OVER ? walk_hand_over(w, flags, end)
+				       : r < 0		   ? r
+							   : 0;
 			have = 0;
 			at = w->rest;
 			w->checked = at;
@@ -764,7 +853,8 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 	w.root = root;
 	w.emulated = permission_is_checked(task);
 	w.how = how;
-	w.links = w.exact = 0;
+	w.rooted = path[0] == '/' || root == base;
+	w.links = 0;
 	start = path_join(w.rest, sizeof(w.rest), base, *path && path[0] != '/' ? "/" : "");
 	if (start < 0)
 		return start;
@@ -807,7 +897,7 @@ NOINLINE long path_node(struct core_task *task, const char *path, struct core_no
 	w.node = node;
 	w.root = "";
 	w.how = 0;
-	w.emulated = w.links = w.exact = 0;
+	w.rooted = w.emulated = w.links = 0;
 	if (!length) {
 		walk_to_root(&w);
 		w.rest[0] = 0;
@@ -942,10 +1032,17 @@ int in_work(const struct core_view *view, const char *host)
 	return view->work.length && below(host, &view->work) != 0;
 }
 
+/* As core_from_host: of what is within another, as the store may be within a bind, the
+ * innermost counts. */
 int in_bind(const struct core_view *view, const char *host)
 {
+	size_t longest = in_upper(view, host) ? view->upper.length + 1 : 0;
+
+	for (uint32_t i = 0; i < view->layer_count; i++)
+		if (view->layers[i].length >= longest && below(host, &view->layers[i]))
+			longest = view->layers[i].length + 1;
 	for (uint32_t i = 0; i < view->bind_count; i++)
-		if (below(host, &view->binds[i].host))
+		if (view->binds[i].host.length + 1 >= longest && below(host, &view->binds[i].host))
 			return 1;
 	return 0;
 }
@@ -1030,9 +1127,9 @@ void task_set_root(struct core_task *task, const char *path)
 
 const char *task_below_root(const struct core_task *task, const char *path)
 {
-	size_t n = text_begins(path, task_root(task));
+	const char *below_root = path_below(path, task_root(task));
 
-	return path[n] == '/' || !path[n] ? path + n : path;
+	return below_root ? below_root : path;
 }
 
 /* ---- the entry for everybody else ------------------------------------------------- */

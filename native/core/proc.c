@@ -124,29 +124,52 @@ long proc_private(long pid, const char *name, char to[CORE_PATH_MAX])
 }
 
 /*
- * Does `path` of the view still show the file that the link leads to, or the copy
- * that was made of it?  A name can have got another file since.
+ * Does `path` of the view still show the object that the link leads to and that is `linked`,
+ * or the copy that was made of it?  A name can have got another file since.
  */
-static NOINLINE int still_shown(struct core_task *task, const char *link, const char *path)
+static NOINLINE int still_shown(struct core_task *task, const struct stat *linked,
+				const char *path)
 {
-	struct stat linked, shown;
 	struct core_node node;
+	struct stat shown;
 	struct meta meta;
 
 	if (path_node(task, path, &node) < 0 || node.place == CORE_ABSENT ||
-	    sys_call4(__NR_newfstatat, AT_FDCWD, link, &linked, 0) ||
 	    sys_call4(__NR_newfstatat, AT_FDCWD, node.host, &shown, AT_SYMLINK_NOFOLLOW))
 		return 0;
 	/* a directory is what its path says, merged from wherever it was opened */
-	if (IS(linked.st_mode, S_IFDIR) && IS(node.mode, S_IFDIR))
+	if (IS(linked->st_mode, S_IFDIR) && IS(node.mode, S_IFDIR))
 		return 1;
-	if (same_object(&linked, &shown))
+	if (same_object(linked, &shown))
 		return 1;
 	if (node.place != CORE_UPPER)
 		return 0;
-	return meta_of_upper(task->view, node.host, -1, &shown, &meta) >= 0 && meta.inode &&
-	       meta.inode == (node.entry ? object_number(task->view, node.entry)
-					 : identity_inode(task->view, linked.st_dev, linked.st_ino));
+	if (meta_of_upper(task->view, node.host, -1, &shown, &meta) < 0)
+		return 0;
+	if (!meta.inode) /* it can carry none, perhaps */
+		return record_apart(meta.mode) && !((linked->st_mode ^ shown.st_mode) & S_IFMT);
+	return meta.inode == (node.entry ? object_number(task->view, node.entry)
+					 : identity_inode(task->view, linked->st_dev, linked->st_ino));
+}
+
+static int layered(const struct core_view *view, const char *target)
+{
+	return in_layer(view, target) && !in_upper(view, target) && !in_bind(view, target);
+}
+
+int proc_of_layer(const struct core_view *view, const char *host)
+{
+	char target[CORE_HOST_MAX];
+
+	return host_of_link(view, host, target, sizeof(target)) > 0 && layered(view, target);
+}
+
+int proc_of_union(const struct core_view *view, const char *host)
+{
+	char target[CORE_HOST_MAX];
+
+	return host_of_link(view, host, target, sizeof(target)) > 0 &&
+	       (in_upper(view, target) || in_work(view, target) || layered(view, target));
 }
 
 /* "cwd" or "fd/N" as a descriptor. */
@@ -157,24 +180,109 @@ static int fd_of(const char *what)
 	return text_equal(what, "cwd") ? AT_FDCWD : (int)text_number(&digits, 10);
 }
 
+/* Is the process of this container?  Several view files may be of one. */
+static int of_container(const struct core_view *view, long pid, char text[CORE_PATH_MAX])
+{
+	const char *at = text;
+	long fd, n;
+
+	if (proc_private(pid, LPMX_ENV_VIEW "=", text) <= 0)
+		return 0;
+	fd = sys_call4(__NR_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	n = sys_call4(__NR_pread64, fd, text, CORE_PATH_MAX - 1, 0);
+	sys_call1(__NR_close, fd);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	/* the magic, then keys and values, this one near the front (lpmx_abi.h) */
+	for (int value = 1, found = 0; at < text + n; at += text_length(at) + 1, value ^= 1) {
+		if (found)
+			return text_equal(at, view->directory.text);
+		found = !value && text_equal(at, "directory");
+	}
+	return 0;
+}
+
+/* The emulated root in what core_task_save wrote. */
+static const char *saved_root(const char *text)
+{
+	uint64_t left = 8;
+	size_t n = text_begins(text, "1:");
+
+	if (!n)
+		return "";
+	text += n;
+	for (int groups = 0; groups < 2; groups++) {
+		for (; left && *text; left--) {
+			text_number(&text, 10);
+			text += *text == ',';
+		}
+		if (!groups) {
+			left = text_number(&text, 10);
+			text += *text == ',';
+		}
+	}
+	return text;
+}
+
+/* "exe" of another process. */
+static int program_of(const struct core_task *task, long pid, char to[CORE_PATH_MAX])
+{
+	return of_container(task->view, pid, to) && proc_private(pid, LPMX_ENV_PROGRAM "=", to) > 0;
+}
+
+/* "root" of another process, as it was when its program started. */
+static void root_of(const struct core_task *task, long pid, char to[CORE_PATH_MAX])
+{
+	const char *root = "";
+
+	if (of_container(task->view, pid, to) && proc_private(pid, LPMX_ENV_STATE "=", to) > 0)
+		root = saved_root(to);
+	bytes_copy(to, root, text_length(root) + 1);
+}
+
+/* The directory of a layer that `link` leads to, as moved(): 1, 0 or -errno.  Not of what is
+ * none. */
+static long moved_link(struct core_task *task, const char *link, const char *what, int mine,
+		       char to[CORE_PATH_MAX])
+{
+	long fd = mine ? fd_of(what)
+		       : sys_call4(__NR_openat, AT_FDCWD, link, O_PATH | O_CLOEXEC, 0);
+	struct stat st;
+	long r = 0;
+
+	if (fd == AT_FDCWD || (fd >= 0 && !sys_call2(__NR_fstat, fd, &st) && IS(st.st_mode, S_IFDIR)))
+		r = moved(task, (int)fd, to, CORE_PATH_MAX) >= 0 ? 1 : -ENOENT;
+	if (!mine && fd >= 0)
+		sys_call1(__NR_close, fd);
+	return r;
+}
+
 int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 {
 	char target[CORE_HOST_MAX];
+	struct stat linked;
 	long pid, n;
+	int lower;
 	const char *what = split(host, &pid);
 
 	if (!what)
 		return 0;
 	if (text_equal(what, "exe")) {
 		if (!own(pid))
-			return proc_private(pid, LPMX_ENV_PROGRAM "=", to) > 0;
+			return program_of(task, pid, to);
 		if (!task->program[0])
 			return 0;
 		text_put(to, task->program);
 		return 1;
 	}
 	if (text_equal(what, "root")) {
-		text_put(to, own(pid) ? task_root(task) : "");
+		if (own(pid))
+			text_put(to, task_root(task));
+		else
+			root_of(task, pid, to);
 		return 1;
 	}
 	if (!text_equal(what, "cwd") && !text_begins(what, "fd/"))
@@ -182,20 +290,21 @@ int proc_link(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 	n = host_of_link(task->view, host, target, sizeof(target));
 	if (n <= 0 || target[0] != '/')
 		return 0;
-	/* a file without a name any more: the descriptor is all there is */
-	if (n > 10 && text_equal(target + n - 10, " (deleted)"))
-		return 0;
 	if (core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
 		return 0;
-	if (own(pid) && in_layer(task->view, target) && !in_upper(task->view, target) &&
-	    !in_bind(task->view, target)) {
-		int fd = fd_of(what);
-		struct stat st;
-
-		if (fd == AT_FDCWD || (!sys_call2(__NR_fstat, fd, &st) && IS(st.st_mode, S_IFDIR)))
-			return moved(task, fd, to, CORE_PATH_MAX) >= 0;
+	lower = layered(task->view, target);
+	if (lower) {
+		n = moved_link(task, host, what, own(pid), to);
+		if (n)
+			return n > 0;
 	}
-	return text_equal(what, "cwd") || still_shown(task, host, to);
+	if (sys_call4(__NR_newfstatat, AT_FDCWD, host, &linked, 0))
+		return 0;
+	/* of a file without a name any more the descriptor is all there is */
+	if (!still_shown(task, &linked, to) &&
+	    !(lower && moved_file(task, &linked, to, CORE_PATH_MAX) >= 0))
+		return 0;
+	return IS(linked.st_mode, S_IFLNK) ? PROC_SYMLINK : 1;
 }
 
 /* A path as the text of a link. */
@@ -212,21 +321,28 @@ long proc_text(struct core_task *task, const char *host, char to[CORE_PATH_MAX])
 {
 	char target[CORE_HOST_MAX];
 	long pid, n;
-	const char *what = split(host, &pid);
+	const char *what = split(host, &pid), *rest;
+	int gone = 0;
 
 	if (!what || !proc_magic(host))
 		return 0;
-	if (proc_link(task, host, to)) {
-		const char *below = task_below_root(task, to);
-
-		if (below != to)
-			bytes_copy(to, below, text_length(below) + 1);
-		return text_said(to);
+	if (!proc_link(task, host, to)) {
+		n = host_of_link(task->view, host, target, sizeof(target));
+		if (n <= 0 || target[0] != '/' ||
+		    core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
+			return 0;
+		gone = layered(task->view, target);
 	}
-	n = host_of_link(task->view, host, target, sizeof(target));
-	if (n <= 0 || target[0] != '/')
-		return 0;
-	if (core_from_host(task->view, target, to, CORE_PATH_MAX) < 0)
-		return 0;
-	return text_said(to);
+	/* what lies outside the program's root is told from the real one */
+	rest = task_below_root(task, to);
+	if (rest != to)
+		bytes_copy(to, rest, text_length(rest) + 1);
+	n = text_said(to);
+	/* a layer has it all the same, so the kernel does not say so */
+	if (n > 0 && gone && (what[0] == 'f' || what[0] == 'c')) {
+		if (n + sizeof(" (deleted)") > CORE_SAID_MAX)
+			return -ENAMETOOLONG;
+		n = text_put(to + n, " (deleted)") - to;
+	}
+	return n;
 }

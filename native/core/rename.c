@@ -85,9 +85,10 @@ static long announce(struct core_task *task, const struct core_node *from,
 	long r;
 
 	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
+	if (from->has_lower || meta_marked(task->view, from->mode))
+		moved_announce(task->view, from->host);
 	if (!IS(from->mode, S_IFDIR))
 		return 0;
-	moved_announce(task->view, from->host);
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, from->host, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
 		return r;

@@ -384,6 +384,8 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	if ((want & 2) && (node.bind ? node.bind->read_only : !task->view->upper.length) &&
 	    (IS(node.mode, S_IFREG) || IS(node.mode, S_IFDIR)))
 		return -EROFS;
+	if (!node.bind && IS(node.mode, S_IFLNK))
+		return 0;
 	if (node.bind || (!task->view->illusion && node.place == CORE_LOWER && !node.entry))
 		return sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0);
 	if (!want)
@@ -391,8 +393,6 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	r = meta_shown(task, &node, &meta);
 	if (r < 0)
 		return r;
-	if (IS(meta.mode, S_IFLNK))
-		return 0;
 	effective = (flags & AT_EACCESS) != 0;
 	return permission_in(task, &meta, effective ? c->fsuid : c->ruid,
 			     effective ? c->fsgid : c->rgid, want, permission_host(&node), -1)
@@ -467,68 +467,12 @@ long call_statfs(struct core_task *task, long nr, const long a[6])
 	/* room and kind are those of the place that is written to */
 	if (!node.bind && view->upper.length)
 		return sys_call2(nr, view->upper.text, a[1]);
-	r = sys_call2(nr, node.host, a[1]);
+	/* a link that a descriptor is of is on the file system of its layer */
+	r = sys_call2(nr, node.place == CORE_LOWER && IS(node.mode, S_IFLNK)
+				  ? view->layers[node.layer].text
+				  : node.host, a[1]);
 	if (r >= 0 && node.read_only)
 		((long *)a[1])[10] |= 1; /* f_flags: ST_RDONLY */
-	return r;
-}
-
-/* Is the link itself meant, which the kernel must not follow on the host? */
-static int is_link(const struct core_node *node)
-{
-	return !node->bind && IS(node->mode, S_IFLNK);
-}
-
-long call_watch(struct core_task *task, long nr, const long a[6])
-{
-	struct core_node node;
-	long r;
-
-	if (nr == __NR_inotify_add_watch) {
-		r = user_resolve(task, AT_FDCWD, a[1],
-				 (uint32_t)a[2] & 0x02000000u /* IN_DONT_FOLLOW */ ? CORE_NOFOLLOW : 0,
-				 &node);
-		if (r < 0)
-			return r;
-		/* what is watched for changes changes in the upper */
-		if (node.place == CORE_LOWER && task->view->upper.length &&
-		    !IS(node.mode, S_IFLNK)) {
-			r = copy_up(task, &node);
-			if (r < 0)
-				return r;
-		}
-		return sys_call3(nr, a[0], node.host,
-				 a[2] | (is_link(&node) ? 0x02000000 /* IN_DONT_FOLLOW */ : 0));
-	}
-	/* fanotify_mark */
-	if (!a[4])
-		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	r = user_resolve(task, (int)a[3], a[4], 0, &node);
-	return r < 0 ? r
-		     : sys_call5(nr, a[0], a[1] | (is_link(&node) ? 4 /* FAN_MARK_DONT_FOLLOW */ : 0),
-				 a[2], AT_FDCWD, node.host);
-}
-
-long call_handle(struct core_task *task, long nr, const long a[6])
-{
-	char path[CORE_PATH_MAX];
-	struct core_node node;
-	long r = user_path(task, (const char *)a[1], path);
-
-	if (r < 0)
-		return r;
-	if (!path[0] && (a[4] & AT_EMPTY_PATH))
-		return sys_call5(nr, a[0], a[1], a[2], a[3], a[4]);
-	r = core_resolve(task, (int)a[0], path, a[4] & AT_SYMLINK_FOLLOW ? 0 : CORE_NOFOLLOW, &node);
-	if (r >= 0)
-		r = sys_call5(nr, AT_FDCWD, node.host, a[2], a[3],
-			      is_link(&node) ? a[4] & ~AT_SYMLINK_FOLLOW : a[4]);
-	/* as statx tells of it, if it is asked for in 32 bits */
-	if (r >= 0 && !node.bind && task->view->mount_mask && !(a[4] & 1)) {
-		int mount = (int)task->view->mount;
-
-		bytes_copy((char *)a[3], &mount, sizeof(mount));
-	}
 	return r;
 }
 
@@ -555,7 +499,7 @@ long call_chdir(struct core_task *task, long nr, const long a[6])
 long call_getcwd(struct core_task *task, long nr, const long a[6])
 {
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
-	const char *text = path;
+	const char *text;
 	size_t n;
 	long r = host_of_cwd(task->view, host, sizeof(host));
 
@@ -563,12 +507,17 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 	if (r < 0)
 		return r;
 	if (core_from_host(task->view, host, path, sizeof(path)) < 0)
-		text = "(unreachable)/";
+		text = 0, path[0] = 0;
 	else if (!in_upper(task->view, host) && in_layer(task->view, host) &&
 		 !in_bind(task->view, host) && moved(task, AT_FDCWD, path, sizeof(path)) < 0)
 		return -ENOENT;
 	else
-		text = task_below_root(task, path);
+		text = path_below(path, task_root(task));
+	/* as getcwd(2) tells of what lies outside the root */
+	if (!text) {
+		text_put(text_put(host, "(unreachable)"), *path ? path : "/");
+		text = host;
+	}
 	if (!*text)
 		text = "/";
 	n = text_length(text) + 1;

@@ -66,21 +66,10 @@ void upper_close_as(const struct core_view *view, const char *host, const struct
 long upper_writable(const struct core_task *task, const struct core_node *node)
 {
 	if (node->bind) {
-		char target[CORE_HOST_MAX];
-		long n;
-
 		if (node->bind->read_only)
 			return -EROFS;
 		/* a descriptor of a layer's file that the view has another file for by now */
-		if (!proc_magic(node->host))
-			return 0;
-		n = host_of_link(task->view, node->host, target, sizeof(target));
-		if (n <= 0)
-			return 0;
-		return in_layer(task->view, target) && !in_upper(task->view, target) &&
-				       !in_bind(task->view, target)
-			       ? -EROFS
-			       : 0;
+		return proc_magic(node->host) && proc_of_layer(task->view, node->host) ? -EROFS : 0;
 	}
 	return task->view->upper.length ? 0 : -EROFS;
 }
@@ -401,7 +390,7 @@ static long touch_one(void *context, const char *name, uint32_t type)
 		upper_touch(tree->view, hash, special != 0);
 		if (directory)
 			upper_close_as(tree->view, tree->path, &st, hash);
-		if (directory && (st.st_mode & S_ISVTX))
+		if (meta_marked(tree->view, st.st_mode))
 			moved_announce(tree->view, tree->path);
 		if (directory)
 			r = pile_add(&tree->directories, tree->path);

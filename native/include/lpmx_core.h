@@ -214,6 +214,8 @@ struct core_exec {
 	char host[CORE_HOST_MAX];
 	char view_file[CORE_PATH_MAX]; /* "" : stay in this view */
 };
+/* In `flags`, beside AT_SYMLINK_NOFOLLOW: the path is canonical, from the view's real root. */
+#define CORE_EXEC_CANONICAL 0x40000000
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 		       struct core_exec *exec);
 

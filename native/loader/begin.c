@@ -113,7 +113,8 @@ static long open_program(const struct loader_stack *s, const char **name, const 
 		text_put(trap_task.program_host, s->program);
 		return fd;
 	}
-	r = core_exec_resolve(&trap_task, AT_FDCWD, s->program, 0, &found);
+	/* from the real root, whatever the program has for its own */
+	r = core_exec_resolve(&trap_task, AT_FDCWD, s->program, CORE_EXEC_CANONICAL, &found);
 	if (r < 0)
 		return r;
 	text_put(trap_task.program_host, found.host);

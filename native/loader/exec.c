@@ -83,7 +83,7 @@ static long find_by_descriptor(struct plan *plan, int fd)
 						 AT_SYMLINK_NOFOLLOW_, target);
 		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0) {
 			r = core_exec_resolve(&trap_task, AT_FDCWD, plan->interpreter,
-					      AT_SYMLINK_NOFOLLOW_, target);
+					      CORE_EXEC_CANONICAL, target);
 			if (r < 0 ? r != -ENOENT && r != -ENOTDIR
 				  : !target->host[0] || core_is_open_as(target->host, fd, 0))
 				return r;
@@ -225,6 +225,9 @@ static const char *preload_for(const struct plan *plan)
 {
 	if (!view()->preload.length || !plan->interpreter[0] || plan->alone ||
 	    plan->target.view_file[0])
+		return 0;
+	/* a root of the program's own does not have the library */
+	if (trap_task.root[0])
 		return 0;
 	return view()->kind == CORE_VIEW_CONTAINER ? LPMX_PREFIX "/lib/preload.so"
 						   : view()->preload.text;

@@ -205,8 +205,6 @@ class Generator:
         flags = os.O_RDWR | os.O_NONBLOCK | self.some([os.O_CREAT, os.O_TRUNC, os.O_EXCL], 0.3)
         mode = self.mode() & 0o777 if flags & os.O_CREAT else 0
         path, rules = r.choice([self.path(), r.choice(NAMES)]), r.choice(RESOLVE)
-        if path[0] != "/":
-            rules &= ~1     # a link to the root counts as another file system there
         return ("openfile2", self.written(), r.choice([HERE, 8, 9]), path, flags, mode, rules)
 
     def reopen(self) -> Operation:

@@ -5,12 +5,14 @@ from typing import Iterator
 
 import pytest
 
-from .cases import CASES
+from . import cases, cases_descriptors
 from .scenario import differences
 from .scenes import image, ordinary
 from .worlds import SANITIZERS, Bench
 
 pytestmark = pytest.mark.root
+
+CASES = {**cases.CASES, **cases_descriptors.CASES}
 
 
 @pytest.fixture(scope="module")

@@ -250,6 +250,28 @@ def test_a_removed_file_of_a_bind_is_changed_through_its_descriptor(bare: Bare) 
     assert 0o644 == (still / "kept").stat().st_mode & 0o777
 
 
+def test_a_bind_around_the_store_hides_nothing_of_it(bare: Bare) -> None:
+    """Where a home is bound that the container lies in, its layers are layers all the same."""
+    fields = bare.fields
+    bare.fields = lambda: [*fields(), ("bind", f"rw\0/home\0{bare.root}")]  # type: ignore[method-assign]
+    bare.write_view()
+    with bare.view() as view:
+        directory_, file = view.open("/run", os.O_RDONLY | os.O_DIRECTORY), view.open("/etc/conf", os.O_RDONLY)
+        view.rename("/run", "/moved")
+        view.write("/moved/new", b"")
+        data = bytearray(4096)
+        size = view.call(217, directory_, data, len(data))
+        assert b"new" in _names(bytes(data[:size]))
+        assert "/moved" == view.readlink(f"/proc/self/fd/{directory_}")
+        view.unlink("/etc/conf")
+        assert "/etc/conf (deleted)" == view.readlink(f"/proc/self/fd/{file}")
+        with pytest.raises(OSError) as refused:
+            view.open(f"/proc/self/fd/{file}", os.O_RDWR)
+        assert errno.EROFS == refused.value.errno
+        os.close(directory_)
+        os.close(file)
+
+
 def _names(block: bytes) -> List[bytes]:
     found, at = [], 0
     while at < len(block):

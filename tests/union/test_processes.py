@@ -3,9 +3,12 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+from pathlib import Path
 from typing import Iterator
 
 import pytest
+from lpmx_runtime import _native
 from lpmx_runtime._native import View
 
 from .bare import Bare, together
@@ -235,3 +238,30 @@ def test_directories_change_places_while_they_are_read(bare: Bare) -> None:
                     assert len(view.listdir("/many")) in (1, 200)
 
     together(8, run)
+
+
+def test_what_proc_tells_of_a_program_below_a_root_of_its_own(tmp_path: Path) -> None:
+    """It is executed there, and /proc leads others to what it has, from their own root; to
+    another container's program it leads nobody."""
+    subprocess.run(["gcc", "-static", "-o", str(tmp_path / "tool"),
+                    str(Path(__file__).with_name("rooted.c"))], check=True)
+    program = regular((tmp_path / "tool").read_bytes(), 0o755)
+    layer: Layer = {"": directory(), "proc": directory(0o555), "bin": directory(),
+                    "bin/tool": program, "r": directory(), "r/bin": directory(),
+                    "r/bin/tool": program, "r/here": regular(b"below")}
+    with Bare([layer]) as bare, Bare([layer]) as other, \
+            bare.view() as view, other.view() as outside, \
+            subprocess.Popen(["/bin/tool", "/r"], executable=str(_native.loader_path()), cwd="/",
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             env={"LPMX_VIEW": str(bare.file), "LPMX_PROGRAM": "/bin/tool",
+                                  "LPMX_CWD": "/"}) as process:
+        assert process.stdin and process.stdout
+        assert "/ 0 -1\n" == process.stdout.readline()
+        proc = f"/proc/{process.pid}/"
+        assert ["/r/bin/tool", "/r", "/r"] == [view.readlink(proc + name)
+                                               for name in ("exe", "cwd", "root")]
+        assert b"below" == view.read(proc + "root/here") == view.read(proc + "cwd/here")
+        assert program.content == view.read(proc + "exe")
+        assert "/r/bin/tool" != outside.readlink(proc + "exe")
+        process.stdin.close()
+        assert 0 == process.wait()

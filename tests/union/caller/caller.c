@@ -29,6 +29,10 @@ static struct process {
 	int to, from;
 } processes[PROCESSES];
 
+/* Where the world lies that a process is in by chroot: a path that the kernel tells from
+ * outside of any root begins with it. */
+static char own_place[4096];
+
 static char *answer;
 static size_t answered, answer_room;
 
@@ -102,6 +106,15 @@ uint64_t hash(uint64_t start, const void *data, long size)
 	return start;
 }
 
+const char *from_root(const char *path)
+{
+	size_t size = strlen(own_place);
+
+	if (!size || strncmp(path, own_place, size) || (path[size] && path[size] != '/'))
+		return path;
+	return path[size] ? path + size : "/";
+}
+
 /* ---- descriptors */
 
 int fd_of(long number)
@@ -154,6 +167,7 @@ static long enter(const char *place)
 {
 	if (outside < 0)
 		outside = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(own_place, sizeof(own_place), "%s", place);
 	if (fchdir(outside) || chroot(".") || chroot(place) || chdir("/"))
 		return -errno;
 	return 0;
@@ -219,7 +233,7 @@ long door(long nr, const long a[6])
 
 static const struct named_operation *const families[] = {
 	name_operations, descriptor_operations, listing_operations, attribute_operations,
-	socket_operations, look_operations,
+	socket_operations, look_operations, watch_operations, copy_operations, long_operations,
 };
 
 /* By a hash of the name: looking through all of them costs more than most operations. */
@@ -356,21 +370,34 @@ static int hex(char c)
 	return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
-/* "/proc/self/fd/{3}" names the process's own number of the scenario's descriptor 3. */
+/*
+ * "/proc/self/fd/{3}" names the process's own number of the scenario's descriptor 3, and
+ * "/proc/{1}/" the number of its process 1.
+ */
 static void number_in_place(struct word *word)
 {
-	static const char start[] = "/proc/self/fd/{";
 	static char data[WORDS][4400];
 	static int at;
-	char *end;
-	long slot;
+	const char *from = word->text;
+	char *to, *end;
 
-	if (strncmp(word->text, start, sizeof(start) - 1))
+	if (strncmp(from, "/proc/", 6) || !strchr(from, '{') || strlen(from) > 4096)
 		return;
-	slot = strtol(word->text + sizeof(start) - 1, &end, 10);
 	at = (at + 1) % WORDS;
-	snprintf(data[at], sizeof(data[at]), "/proc/self/fd/%d%.4096s", fd_of(slot),
-		 *end ? end + 1 : end);
+	to = data[at];
+	for (; *from; from = end) {
+		end = (char *)from + 1;
+		if (*from != '{') {
+			*to++ = *from;
+			continue;
+		}
+		if (from == word->text + 6)
+			to += sprintf(to, "%d", processes[strtol(from + 1, &end, 10) % PROCESSES].pid);
+		else
+			to += sprintf(to, "%d", fd_of(strtol(from + 1, &end, 10)));
+		end += *end == '}';
+	}
+	*to = 0;
 	word->text = data[at];
 	word->size = (long)strlen(data[at]);
 }

@@ -56,6 +56,9 @@ void keep(long slot, long result);
 void drop(long slot);
 extern int old_calls; /* use those without "at" where they can say the same */
 
+/* A path that /proc or getcwd told, as from this world's own root. */
+const char *from_root(const char *path);
+
 uint64_t hash(uint64_t start, const void *data, long size);
 #define HASH_START 0xcbf29ce484222325u
 
@@ -67,7 +70,8 @@ struct named_operation {
 	operation *perform;
 };
 extern const struct named_operation name_operations[], descriptor_operations[],
-	listing_operations[], attribute_operations[], socket_operations[], look_operations[];
+	listing_operations[], attribute_operations[], socket_operations[], look_operations[],
+	watch_operations[], copy_operations[], long_operations[];
 
 /* ---- told.c: what is told of an object */
 

@@ -60,13 +60,16 @@ static void creat_(const struct word *a)
 		keep_file(a[0].number, call(SYS_creat, P(a[1].text), a[2].number));
 }
 
-/* openat2 SLOT AT =PATH FLAGS MODE RESOLVE */
+#define RESOLVE_CACHED 0x20
+
+/* openat2 SLOT AT =PATH FLAGS MODE RESOLVE; some file systems have what is absent in memory */
 static long opened_so(const struct word *a)
 {
 	uint64_t how[3] = { (uint64_t)a[3].number | O_CLOEXEC, (uint64_t)a[4].number,
 			    (uint64_t)a[5].number };
+	long result = call(SYS_openat2, fd_of(a[1].number), P(a[2].text), P(how), sizeof(how));
 
-	return call(SYS_openat2, fd_of(a[1].number), P(a[2].text), P(how), sizeof(how));
+	return result == -ENOENT && how[2] & RESOLVE_CACHED ? -EAGAIN : result;
 }
 
 static void openat2_(const struct word *a)
@@ -400,15 +403,21 @@ static void chdir_(const struct word *a)
 /* getcwd */
 static void getcwd_(const struct word *a)
 {
-	char data[4096];
+	static const char outside[] = "(unreachable)";
+	char data[4096 + 100];
+	const char *path = data;
 	long size = call(SYS_getcwd, P(data), sizeof(data));
 
 	(void)a;
 	say_error(size);
-	if (size > 0) {
-		say(" ");
-		say_bytes(data, (long)strlen(data));
+	if (size <= 0)
+		return;
+	say(" ");
+	if (!strncmp(path, outside, sizeof(outside) - 1)) {
+		say(outside);
+		path += sizeof(outside) - 1;
 	}
+	say_bytes(from_root(path), (long)strlen(from_root(path)));
 }
 
 /* chroot =PATH */

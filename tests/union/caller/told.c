@@ -49,8 +49,12 @@ void say_target(const char *target, long size)
 	say(" ");
 	if (end > 0 && !memcmp(target + end, gone, sizeof(gone) - 1))
 		say("deleted");
-	else
-		say_bytes(target, size);
+	else {
+		char path[8200];
+
+		snprintf(path, sizeof(path), "%.*s", (int)size, target);
+		say_bytes(from_root(path), (long)strlen(from_root(path)));
+	}
 }
 
 int same_object(const struct stat *one, const struct stat *other)
