@@ -154,8 +154,16 @@ def _uncounted(state: State) -> State:
 
 
 def _without(state: State, path: str) -> State:
-    return {p: told for p, told in _uncounted(state).items()
-            if p != path and not p.startswith(path + "/")}
+    """The same but for what is at the path, or below it: of the names of a file, too."""
+    firsts: Dict[object, str] = {}
+    found = {}
+    for each, told in _uncounted(state).items():
+        if each == path or each.startswith(path + "/"):
+            continue
+        if each != "live" and len(state[each]) > 4:
+            told = told[:3] + (firsts.setdefault(told[3], each),) + told[4:]
+        found[each] = told
+    return found
 
 
 def difference(one: State, other: State) -> List[str]:
