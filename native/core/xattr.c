@@ -293,6 +293,16 @@ static long read_node(struct core_task *task, const struct request *q,
 	return r;
 }
 
+#define F_GETFL_ 3
+
+/* Not by O_PATH, which is for finding things only. */
+static int is_open(int fd)
+{
+	long flags = sys_call3(__NR_fcntl, fd, F_GETFL_, 0);
+
+	return flags >= 0 && !(flags & O_PATH);
+}
+
 static long of_name(struct core_task *task, const struct request *q, const char *path,
 		    const char *name)
 {
@@ -302,6 +312,14 @@ static long of_name(struct core_task *task, const struct request *q, const char 
 	long r = core_resolve(task, q->directory, path,
 			      q->flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
 
+	/* a file without a name is what its descriptor is */
+	if (r >= 0 && node.bind && !(q->flags & AT_SYMLINK_NOFOLLOW)) {
+		struct request by_fd = *q;
+
+		by_fd.directory = proc_own_fd(node.host);
+		if (by_fd.directory >= 0 && is_open(by_fd.directory))
+			return of_descriptor(task, &by_fd, name);
+	}
 	if (r >= 0 && write)
 		r = upper_writable(task, &node);
 	if (r >= 0 && q->what != LIST && text_begins(q->name, "user.")) {

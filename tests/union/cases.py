@@ -684,6 +684,8 @@ CASES.update({
         ("chmod", HERE, "/proc/self/fd/{1}", 0o4701), ("chown", HERE, "/proc/self/fd/{1}", 7, 8, 0), ("oldstat", "/proc/self/fd/{1}", 0), ("fstat", 1),
         ("setxattr", "/proc/self/fd/{1}", "user.a", b"1", 0), ("getxattr", "/proc/self/fd/{1}", "user.a"), ("listxattr", "/proc/self/fd/{1}"),
         ("removexattr", "/proc/self/fd/{1}", "user.b"), ("removexattr", "/proc/self/fd/{1}", "user.a"), ("fgetxattr", 1, "user.a"),
+        ("setxattr", "/proc/self/fd/{1}", ACCESS, CLOSED, 0), ("fstat", 1), ("getxattr", "/proc/self/fd/{1}", ACCESS), ("chmod", HERE, "/proc/self/fd/{1}", 0o300),
+        ("setxattr", "/proc/self/fd/{1}", ACCESS, NARROW, 0), ("fstat", 1), ("removexattr", "/proc/self/fd/{1}", ACCESS), ("listxattr", "/proc/self/fd/{1}"),
         ("access", HERE, "/proc/self/fd/{1}", 7), ("linkfd", 1, HERE, "/tmp/named"), ("stat", HERE, "/tmp/named", 0)],
     "attributes of devices": [
         ("mknod", HERE, "/tmp/null", CHR | 0o666, os.makedev(1, 3)), ("mknod", HERE, "/tmp/disk", BLK | 0o660, os.makedev(8, 17)),
