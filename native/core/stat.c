@@ -55,6 +55,16 @@ static void show_entry(const struct core_view *view, const struct lpmx_index_ent
 		mount_root(view, x);
 }
 
+/* What is not asked of the kernel in every case it must be asked for. */
+#define STATX_KNOWN (STATX_BASIC_STATS | STATX_MNT_ID_)
+
+/* What stands for a device is a file, and has what only files have to tell. */
+static void as_no_file(struct statx *x)
+{
+	x->stx_mask &= STATX_KNOWN | STATX_BTIME | STATX_MNT_ID_UNIQUE_;
+	x->stx_dio_mem_align = x->stx_dio_offset_align = 0;
+}
+
 static void showx(const struct core_view *view, struct statx *st, const struct meta *meta)
 {
 	uint64_t device = object_device(st->stx_dev_major, st->stx_dev_minor), shown;
@@ -65,6 +75,8 @@ static void showx(const struct core_view *view, struct statx *st, const struct m
 	st->stx_dev_minor = (uint32_t)(shown & 0xff) | (uint32_t)(shown >> 12 & ~0xffull);
 	if (shown != device)
 		mounted(view, st);
+	if (IS(st->stx_mode, S_IFREG) && !IS(meta->mode, S_IFREG))
+		as_no_file(st);
 	st->stx_mode = (uint16_t)meta->mode;
 	st->stx_uid = meta->uid;
 	st->stx_gid = meta->gid;
@@ -237,9 +249,6 @@ static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, s
 	return 0;
 }
 
-/* What is not asked of the kernel in every case it must be asked for. */
-#define STATX_KNOWN (STATX_BASIC_STATS | STATX_MNT_ID_)
-
 /* Of a name, where the index has all that there is to say, or nearly. */
 static long statx_entry(struct core_task *task, const struct core_node *node, int flags,
 			unsigned mask, struct statx *out)
@@ -251,9 +260,8 @@ static long statx_entry(struct core_task *task, const struct core_node *node, in
 
 	if (r < 0)
 		return r;
-	/* what stands for a device is a file */
 	if (more && !IS(node->mode, S_IFREG) && !IS(node->mode, S_IFDIR))
-		out->stx_mask &= STATX_KNOWN | STATX_BTIME | STATX_MNT_ID_UNIQUE_;
+		as_no_file(out);
 	show_entry(task->view, node->entry, more, out);
 	return 0;
 }
