@@ -30,6 +30,7 @@ ROWS = {
     "stat, absent": ("stat", "/usr/lib/deep/er/absent"),
     "stat, through a link": ("stat", "/lib/deep/er/file"),
     "stat, upper file": ("stat", "/new/file"),
+    "stat, in a renamed directory": ("stat", "/renamed/file"),
     "stat, copied up": ("stat", "/usr/lib/deep/er/changed"),
     "stat, absent beside changed": ("stat", "/usr/lib/deep/er/absent2"),
     "access, lower file": ("access", "/usr/lib/deep/er/file"),
@@ -83,14 +84,18 @@ class Place:
         with _native.View(root / "view") as view:
             view.mkdir("/new")
             view.write("/new/file", b"x")
+            view.mkdir("/old")
+            view.rename("/old", "/renamed")
+            view.write("/renamed/file", b"x")
             view.chmod("/usr/lib/deep/er/changed", 0o666)
         self._write("view.preload", self.fields + [
             ("preload", _native.preload_path()),
             ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")])
-        for path in ("usr/lib/deep/er", "new"):
+        for path in ("usr/lib/deep/er", "new", "renamed"):
             (self.bare / path).mkdir(parents=True)
         (self.bare / "lib").symlink_to("usr/lib")
-        for path in ("usr/lib/deep/er/file", "usr/lib/deep/er/changed", "new/file"):
+        for path in ("usr/lib/deep/er/file", "usr/lib/deep/er/changed", "new/file",
+                     "renamed/file"):
             (self.bare / path).write_bytes(b"x")
         for number in range(99):
             (self.bare / f"usr/lib/deep/name{number}").write_bytes(b"")

@@ -81,13 +81,17 @@ static long lift(struct core_task *task, struct core_node *node, int onto_lower)
 static long announce(struct core_task *task, const struct core_node *from,
 		     const struct core_node *to)
 {
+	int directory = IS(from->mode, S_IFDIR);
 	struct stat st;
 	long r;
 
-	upper_touch(task->view, to->hash, !IS(from->mode, S_IFREG));
+	/* as upper_touch_tree does with what is below: dpkg gives each directory its name by
+	 * a rename, and it is no slower way than another */
+	upper_touch(task->view, to->hash,
+		    directory ? opaque_is(from->host) != 0 : !IS(from->mode, S_IFREG));
 	if (from->has_lower || meta_marked(task->view, from->mode))
 		moved_announce(task->view, from->host);
-	if (!IS(from->mode, S_IFDIR))
+	if (!directory)
 		return 0;
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, from->host, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0)

@@ -45,6 +45,14 @@ def test_the_preload_library_opens_as_the_trap_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.unconfined
+def test_what_is_in_a_renamed_directory_is_found_as_what_is_in_another(tmp_path: Path) -> None:
+    """By one look, not by one at each directory on the way: dpkg and npm rename all they make."""
+    calls = _benchmark()
+    counted = dict(zip(calls.ROWS, calls.place(tmp_path, 2).counted("preload")))
+    assert counted["stat, upper file"] == counted["stat, in a renamed directory"]
+
+
+@pytest.mark.unconfined
 def test_a_data_base_is_not_trapped(tmp_path: Path) -> None:
     """fdatasync through the preload library is the kernel's and a look at whether the file was
     copied up; nothing comes by signal, where another thread's could be taken."""
