@@ -60,7 +60,8 @@ def register_load(parser: argparse.ArgumentParser) -> None:
     """Get images from a file."""
     parser.add_argument("file", metavar="FILE",
                         help='a docker-archive ("docker save"), an OCI archive, an OCI layout '
-                             'directory, or the tar of a root file system; "-" is standard input')
+                             'directory, a Singularity image file, or a root file system in a tar or '
+                             'in squashfs; "-" is standard input')
     parser.add_argument("--name", metavar="REFERENCE",
                         help="name for the image; for a file with one image")
     parser.add_argument("--platform", metavar="OS/ARCH[/VARIANT]",

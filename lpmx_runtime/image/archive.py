@@ -7,6 +7,9 @@ may hold the second, too:
     oci-layout, index.json      OCI image layout (archive_oci.py)
     bin, usr, ...               a root file system (archive_root.py)
 
+or a squashfs file system, alone or in a Singularity image file (squashfs.py, sif.py), which is
+made into such a tar.
+
 New versions of `docker save` write both into one tar; the second then says more.
 """
 from __future__ import annotations
@@ -15,6 +18,7 @@ import os
 import re
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Optional, Union
 
@@ -25,7 +29,7 @@ from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..registry.stop import Stop
 from ..store import Image, Store
 from ..store.files import storing
-from . import archive_docker, archive_oci, archive_root
+from . import archive_docker, archive_oci, archive_root, sif, squashfs
 from .archive_files import ArchiveFiles, DirectoryFiles, TarFiles, is_regular
 from .found import Found
 from .layers import store_layers
@@ -33,7 +37,7 @@ from .platform import host_platform
 from .record import all_or_nothing, record
 from .streams import Counted, decompressed, is_compressed, pieces
 
-_SUFFIXES = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|gz|zst|xz|bz2|oci|docker)\Z", re.IGNORECASE)
+_SUFFIXES = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|gz|zst|xz|bz2|oci|docker|sif|simg|sqfs|sqsh|squashfs)\Z", re.IGNORECASE)
 
 
 def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[str] = None,
@@ -50,7 +54,7 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
     chosen = None if name is None else Reference.parse(name)
     wanted = Platform.parse(platform) if platform else host_platform()
     with ExitStack() as stack:
-        files = _open(store, path, failing, progress, stack)
+        files, wanted = _open(store, path, failing, wanted, progress, stack)
         default = _default_name(path)
         if files.size("index.json") is not None:
             found = archive_oci.find(files, default, wanted)
@@ -62,7 +66,8 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
             raise ArchiveDamaged(
                 f"{failing}: it is no image archive, having neither manifest.json nor index.json, "
                 "and no root file system",
-                hint='archives are made by "docker save", "podman save" and "skopeo copy"')
+                hint='archives are made by "docker save", "podman save", "skopeo copy" and '
+                     '"apptainer build"')
         found = _named(found, chosen, failing)
         stack.enter_context(all_or_nothing(store))
         store_layers(store, [layer for each in found for layer in each.layers], progress, Stop())
@@ -94,10 +99,11 @@ def _default_name(path: Path) -> str:
 # -- opening
 
 
-def _open(store: Store, path: Path, failing: str, progress: Sink,
-          stack: ExitStack) -> ArchiveFiles:
+def _open(store: Store, path: Path, failing: str, wanted: Platform, progress: Sink,
+          stack: ExitStack) -> tuple[ArchiveFiles, Platform]:
+    """The files of the archive, and the platform that it is for where that is said outside them."""
     if path.is_dir():
-        return DirectoryFiles(path, failing)
+        return DirectoryFiles(path, failing), wanted
     try:
         with ExitStack() as opened:
             source = (sys.stdin.buffer if str(path) == "-"
@@ -110,6 +116,7 @@ def _open(store: Store, path: Path, failing: str, progress: Sink,
                 if is_compressed(head):
                     size = os.fstat(source.fileno()).st_size
                     path = _copy(store, source, size, path, failing, progress, stack)
+        path, wanted = _as_tar(store, path, failing, wanted, progress, stack)
         files = TarFiles(path, failing)
     except OSError as error:
         if not isinstance(error, LpmxError) and error.filename is not None:
@@ -117,7 +124,33 @@ def _open(store: Store, path: Path, failing: str, progress: Sink,
                                  hint="check the path") from None
         raise
     stack.callback(files.close)
-    return files
+    return files, wanted
+
+
+def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, progress: Sink,
+            stack: ExitStack) -> tuple[Path, Platform]:
+    """A file system in squashfs as a tar that lives as long as `stack`; others as they are."""
+    with open(path, "rb") as source:
+        head = source.read(64)
+        if sif.is_sif(head):
+            part = sif.primary(source.fileno(), failing)
+        elif head.startswith(squashfs.MAGIC):
+            part = sif.Part(0, os.fstat(source.fileno()).st_size, None)
+        else:
+            return path, wanted
+        system = squashfs.Squashfs(source.fileno(), part.offset, part.size, failing)
+        target = stack.enter_context(store.staging()) / "root.tar"
+        task, count = f"squashfs {path}", 0
+        progress(TaskStarted(task, path.name, None))
+        with storing(f'the content of "{path}"'), open(target, "wb") as file:
+            for piece in system.tar():
+                file.write(piece)
+                count += len(piece)
+                progress(TaskAdvanced(task, count, None))
+        progress(TaskFinished(task, "read"))
+    if part.architecture is not None:
+        wanted = replace(wanted, architecture=part.architecture, variant=None)
+    return target, wanted
 
 
 def _copy(store: Store, source: BinaryIO, size: Optional[int], path: Path, failing: str,

@@ -16,7 +16,7 @@ from typing import Optional
 from ..errors import ArchiveDamaged
 from .streams import Stream
 
-_MEMBER_LIMIT = 200_000
+_MEMBER_LIMIT = 500_000
 _LINK_LIMIT = 16
 
 
@@ -111,7 +111,7 @@ class TarFiles(ArchiveFiles):
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise self.damaged(f"it is no tar, or a damaged one ({error})") from None
         end = max((member.offset_data + member.size for member in members.values()
-                   if member.isreg()), default=0)
+                   if member.isreg() and not member.issparse()), default=0)
         if end > os.fstat(self._fd).st_size:
             raise self.damaged("it is cut short")
         return members
@@ -138,6 +138,10 @@ class TarFiles(ArchiveFiles):
     def whole(self) -> Stream:
         """The tar itself."""
         return _Section(self._fd, 0, self.total)
+
+    def names(self) -> list[str]:
+        """Of all members, as paths from the root."""
+        return list(self._members)
 
     def has(self, name: str) -> bool:
         """Whether there is something called `name`, of whatever kind, or something below it."""

@@ -1,0 +1,142 @@
+"""Singularity image files: which of their parts is the image, and what it says of itself.
+
+The layout is that of SIF version 01 (github.com/apptainer/sif, pkg/sif): a header, a table of
+descriptors, data. The part that is the image is found by its descriptor, never by its place.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+from ..errors import ArchiveDamaged
+
+_HEADER = struct.Struct("<32s10s3s3s16s8q")
+_DESCRIPTOR = struct.Struct("<i?3I7q128s384s")
+_PARTITION = struct.Struct("<2i3s")
+_MAGIC = b"SIF_MAGIC\0"
+_MAGIC_AT = 32
+_DESCRIPTORS_MAX = 4096
+
+_PART, _OCI_INDEX = 0x4004, 0x400A
+_SQUASHFS, _ENCRYPTED = 1, 5
+_PRIMARY = 2
+_ARCHITECTURES = {b"01": "386", b"02": "amd64", b"03": "arm", b"04": "arm64", b"05": "ppc64",
+                  b"06": "ppc64le", b"10": "s390x", b"11": "riscv64"}
+_FILE_SYSTEMS = {2: "ext3", 3: "an archive", 4: "raw data"}
+
+#: What is read of a root file system to know what it says of itself.
+ABOUT = (".singularity.d/labels.json", ".singularity.d/runscript")
+#: The image's own scripts; those beside them are Apptainer's, for its own way to run.
+_ENVIRONMENT = re.compile(r"\.singularity\.d/env/(?:10-docker2singularity|9[01]-environment)\.sh\Z")
+_SMALL = 1 << 20
+
+# export NAME="${NAME:-"VALUE"}", as images made from Docker's say it; export NAME="VALUE"; NAME=VALUE
+_DEFAULTED = re.compile(r'^\s*export\s+(\w+)="\$\{\1:-"?(.*?)"?\}"\s*$')
+_PLAIN = re.compile(r"""^\s*(?:export\s+)?([A-Za-z_]\w*)=(?:"([^"$`\\]*)"|'([^']*)'|([^\s"'$`\\;&|<>()]*))\s*;?\s*$""")
+
+#: Runs the runscript with what the shell scripts of the image say of the environment.
+RUN = ("/bin/sh", "-c", 'for file in /.singularity.d/env/*.sh; do [ -r "$file" ] && . "$file"; done; '
+       'exec /.singularity.d/runscript "$@"', "runscript")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where the squashfs file system is, and for which architecture, as OCI calls it."""
+
+    offset: int
+    size: int
+    architecture: Optional[str]
+
+
+def is_sif(head: bytes) -> bool:
+    """Whether a file that begins so is a Singularity image file."""
+    return head[_MAGIC_AT:_MAGIC_AT + len(_MAGIC)] == _MAGIC
+
+
+def primary(fd: int, failing: str) -> Part:
+    """The part of the open file that is the image's root file system.
+
+    Raises `ArchiveDamaged`, beginning with `failing`, if there is none that can be read.
+    """
+    size = os.fstat(fd).st_size
+    head = os.pread(fd, _HEADER.size, 0)
+    if len(head) < _HEADER.size:
+        raise _damaged(failing, "it is cut short")
+    _, _, version, _, _, _, _, _, total, at, length, _, _ = _HEADER.unpack(head)
+    if version[:2] != b"01":
+        raise _damaged(failing, f"it is of version {version[:2].decode('latin-1')} of SIF, and 01 can be read")
+    if not 0 < total <= _DESCRIPTORS_MAX or at < 0 or length < 0:
+        raise _damaged(failing, "its table of parts is damaged")
+    found: list[Part] = []
+    for n in range(total):
+        entry = os.pread(fd, _DESCRIPTOR.size, at + n * _DESCRIPTOR.size)
+        if len(entry) < _DESCRIPTOR.size:
+            raise _damaged(failing, "its table of parts is cut short")
+        kind, used, _, _, _, offset, extent, *_, extra = _DESCRIPTOR.unpack(entry)
+        if used and kind == _OCI_INDEX:
+            raise ArchiveDamaged(f"{failing}: it is an OCI-SIF, which cannot be read",
+                                 hint="pull the image from its registry instead")
+        if not used or kind != _PART:
+            continue
+        system, role, architecture = _PARTITION.unpack(extra[:_PARTITION.size])
+        if role != _PRIMARY:
+            continue
+        if system == _ENCRYPTED:
+            raise ArchiveDamaged(f"{failing}: it is encrypted",
+                                 hint="ask who made it for one that is not")
+        if system != _SQUASHFS:
+            raise ArchiveDamaged(
+                f"{failing}: its file system is {_FILE_SYSTEMS.get(system, f'of kind {system}')}, "
+                "and squashfs can be read", hint="make it again with a current Apptainer")
+        if offset < 0 or extent < 0 or offset + extent > size:
+            raise _damaged(failing, "it is cut short")
+        found.append(Part(offset, extent, _ARCHITECTURES.get(architecture[:2])))
+    if not found:
+        raise _damaged(failing, "there is no root file system in it")
+    return found[0]
+
+
+def _damaged(failing: str, cause: str) -> ArchiveDamaged:
+    return ArchiveDamaged(f"{failing}: {cause}", hint="make or copy the file again")
+
+
+# -- what an image says of itself
+
+
+@dataclass(frozen=True)
+class About:
+    """What becomes of it in an image config."""
+
+    env: "dict[str, str]"
+    labels: "dict[str, str]"
+    has_runscript: bool
+
+
+def about(names: "list[str]", read: "Callable[[str], bytes]") -> About:
+    """From the files of a root file system, by name, and what reads a small one of them.
+
+    Of the environment scripts what is plain text is taken; whatever a shell would have to
+    work out is left to `RUN`.
+    """
+    labels: "dict[str, str]" = {}
+    if ABOUT[0] in names:
+        try:
+            value = json.loads(read(ABOUT[0]))
+            labels = {key: text for key, text in value.items()
+                      if isinstance(key, str) and isinstance(text, str)}
+        except (ValueError, AttributeError, RecursionError):
+            pass  # a label that cannot be read is none
+    env: "dict[str, str]" = {}
+    for name in sorted(each for each in names if _ENVIRONMENT.match(each)):
+        for line in read(name)[:_SMALL].decode("utf-8", "replace").splitlines():
+            defaulted, plain = _DEFAULTED.match(line), _PLAIN.match(line)
+            if defaulted:
+                if not re.search(r"[$`\\]", defaulted[2]):
+                    env[defaulted[1]] = defaulted[2]
+            elif plain:
+                env[plain[1]] = plain[2] or plain[3] or plain[4] or ""
+    return About(env, labels, ABOUT[1] in names)
