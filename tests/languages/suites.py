@@ -49,7 +49,8 @@ test_urllib test_venv test_wait3 test_wait4
 #: What the release has no more.
 NOT_IN_13 = ("test_asyncore", "test_pipes", "test_spwd")
 
-REGRTEST = ("cd /tmp && python3 -m test --timeout 1800 -v -j2 "
+#: Sockets to a machine's host: whether the other end answers hangs on the host.
+REGRTEST = ("cd /tmp && python3 -m test --timeout 1800 -v -j2 -i '*VSOCK*' "
             "-u all,-network,-urlfetch,-largefile,-audio,-gui,-cpu ")
 
 GO = "export HOME=/root GOFLAGS=-p=2; mkdir -p /tmp/go && cd /tmp/go && go test -v "
