@@ -34,6 +34,7 @@ TIMES = [1_100_000_000, 1_200_000_000, 1_300_000_000]
 OPENS = [os.O_RDONLY, os.O_WRONLY, os.O_RDWR, 3]
 FLAGS = [os.O_CREAT, os.O_EXCL, os.O_NOCTTY, os.O_TRUNC, os.O_APPEND, os.O_DSYNC, os.O_DIRECT,
          os.O_DIRECTORY, os.O_NOFOLLOW, os.O_NOATIME, PATH, TMPFILE]
+HANDLE_FID = 0x200
 RESOLVE = [0, 1, 2, 4, 8, 16, 4 | 8, 4 | 16, 8 | 16, 2 | 4, 1 | 16]
 STREAM, DATAGRAM = int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM)
 LOCKS = [(fcntl.F_SETLK, fcntl.F_RDLCK), (fcntl.F_SETLK, fcntl.F_WRLCK), (fcntl.F_SETLK, fcntl.F_UNLCK),
@@ -123,6 +124,12 @@ class Generator:
             return "/proc/self/fd/{%d}" % self.written()
         if chance < 0.11 and not self.making:
             return r.choice(["/proc/self/root", "/proc/self/cwd"]) + self._below()
+        if chance < 0.13 and self.processes and not self.making:
+            number = r.choice(self.processes)
+            ways = ["cwd/.", "cwd/" + r.choice(NAMES)]
+            if number not in self.rooted:   # which only the process itself knows
+                ways += ["root/.", "root" + self._below()]
+            return "/proc/{%d}/" % number + r.choice(ways)
         path = self._below()
         chance = r.random()
         if chance < 0.03:
@@ -255,7 +262,8 @@ class Generator:
         r = self.random
         one, other, size = self.written(), self.slot(), r.choice([3, 5000])
         return r.choice([("copy", one, other, size), ("sendfile", other, one, size),
-                         ("copyat", one, r.choice([0, 2]), other, r.choice([0, 9]), size)])
+                         ("copyat", one, r.choice([0, 2]), other, r.choice([0, 9]), size),
+                         ("splice", one, other, size)])
 
     def map(self) -> Operation:
         return ("map", self.written(), self.random.randrange(2), self.data()[:10])
@@ -389,8 +397,9 @@ class Generator:
         slot = self.slot()
         return self.random.choice([
             ("fchmod", slot, self.mode()), ("fchown", slot, 7, 8), ("futimens", slot, TIMES[0]),
-            ("fsetxattr", slot, "user.fd", b"1", 0), ("fsync", slot),
-            ("fstat", self.written()), ("readfd", self.written())])
+            ("fsetxattr", slot, "user.fd", b"1", 0), ("fsync", slot), ("fdatasync", slot),
+            ("fstat", self.written()), ("readfd", self.written()), ("fdinfo", self.written()),
+            ("flags", self.written()), ("fstatfs", slot)])
 
     def umask(self) -> Operation:
         return ("umask", self.random.choice([0o022, 0o027, 0, 0o077]))
@@ -439,7 +448,9 @@ class Generator:
             ("sockname", r.choice([slot, 13])), ("peername", r.choice([slot, 13]))])
 
     def watched(self) -> Operation:
-        return ("watched", self.directory(), self.random.choice(NAMES))
+        r = self.random
+        return r.choice([("watched", self.directory(), r.choice(NAMES)), ("marked", self.directory(), r.choice(NAMES)),
+                         ("handles", HERE, self.itself(), HERE, self.itself(), HANDLE_FID)])
 
     def fork(self) -> Operation:
         r = self.random
