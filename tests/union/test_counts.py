@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 HERE = Path(__file__).resolve().parent
+SYNCED_COPY = "fdatasync, copied up"
 
 
 def _benchmark() -> ModuleType:
@@ -29,8 +30,10 @@ def test_calls_of_the_kernel_do_not_depend_on_the_number_of_layers(tmp_path: Pat
     calls = _benchmark()
     few, many = (calls.place(tmp_path, layers) for layers in (2, 128))
     for way in ("trap", "preload"):
-        expected = dict(zip(calls.ROWS, few.counted(way)))
-        assert expected == dict(zip(calls.ROWS, many.counted(way)))
+        expected, found = (dict(zip(calls.ROWS, place.counted(way))) for place in (few, many))
+        # which copies' names are synced is remembered by inode number, and may be forgotten
+        assert expected.pop(SYNCED_COPY) >= 2 and found.pop(SYNCED_COPY) >= 2
+        assert expected == found
         assert 3 >= expected["stat, lower file"] >= expected["stat, absent"]
 
 
@@ -58,10 +61,10 @@ def test_a_data_base_is_not_trapped(tmp_path: Path) -> None:
     copied up; nothing comes by signal, where another thread's could be taken."""
     calls = _benchmark()
     place = calls.place(tmp_path, 2)
-    names = ["fdatasync, new file", "fdatasync, copied up"]
+    names = ["fdatasync, new file", SYNCED_COPY]
     counted = dict(zip(calls.ROWS, place.counted("preload")))
     trapped = dict(zip(calls.ROWS, place.trapped("preload")))
-    assert [2, 2] == [counted[name] for name in names]
+    assert 2 == counted["fdatasync, new file"] <= counted[SYNCED_COPY]
     assert [0, 0] == [trapped[name] for name in names]
 
 
