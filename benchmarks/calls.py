@@ -31,6 +31,7 @@ ROWS = {
     "stat, through a link": ("stat", "/lib/deep/er/file"),
     "stat, upper file": ("stat", "/new/file"),
     "stat, in a renamed directory": ("stat", "/renamed/file"),
+    "stat, of a name that was renamed": ("stat", "/renamed/lock"),
     "stat, copied up": ("stat", "/usr/lib/deep/er/changed"),
     "stat, absent beside changed": ("stat", "/usr/lib/deep/er/absent2"),
     "access, lower file": ("access", "/usr/lib/deep/er/file"),
@@ -87,6 +88,9 @@ class Place:
             view.mkdir("/old")
             view.rename("/old", "/renamed")
             view.write("/renamed/file", b"x")
+            view.write("/renamed/lock", b"x")
+            view.rename("/renamed/lock", "/renamed/locked")
+            view.write("/renamed/lock", b"x")
             view.chmod("/usr/lib/deep/er/changed", 0o666)
         self._write("view.preload", self.fields + [
             ("preload", _native.preload_path()),
@@ -95,7 +99,7 @@ class Place:
             (self.bare / path).mkdir(parents=True)
         (self.bare / "lib").symlink_to("usr/lib")
         for path in ("usr/lib/deep/er/file", "usr/lib/deep/er/changed", "new/file",
-                     "renamed/file"):
+                     "renamed/file", "renamed/lock"):
             (self.bare / path).write_bytes(b"x")
         for number in range(99):
             (self.bare / f"usr/lib/deep/name{number}").write_bytes(b"")

@@ -246,7 +246,9 @@ static long rename_upper(struct core_task *task, const struct core_node *from,
 	r = announce(task, from, to);
 	if (r < 0)
 		return r;
-	upper_touch(task->view, from->hash, 1);
+	/* a whiteout is left, or is there for a moment */
+	if (from->has_lower || to->hidden)
+		upper_touch(task->view, from->hash, 1);
 	if (directory && to->place == CORE_UPPER)
 		upper_touch(task->view, to->hash, 1);
 	r = mark(task->view, host, from->host);
