@@ -90,9 +90,12 @@ def read_entries(path: Path) -> Iterator[Entry]:
 
 def read_attributes(path: Path) -> Attributes:
     """The extended attributes of the layer's members, stored in the tree or not."""
-    extra = json.loads(_sections(path)[3])
-    return {_decode(name): {_decode(k): _decode(v) for k, v in values.items()}
-            for name, values in extra.items()}
+    data = _sections(path)[3]
+    try:
+        return {_decode(name): {_decode(k): _decode(v) for k, v in values.items()}
+                for name, values in json.loads(data).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise _damaged(path, "its attributes make no sense") from None
 
 
 def _sections(path: Path) -> tuple[bytes, bytes, bytes, bytes]:
