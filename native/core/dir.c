@@ -362,7 +362,7 @@ static void merge_end(struct merge *m)
 
 static struct kept {
 	volatile int busy;
-	volatile int fd; /* and one: 0 is nothing kept */
+	int fd; /* and one: 0 is nothing kept; changed by who has it, looked at by all */
 	uint64_t view, hash, device, inode;
 	struct list upper, lower;
 } kept[KEPT];
@@ -378,13 +378,23 @@ static void kept_unlock(struct kept *k)
 	__atomic_store_n(&k->busy, 0, __ATOMIC_RELEASE);
 }
 
+static int kept_fd(const struct kept *k)
+{
+	return __atomic_load_n(&k->fd, __ATOMIC_RELAXED);
+}
+
+static void kept_set(struct kept *k, int fd)
+{
+	__atomic_store_n(&k->fd, fd, __ATOMIC_RELAXED);
+}
+
 void dir_opened(int fd)
 {
 	for (struct kept *k = kept; k < kept + KEPT; k++) {
-		if (k->fd != fd + 1 || !kept_lock(k))
+		if (kept_fd(k) != fd + 1 || !kept_lock(k))
 			continue;
-		if (k->fd == fd + 1) {
-			k->fd = 0;
+		if (kept_fd(k) == fd + 1) {
+			kept_set(k, 0);
 			list_free(&k->upper);
 			list_free(&k->lower);
 		}
@@ -399,13 +409,13 @@ static NOINLINE int kept_take(struct merge *m, int fd)
 		struct stat st;
 		int found;
 
-		if (k->fd != fd + 1 || !kept_lock(k))
+		if (kept_fd(k) != fd + 1 || !kept_lock(k))
 			continue;
-		found = k->fd == fd + 1 && k->view == m->view->opened &&
+		found = kept_fd(k) == fd + 1 && k->view == m->view->opened &&
 			k->hash == m->node->hash && !sys_call2(__NR_fstat, fd, &st) &&
 			k->device == st.st_dev && k->inode == st.st_ino;
 		if (found) {
-			k->fd = 0;
+			kept_set(k, 0);
 			m->upper = k->upper;
 			m->lower = k->lower;
 		}
@@ -426,7 +436,7 @@ static NOINLINE void kept_put(struct merge *m, int fd)
 		merge_end(m);
 		return;
 	}
-	while (k < kept + KEPT && k->fd)
+	while (k < kept + KEPT && kept_fd(k))
 		k++;
 	if (k == kept + KEPT)
 		k = &kept[__atomic_fetch_add(&kept_next, 1, __ATOMIC_RELAXED) % KEPT];
@@ -434,7 +444,7 @@ static NOINLINE void kept_put(struct merge *m, int fd)
 		merge_end(m);
 		return;
 	}
-	if (k->fd) {
+	if (kept_fd(k)) {
 		list_free(&k->upper);
 		list_free(&k->lower);
 	}
@@ -444,7 +454,7 @@ static NOINLINE void kept_put(struct merge *m, int fd)
 	k->inode = st.st_ino;
 	k->upper = m->upper;
 	k->lower = m->lower;
-	k->fd = fd + 1;
+	kept_set(k, fd + 1);
 	kept_unlock(k);
 }
 
