@@ -117,7 +117,10 @@ class World:
     def close(self) -> None:
         """End the process; nothing is asked of it any more."""
         self.process.kill()
-        self._in.close()
+        try:
+            self._in.close()
+        except BrokenPipeError:
+            pass    # what was still to be sent to one that had ended
         self._out.close()
         self.process.wait()
 
