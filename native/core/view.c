@@ -374,6 +374,19 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	capabilities_begin(c);
 }
 
+void core_task_copy(struct core_task *to, const struct core_task *from)
+{
+	bytes_copy(to, from, __builtin_offsetof(struct core_task, environment_own));
+	bytes_copy(to->environment_own, from->environment_own,
+		   from->environment_count * sizeof(from->environment_own[0]));
+	text_put(to->program, from->program);
+	text_put(to->program_host, from->program_host);
+	to->root = "";
+	to->roots_made = 0;
+	if (*task_root(from))
+		task_set_root(to, task_root(from));
+}
+
 void core_task_root(struct core_task *task)
 {
 	struct core_credentials *c = &task->credentials;

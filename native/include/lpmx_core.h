@@ -108,6 +108,8 @@ void core_view_close(struct core_view *view);
 void core_task_init(struct core_task *task, const struct core_view *view);
 /* Where the view has the root illusion, let `task` be root: a runtime's own calls. */
 void core_task_root(struct core_task *task);
+/* Make `to` what `from` is at this moment. */
+void core_task_copy(struct core_task *to, const struct core_task *from);
 /* Write/read the value of LPMX_ENV_STATE. Returns the length. */
 long core_task_save(const struct core_task *task, char *text, size_t size);
 void core_task_load(struct core_task *task, const char *text);

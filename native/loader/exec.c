@@ -21,6 +21,7 @@
 
 /* What is known about a program before it is executed. */
 struct plan {
+	struct core_task *task;
 	struct core_exec target;
 	char name[CORE_PATH_MAX];        /* for AT_EXECFN and the command name */
 	int descriptor;                  /* the program itself, where it has no path; or -1 */
@@ -79,10 +80,10 @@ static long find_by_descriptor(struct plan *plan, int fd)
 	if (target->host[0] == '/' && !text_begins(target->host, "/memfd:") &&
 	    !(n > 10 && text_equal(target->host + n - 10, " (deleted)"))) {
 		if (view()->kind == CORE_VIEW_HOST)
-			return core_exec_resolve(&trap_task, AT_FDCWD, target->host,
+			return core_exec_resolve(plan->task, AT_FDCWD, target->host,
 						 AT_SYMLINK_NOFOLLOW_, target);
 		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0) {
-			r = core_exec_resolve(&trap_task, AT_FDCWD, plan->interpreter,
+			r = core_exec_resolve(plan->task, AT_FDCWD, plan->interpreter,
 					      CORE_EXEC_CANONICAL, target);
 			if (r < 0 ? r != -ENOENT && r != -ENOTDIR
 				  : !target->host[0] || core_is_open_as(target->host, fd, 0))
@@ -113,8 +114,8 @@ static long find(struct plan *plan, int dirfd, const char *path, int flags)
 	if (!path[0])
 		return find_by_descriptor(plan, dirfd);
 	if (view()->kind == CORE_VIEW_HOST && trap_is_own_program(path))
-		path = trap_task.program_host;
-	return core_exec_resolve(&trap_task, dirfd, path, flags, &plan->target);
+		path = plan->task->program_host;
+	return core_exec_resolve(plan->task, dirfd, path, flags, &plan->target);
 }
 
 /* Put the words of one "#!" line before those that are there. */
@@ -138,7 +139,7 @@ static long check_interpreter(struct plan *plan)
 	if (!plan->interpreter[0] || plan->target.view_file[0] ||
 	    plan->target.kind != CORE_VIEW_CONTAINER)
 		return 0;
-	return core_resolve(&trap_task, AT_FDCWD, plan->interpreter, 0, &node);
+	return core_resolve(plan->task, AT_FDCWD, plan->interpreter, 0, &node);
 }
 
 /* Look into the file: 0 for a program, 1 for a script whose interpreter is now the
@@ -179,7 +180,7 @@ static long look_into(struct plan *plan, long fd)
 	if (!r) {
 		plan->descriptor = -1;
 		plan->name_is_lost = 0;
-		r = core_exec_resolve(&trap_task, AT_FDCWD, script.interpreter, 0, &plan->target);
+		r = core_exec_resolve(plan->task, AT_FDCWD, script.interpreter, 0, &plan->target);
 	}
 	return r < 0 ? r : 1;
 }
@@ -227,7 +228,7 @@ static const char *preload_for(const struct plan *plan)
 	    plan->target.view_file[0])
 		return 0;
 	/* a root of the program's own does not have the library */
-	if (trap_task.root[0])
+	if (plan->task->root[0])
 		return 0;
 	return view()->kind == CORE_VIEW_CONTAINER ? LPMX_PREFIX "/lib/preload.so"
 						   : view()->preload.text;
@@ -289,6 +290,7 @@ long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *cons
 		return -ENOENT;
 	if (!r && dirfd == AT_FDCWD)
 		return -EACCES;
+	plan.task = slot->task;
 	plan.descriptor = -1;
 	plan.by_descriptor = !r;
 	plan.scripts = 0;

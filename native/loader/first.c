@@ -162,6 +162,7 @@ void loader_first(struct loader_stack *s)
 		if (r < 0)
 			path[0] = 0;
 	}
+	trap_first_slot()->task = &trap_task;
 	if (!r)
 		r = loader_exec(trap_first_slot(), AT_FDCWD, path, s->argv, s->envp, 0);
 	explain(s->program, path, r);

@@ -86,7 +86,8 @@ static char *preload_pair(char **at, const char *ours, const char *theirs)
 	return start;
 }
 
-static long put_private(char **to, char **at, const struct loader_exec_vectors *what)
+static long put_private(char **to, char **at, const struct loader_exec_vectors *what,
+			const struct core_task *task)
 {
 	char state[CORE_PATH_MAX + 1024], start[CORE_PATH_MAX + 32], *p = start;
 	long n = 0, r;
@@ -94,13 +95,13 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	to[n++] = pair(at, LPMX_ENV_VIEW, what->view_file);
 	to[n++] = pair(at, LPMX_ENV_PROGRAM, what->program);
 	if (what->keep_state) {
-		r = core_task_save(&trap_task, state, sizeof(state));
+		r = core_task_save(task, state, sizeof(state));
 		if (r < 0)
 			return r;
 		to[n++] = pair(at, LPMX_ENV_STATE, state);
 	}
-	if (trap_task.trace)
-		to[n++] = pair(at, LPMX_ENV_TRACE, trap_task.trace);
+	if (task->trace)
+		to[n++] = pair(at, LPMX_ENV_TRACE, task->trace);
 	if (!what->fresh) {
 		if (what->descriptor >= 0)
 			p = text_put_number(p, (uint64_t)what->descriptor, 10);
@@ -200,7 +201,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 			env[n++] = *from;
 	/* ours last: programs that write a title over their arguments go on over the
 	 * environment, as far as it lies without a gap */
-	r = put_private(env + n, &at, what);
+	r = put_private(env + n, &at, what, slot->task);
 	if (r < 0)
 		return r;
 	env[n + r] = 0;

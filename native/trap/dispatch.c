@@ -36,10 +36,13 @@ void trap_before_exec(void)
 
 static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip)
 {
-	struct core_task *task = &trap_task;
+	struct core_task *task;
 
 	if (trap_signal_call(nr))
 		return trap_signal_run(nr, a);
+	slot->task = task = trap_task_for(nr);
+	if (!task)
+		return -EAGAIN;
 	switch (nr) {
 	case __NR_execve:
 		return loader_exec(slot, AT_FDCWD, (char *)a[0], (char **)a[1], (char **)a[2], 0);

@@ -108,7 +108,12 @@ int trap_in_vfork_child(void)
 	return process() != (uint64_t)sys_call0(__NR_getpid);
 }
 
-static uint64_t caller(void)
+uint32_t trap_owner(void)
+{
+	return (uint32_t)process();
+}
+
+uint64_t trap_thread(void)
 {
 	uint64_t fs = 0;
 
@@ -119,7 +124,12 @@ static uint64_t caller(void)
 	/* threads of a program without thread-local storage */
 	if (!fs)
 		fs = (uint64_t)sys_call0(__NR_gettid) << 1 | 1;
-	return (fs & FS_MASK) | process() << FS_BITS;
+	return fs & FS_MASK;
+}
+
+static uint64_t caller(void)
+{
+	return trap_thread() | process() << FS_BITS;
 }
 
 /* The stack of ours that `address` lies on, or 0: one of the program's. */

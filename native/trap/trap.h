@@ -59,6 +59,7 @@ struct trap_slot {
 	uint32_t guarded;
 	char *arena;              /* exec's vectors; stays with the slot */
 	uint64_t arena_size;
+	struct core_task *task;   /* whose call this is: the process's, or a vfork child's own */
 };
 
 #define TRAP_SIGSYS 31
@@ -75,6 +76,14 @@ struct trap_slot *trap_claim(uint64_t sp, uint64_t frame);
 struct trap_slot *trap_first_slot(void);
 /* Does the caller share its memory with a parent that waits in vfork? */
 int trap_in_vfork_child(void);
+/* The process whose memory this is, and what tells the caller's thread from its others. */
+uint32_t trap_owner(void);
+uint64_t trap_thread(void);
+
+/* ---- child.c ---- */
+
+/* The task that call `nr` is about, or NULL where there is no memory for one. */
+struct core_task *trap_task_for(long nr);
 
 /* ---- filter.c ---- */
 

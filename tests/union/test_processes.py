@@ -240,6 +240,7 @@ def test_directories_change_places_while_they_are_read(bare: Bare) -> None:
     together(8, run)
 
 
+@pytest.mark.unconfined  # the filter kills who calls chroot
 def test_what_proc_tells_of_a_program_below_a_root_of_its_own(tmp_path: Path) -> None:
     """It is executed there, and /proc leads others to what it has, from their own root; to
     another container's program it leads nobody."""
@@ -265,3 +266,27 @@ def test_what_proc_tells_of_a_program_below_a_root_of_its_own(tmp_path: Path) ->
         assert "/r/bin/tool" != outside.readlink(proc + "exe")
         process.stdin.close()
         assert 0 == process.wait()
+
+
+@pytest.mark.unconfined  # the filter kills who calls chroot
+def test_what_a_vfork_child_becomes_its_parent_does_not(tmp_path: Path) -> None:
+    """It shares the parent's memory: ids and root are its own all the same."""
+    subprocess.run(["gcc", "-pthread", "-static", "-o", str(tmp_path / "tool"),
+                    str(Path(__file__).with_name("vforked.c"))], check=True)
+    program = regular((tmp_path / "tool").read_bytes(), 0o755)
+    layer: Layer = {"": directory(), "proc": directory(0o555), "tool": program,
+                    "r": directory(), "r/tool": program, "r/below": regular(b"")}
+    with Bare([layer]) as bare:
+        done = subprocess.run(["/tool"], executable=str(_native.loader_path()), cwd="/", text=True,
+                              stdout=subprocess.PIPE, timeout=60,
+                              env={"LPMX_VIEW": str(bare.file), "LPMX_PROGRAM": "/tool",
+                                   "LPMX_CWD": "/"})
+
+    expected = []
+    for number in range(20):
+        if number % 3 != 2:
+            expected.append(f"child: {10 + number}:{20 + number}, below")
+        if number % 5 == 0:
+            expected.append("copy: 0:0, at the root")
+        expected.append("parent: 0:0, at the root")
+    assert [*expected, "other thread: well"] == done.stdout.splitlines()
