@@ -6,7 +6,8 @@
  * cookie of the last name given: names come in the order of a hash of theirs
  * (LPMX_COOKIE), which does not change when others come and go.  So a name that
  * is there all the time is given exactly once, whatever happens meanwhile, and
- * nothing about a stream need be kept in memory.  What was read of a long directory is
+ * nothing about a stream need be kept in memory.  Two names with one cookie are told
+ * apart: a position behind the first of them says so (COOKIE_FIRST).  What was read of a long directory is
  * kept all the same, so that it is not read again for each part: see `kept`.
  */
 #include <linux/mman.h>
@@ -37,6 +38,8 @@ struct dirent_old {
 #define COOKIE_DOT_DOT 2
 /* Behind all names: a stream that has given them all has no need to look again. */
 #define COOKIE_END (1l << 43)
+/* Added to a cookie: of its names, which are more than one, the first was given. */
+#define COOKIE_FIRST COOKIE_END
 
 static uint64_t cookie_of(const char *name)
 {
@@ -709,6 +712,16 @@ static int put_entry(struct out *o, uint64_t ino, uint64_t next, uint32_t type, 
 	return 1;
 }
 
+/* Of two names with one cookie this is the first: who goes on behind it gets the second. */
+static void entry_is_first(char *entry, uint64_t cookie)
+{
+	const uint64_t next = cookie + COOKIE_FIRST;
+
+	_Static_assert(__builtin_offsetof(struct dirent64, d_off) ==
+		       __builtin_offsetof(struct dirent_old, d_off), "both have it there");
+	bytes_copy(entry + __builtin_offsetof(struct dirent64, d_off), &next, sizeof(next));
+}
+
 /* The number that stat shows for the object at `host`, `upper` or not; *type is put right. */
 static uint64_t number_of_host(const struct core_view *view, const char *host, int upper,
 			       uint32_t *type)
@@ -771,15 +784,19 @@ static NOINLINE uint64_t number_of(struct merge *m, struct shown *s)
 static long give(struct core_task *task, const struct core_node *node, int fd, struct out *o)
 {
 	long position = sys_call3(__NR_lseek, fd, 0, 1 /* SEEK_CUR */);
-	uint64_t last = (uint64_t)position;
+	uint64_t last = (uint64_t)position, first = 0;
 	struct merge m;
 	struct shown s;
-	char *start = o->at;
+	char *start = o->at, *given = 0;
 	int whole = 0;
 	long r;
 
-	if (position < 0 || position >= COOKIE_END)
+	if (position < 0 || position == COOKIE_END)
 		return position < 0 ? position : 0;
+	if (position > COOKIE_END) {
+		first = last - COOKIE_FIRST;
+		last = first - 1;
+	}
 	if (last < COOKIE_DOT) {
 		if (!put_entry(o, number_of_path(task, node->path, node->path_length), COOKIE_DOT,
 			       DT_DIR_, "."))
@@ -806,6 +823,13 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 			/* a damaged index may be out of order: never go round in circles */
 			if (s.cookie < last)
 				continue;
+			if (s.cookie == first) {
+				first = 0;
+				continue;
+			}
+			if (given && s.cookie == last)
+				entry_is_first(given, last);
+			given = o->at;
 			if (room_for(o, s.name))
 				number = number_of(&m, &s);
 			if (put_entry(o, number, s.cookie, s.type, s.name)) {
@@ -816,6 +840,8 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 				merge_end(&m);
 				return o->fault ? -EFAULT : -EINVAL;
 			}
+			if (s.cookie == last)
+				last += COOKIE_FIRST;
 			whole = 0;
 			break;
 		}

@@ -163,3 +163,37 @@ def test_a_listing_from_the_start_shows_what_is_there_then() -> None:
         assert 0 == rest[b"name"] == rest[b"other"]
         assert 0 < rest[b"third"]
         os.close(fd)
+
+
+#: Two names whose hashes are alike where listings look (LPMX_COOKIE).
+ALIKE = [b"8f2758-name", b"b98111-name"]
+
+
+@pytest.mark.parametrize("lower", [0, 1, 2], ids=["made", "one of a layer", "of a layer"])
+def test_two_names_with_one_cookie_are_both_given(lower: int) -> None:
+    """Wherever a part of the listing ends, and from wherever it goes on."""
+    others = [b"name%d" % number for number in range(40)]
+    image: Layer = {"": directory(), "proc": directory(0o555), "d": directory()}
+    for name in (*ALIKE[:lower], *others):
+        image[f"d/{name.decode()}"] = regular()
+    expected = Counter([b".", b"..", *ALIKE, *others])
+    with Bare([image]) as bare, bare.view() as view:
+        for name in ALIKE[lower:]:
+            view.write(f"/d/{name.decode()}", b"")
+        for room in range(32, 400, 8):
+            fd = view.open("/d", os.O_RDONLY | os.O_DIRECTORY)
+            assert expected == Counter(sum(_parts(view, fd, room), [])), room
+            os.close(fd)
+
+        fd = view.open("/d", os.O_RDONLY | os.O_DIRECTORY)
+        data = bytearray(8192)
+        size, at, names, places = view.call(NR_GETDENTS, fd, data, len(data)), 0, [], []
+        while at < size:
+            place, length = struct.unpack_from("<qH", data, at + 8)
+            names.append(bytes(data[at + 19:at + length]).split(b"\0", 1)[0])
+            places.append(place)
+            at += length
+        for number, place in enumerate(places):
+            os.lseek(fd, place, os.SEEK_SET)
+            assert names[number + 1:] == sum(_parts(view, fd), []), names[number]
+        os.close(fd)
