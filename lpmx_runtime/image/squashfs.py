@@ -301,11 +301,16 @@ class Squashfs:
             name = reader(size)
             value = self._value(reader)
             if kind & _ELSEWHERE:
+                if len(value) != 8:
+                    raise self._damaged("the value of an attribute in it is nowhere")
                 reference, = struct.unpack("<Q", value)
                 value = self._value(self._reader(start, reference >> 16, reference & 0xFFFF))
             prefix = _PREFIXES.get(kind & 0xFF)
             if prefix is None or not name or b"\0" in name or b"=" in name:
                 raise self._damaged("an attribute in it has no name")
+            if not _is_text(name):
+                raise self._damaged(f"the name of an attribute in it, {name!r}, is no UTF-8, "
+                                    "and so cannot be in a layer")
             found[prefix + name] = value
         return found
 
@@ -389,6 +394,14 @@ class Squashfs:
 
     def _damaged(self, cause: str) -> ArchiveDamaged:
         return ArchiveDamaged(f"{self._failing}: {cause}", hint="make or copy the file again")
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 # -- compression
