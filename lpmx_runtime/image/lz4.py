@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class Damaged(ValueError):
-    """The data is no LZ4 block, or a larger one than was expected."""
+    """The data is no block of its kind, or a larger one than was expected."""
 
 
 def decompress(data: bytes, limit: int) -> bytes:

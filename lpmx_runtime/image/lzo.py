@@ -4,9 +4,7 @@ Python's library has none, and what is compressed so is rare: slow, and no depen
 """
 from __future__ import annotations
 
-
-class Damaged(ValueError):
-    """The data is no LZO block, or a larger one than was expected."""
+from .lz4 import Damaged
 
 
 class _Block:

@@ -32,7 +32,6 @@ _FILE_SYSTEMS = {2: "ext3", 3: "an archive", 4: "raw data"}
 ABOUT = (".singularity.d/labels.json", ".singularity.d/runscript")
 #: The image's own scripts; those beside them are Apptainer's, for its own way to run.
 _ENVIRONMENT = re.compile(r"\.singularity\.d/env/(?:10-docker2singularity|9[01]-environment)\.sh\Z")
-_SMALL = 1 << 20
 
 # export NAME="${NAME:-"VALUE"}", as images made from Docker's say it; export NAME="VALUE"; NAME=VALUE
 _DEFAULTED = re.compile(r'^\s*export\s+(\w+)="\$\{\1:-"?(.*?)"?\}"\s*$')
@@ -132,7 +131,7 @@ def about(names: "list[str]", read: "Callable[[str], bytes]") -> About:
             pass  # a label that cannot be read is none
     env: "dict[str, str]" = {}
     for name in sorted(each for each in names if _ENVIRONMENT.match(each)):
-        for line in read(name)[:_SMALL].decode("utf-8", "replace").splitlines():
+        for line in read(name).decode("utf-8", "replace").splitlines():
             defaulted, plain = _DEFAULTED.match(line), _PLAIN.match(line)
             if defaulted:
                 if not re.search(r"[$`\\]", defaulted[2]):

@@ -101,4 +101,12 @@ long read_entries(int fd, long room, struct listing *listing);
 void sort_entries(struct listing *listing);
 void free_entries(struct listing *listing);
 
+struct record { /* of getdents64 */
+	uint64_t inode;
+	int64_t next;
+	unsigned short size;
+	unsigned char type;
+	char name[];
+};
+
 #endif

@@ -1,14 +1,6 @@
 /* What is in directories, read in pieces of any size, from any position, while it changes. */
 #include "caller.h"
 
-struct record { /* of getdents64 */
-	uint64_t inode;
-	int64_t next;
-	unsigned short size;
-	unsigned char type;
-	char name[];
-};
-
 static void add_entries(struct listing *listing, char *data, long size)
 {
 	for (long at = 0; at < size;) {

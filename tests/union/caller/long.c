@@ -5,14 +5,6 @@
 
 static char data[1 << 16];
 
-struct record { /* of getdents64 */
-	uint64_t inode;
-	int64_t next;
-	unsigned short size;
-	unsigned char type;
-	char name[];
-};
-
 /* Which names were seen: a set of hashes, doubled when half full. */
 static struct {
 	uint64_t *of;
