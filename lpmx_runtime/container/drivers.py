@@ -12,7 +12,7 @@ and an image that has its own keeps them.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterator
 
 from .record import GPU
 from .spec import Bind
@@ -105,10 +105,30 @@ def _link(directory: str, links: "dict[str, str]") -> None:
 
 
 def _programs(view: "View") -> "list[Bind]":
-    """The driver's own programs, where the image has none of the name."""
+    """The driver's own programs, where the image has none of the name.
+
+    What is found first may be a script that starts the program by a path that is not in the
+    container, so that the program itself is looked for.
+    """
     found = []
     for name in _PROGRAMS:
         path = f"/usr/bin/{name}"
-        if os.path.exists(path) and not view.exists(path):
-            found.append(Bind(os.path.realpath(path), path, True))
+        host = next(filter(_is_elf, _on_path(name)), "")
+        if host and not view.exists(path):
+            found.append(Bind(host, path, True))
     return found
+
+
+def _on_path(name: str) -> "Iterator[str]":
+    """Where a program of the host is, by PATH and then where packages put it."""
+    for directory in [*os.environ.get("PATH", "").split(":"), "/usr/bin"]:
+        if directory.startswith("/"):
+            yield os.path.realpath(os.path.join(directory, name))
+
+
+def _is_elf(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return os.access(path, os.X_OK) and file.read(4) == b"\x7fELF"
+    except OSError:
+        return False

@@ -38,8 +38,8 @@ trap_signal_entry:
 	jz 2f
 	cmpl $TRAP_FP_MAGIC, TRAP_FP_MAGIC_OFFSET(%rcx)
 	jne 1f
-	mov $-1, %eax
-	mov $-1, %edx
+	mov TRAP_FP_FEATURES_OFFSET(%rcx), %eax
+	mov TRAP_FP_FEATURES_OFFSET+4(%rcx), %edx
 	xrstor64 (%rcx)
 	jmp 2f
 1:	fxrstor64 (%rcx)

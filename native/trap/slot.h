@@ -44,5 +44,8 @@
 /* In the vector state: where the kernel says that it is in XSAVE format. */
 #define TRAP_FP_MAGIC_OFFSET 464
 #define TRAP_FP_MAGIC 0x46505853
+/* And which features it has put there.  Of others nothing may be asked for: where they would
+ * be (8 KiB of AMX tiles, behind all else) there may be no memory, and the CPU looks. */
+#define TRAP_FP_FEATURES_OFFSET 472
 
 #endif

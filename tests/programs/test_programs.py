@@ -38,6 +38,7 @@ PROGRAMS = [
     ("threads", ["dynamic", "static", "musl"]),
     ("stress", ["dynamic", "musl-static"]),
     ("altstack", ["dynamic", "musl-static"]),
+    ("edge", ["dynamic", "musl-static"]),
     ("ownfilter", ["dynamic", "musl-static"]),
     ("wild", ["dynamic", "musl-static"]),
     ("identity", list(LINKINGS)),
