@@ -122,15 +122,22 @@ static void setfileattr(const struct word *a)
 	say_error(call(469, fd_of(a[0].number), P(a[1].text), P(data), sizeof(data), a[2].number));
 }
 
-/* setflags SLOT FLAGS: the flags of chattr, by its ioctl; and those of them that are there */
+/*
+ * setflags SLOT FLAGS: the flags of chattr, by its ioctl; and those of them that are there.
+ * As chattr does, the others stay: without that of extents ext4 would lay the file out anew,
+ * which it refuses for one that is in more pieces than one.
+ */
 static void setflags(const struct word *a)
 {
-	long flags = a[1].number, found = 0;
+	const int ours = FS_NODUMP_FL | FS_NOATIME_FL;
+	int flags = 0, found = 0;
 
+	call(SYS_ioctl, fd_of(a[0].number), FS_IOC_GETFLAGS, P(&flags));
+	flags = (flags & ~ours) | (int)a[1].number;
 	say_error(call(SYS_ioctl, fd_of(a[0].number), FS_IOC_SETFLAGS, P(&flags)));
 	say(" ");
 	say_error(call(SYS_ioctl, fd_of(a[0].number), FS_IOC_GETFLAGS, P(&found)));
-	say(" %lx", found & (FS_NODUMP_FL | FS_NOATIME_FL));
+	say(" %lx", (long)(found & ours));
 }
 
 #define FORMS(name, function)                                                      \
