@@ -10,8 +10,19 @@ from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
+try:
+    from setuptools.command.build_scripts import build_scripts
+except ImportError:
+    from distutils.command.build_scripts import build_scripts
+
 HERE = Path(__file__).resolve().parent
+BUILD = HERE / "native" / "build"
 BINARIES = ("loader", "preload.so", "lpmx")
+
+
+def make_native() -> None:
+    subprocess.run(["make", "-C", str(HERE / "native"), f"BUILD={BUILD}",
+                    f"-j{os.cpu_count() or 1}"], check=True)
 
 
 class BuildWithNative(build_py):
@@ -22,12 +33,23 @@ class BuildWithNative(build_py):
         into = Path(self.build_lib) / "lpmx_runtime" / "_native"
         if self.editable_mode:
             into = HERE / "lpmx_runtime" / "_native"
-        build = HERE / "native" / "build"
-        subprocess.run(["make", "-C", str(HERE / "native"), f"BUILD={build}",
-                        f"-j{os.cpu_count() or 1}"], check=True)
+        make_native()
         into.mkdir(parents=True, exist_ok=True)
         for name in BINARIES:
-            shutil.copy2(build / name, into / name)
+            shutil.copy2(BUILD / name, into / name)
+
+
+class BuildFront(build_scripts):
+    """Makes the command `lpmx`. It is no script, and the command line in Python is beside it
+    (`lpmx-python`), which an installer lets find its interpreter."""
+
+    def get_source_files(self) -> list[str]:
+        return []
+
+    def run(self) -> None:
+        make_native()
+        self.mkpath(self.build_dir)
+        shutil.copy2(BUILD / "front", Path(self.build_dir) / "lpmx")
 
 
 class StableWheel(bdist_wheel):
@@ -42,5 +64,6 @@ class StableWheel(bdist_wheel):
 
 setup(
     cffi_modules=["lpmx_runtime/_native/build.py:ffibuilder"],
-    cmdclass={"build_py": BuildWithNative, "bdist_wheel": StableWheel},
+    scripts=["lpmx"],
+    cmdclass={"build_py": BuildWithNative, "build_scripts": BuildFront, "bdist_wheel": StableWheel},
 )

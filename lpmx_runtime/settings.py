@@ -25,7 +25,8 @@ KEYS = {
 }
 
 
-def _user_file() -> str:
+def user_file() -> str:
+    """Where the user's settings are, if there are any."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return os.path.join(base, "lpmx", "config.json")
 
@@ -54,7 +55,7 @@ def _read(path: str) -> Mapping[str, Any]:
 
 def setting(key: str) -> Any:
     """The value of `key` from the files, the user's over the site's; None if unset."""
-    for path in (_user_file(), SITE_FILE):
+    for path in (user_file(), SITE_FILE):
         values = _read(path)
         if key in values:
             return values[key]

@@ -53,11 +53,11 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_builds_without_a_warning(built: Path) -> None:
-    """Loader, library and contained command come out of gcc and of clang."""
-    assert {"loader", "preload.so", "lpmx"} <= {path.name for path in built.iterdir()}
+    """Loader, library, contained command and front come out of gcc and of clang."""
+    assert {"loader", "preload.so", "lpmx", "front"} <= {path.name for path in built.iterdir()}
 
 
-@pytest.mark.parametrize("program", ["loader", "lpmx"])
+@pytest.mark.parametrize("program", ["loader", "lpmx", "front"])
 def test_program_needs_nothing(built: Path, program: str) -> None:
     """No interpreter, no library, no thread-local storage, no symbol from elsewhere."""
     headers = output("readelf", "-lW", built / program)

@@ -82,6 +82,7 @@ _MISUSED = 125
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _forget_own_locale()
     try:
         return _dispatch(words)
     except LpmxError as error:
@@ -101,6 +102,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return _MISUSED
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _forget_own_locale() -> None:
+    """Take away the LC_CTYPE that Python sets where the locale is C (PEP 538): programs are
+    to have what the caller has."""
+    if os.environ.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8"):
+        try:
+            with open("/proc/self/environ", "rb") as file:
+                given = file.read()
+        except OSError:
+            return
+        if b"\0LC_CTYPE=" not in b"\0" + given:
+            del os.environ["LC_CTYPE"]
 
 
 def _dispatch(words: list[str]) -> int:

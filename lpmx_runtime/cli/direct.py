@@ -1,18 +1,21 @@
 """`lpmx exec CONTAINER [--] COMMAND [ARG...]`, the call that must start fast.
 
-Most of what a short command costs is importing Python modules. Without options and
-with a container that is in order there is nothing to parse and nothing to look up:
-this needs neither argparse nor the store nor the compiled core. Anything else is
-left to run.py, which does the same and more.
+The command itself (native/front) does without Python where a start file tells it how;
+otherwise it comes here. Most of what a short command then costs is importing Python
+modules. Without options and with a container that is in order there is nothing to parse
+and nothing to look up: this needs neither argparse nor the store nor the compiled core.
+Anything else is left to run.py, which does the same and more.
 """
 from __future__ import annotations
 
 import os
-from typing import Sequence
+import sys
+from typing import Optional, Sequence
 
 from ..errors import LpmxError
 
 _CANNOT_RUN = 125
+_FRONT, _BEHIND_IT = "lpmx", "lpmx-python"
 
 
 class our_exit_code:
@@ -37,7 +40,18 @@ def execute(words: Sequence[str]) -> None:
     from ..container import launch, record
     from ..settings import store_location
     with our_exit_code():
-        directory, values = record.read(os.path.join(store_location(), "containers"), words[0])
+        containers = os.path.join(store_location(), "containers")
+        directory, values = record.read(containers, words[0])
         if record.is_current(directory, values):
+            front = _front()
+            if front is not None:
+                from ..container import start
+                start.write(containers, words[0], front)
             launch.prepare(directory, values, command, environ=os.environ,
                            entrypoint=False).exec()
+
+
+def _front() -> Optional[str]:
+    """The program that has us do what it leaves to Python; None if we were started otherwise."""
+    directory, name = os.path.split(os.path.realpath(sys.argv[0]))
+    return os.path.join(directory, _FRONT) if name == _BEHIND_IT else None

@@ -21,6 +21,8 @@ KEPT_PREFIXES = ("SLURM_", "PMI_", "PMIX_", "PALS_", "PBS_", "LSB_", "SGE_", "JO
 IMAGE_FIRST = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "NO_COLOR")
 #: Never handed to an image, whatever they are good for outside.
 SECRET = ("SLURM_JWT", "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
+#: What the image or the container says about who its programs are, never the host.
+ABOUT_USER = ("HOME", "USER", "LOGNAME")
 #: The container's name, for programs that want to know where they are.
 INSIDE = "LPMX_CONTAINER"
 #: Where the contained `lpmx` command is; comes last in PATH.
@@ -106,10 +108,9 @@ def of_program(record: Mapping[str, Any], environ: Mapping[str, str],
 
 def _from_outside(record: Mapping[str, Any],
                   environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    about_user = ("HOME", "USER", "LOGNAME")
     kept = environ if record["live"] else of_host(environ)
     for name, value in kept.items():
-        if name not in about_user and name not in SECRET:
+        if name not in ABOUT_USER and name not in SECRET:
             yield name, value
 
 

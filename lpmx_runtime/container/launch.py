@@ -14,8 +14,8 @@ from ..errors import RunFailed
 from . import record as records
 
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
-_PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
-            "LPMX_TRACE")
+PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
+           "LPMX_TRACE")
 
 
 class Launch(NamedTuple):
@@ -93,7 +93,7 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
     values.update(env or {})
     wanted = {"LPMX_VIEW": view_file or os.path.join(directory, records.VIEW),
               "LPMX_PROGRAM": words[0]}
-    directory_inside = cwd or record["options"]["workdir"] or record["config"]["working_dir"]
+    directory_inside = cwd or directory_of(record)
     if directory_inside:
         wanted["LPMX_CWD"] = directory_inside
     if "LPMX_NO_TRAP" in environ:
@@ -102,8 +102,13 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
         wanted["LPMX_TRACE"] = _trace(environ["LPMX_TRACE"])
     # the private ones come last, as the loader puts them (native/loader/vectors.c)
     program = {name: value for name, value in values.items()
-               if value is not None and name not in _PRIVATE}
+               if value is not None and name not in PRIVATE}
     return Launch(records.LOADER, words, {**program, **wanted})
+
+
+def directory_of(record: Mapping[str, Any]) -> str:
+    """Where in the container its programs begin; "" for where their caller is."""
+    return record["options"]["workdir"] or record["config"]["working_dir"] or ""
 
 
 def _trace(path: str) -> str:

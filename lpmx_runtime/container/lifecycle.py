@@ -318,7 +318,7 @@ class Container:
                 _make_bind_points(view, self.name)
             aside.unlink(missing_ok=True)
             record.replace(str(self.view_file), self.spec().encode())
-            self._record["index"] = record.index_as_it_is(
+            self._record["index"] = record.as_it_is(
                 self.store.indexes.path(self._record["diff_ids"]))
             _write_record(directory, self._record)
 
@@ -383,7 +383,7 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
         _make_bind_points(view, name)
         _make_working_directory(view, options.workdir or config.working_dir)
     record.replace(path, _spec(store, values, final, who).encode())
-    values["index"] = record.index_as_it_is(store.indexes.path(values["diff_ids"]))
+    values["index"] = record.as_it_is(store.indexes.path(values["diff_ids"]))
     return values
 
 

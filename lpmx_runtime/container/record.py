@@ -7,6 +7,7 @@
         control             the control page: live variables, exec map
         upper/  work/       what was changed
         host.view host.env  what host calls see, and their variables
+        start               what `lpmx exec` needs to do without Python (start.py)
         gpu/                links to the host's driver libraries, where there are any
 
 Everything here is light to import: `lpmx exec` needs no more than this and launch.py.
@@ -25,6 +26,10 @@ VERSION = 1
 FILE, VIEW, CONTROL, UPPER, WORK = "container.json", "view", "control", "upper", "work"
 GPU = "gpu"
 HOST_VIEW, HOST_ENVIRONMENT = "host.view", "host.env"
+START = "start"
+
+#: Where the kernel tells which driver of NVIDIA's GPUs it has.
+DRIVER = "/proc/driver/nvidia/version"
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
 
@@ -83,15 +88,15 @@ def made(directory: str) -> "dict[str, str]":
     """What a view file depends on: where the container and the installation are, and the
     driver of this node's GPUs."""
     try:
-        with open("/proc/driver/nvidia/version", encoding="utf-8") as file:
+        with open(DRIVER, encoding="utf-8") as file:
             driver = file.readline().strip()
     except OSError:
         driver = ""
     return {"directory": directory, "loader": LOADER, "driver": driver}
 
 
-def index_as_it_is(path: "Union[str, os.PathLike[str]]") -> "list[Any]":
-    """What tells an index from one that was touched since, by whatever."""
+def as_it_is(path: "Union[str, os.PathLike[str]]") -> "list[Any]":
+    """What tells a file from one that was touched since, by whatever."""
     try:
         status = os.stat(path)
     except OSError:
@@ -106,7 +111,7 @@ def is_current(directory: str, record: "dict[str, Any]") -> bool:
         return False
     if not record["live"]:
         index = record.get("index")
-        if not index or index != index_as_it_is(index[0]):
+        if not index or index != as_it_is(index[0]):
             return False
     return (control_is_sound(os.path.join(directory, CONTROL))
             and os.path.exists(os.path.join(directory, VIEW)))

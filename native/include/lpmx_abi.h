@@ -1,7 +1,7 @@
 /*
  * The contract between the parts that are built, stored or started apart:
- * the loader, the preload library, the contained `lpmx` tool, the index file,
- * the view file and a container's control page.
+ * the loader, the preload library, the contained `lpmx` tool, the front, the index
+ * file, the view file, a container's start file and its control page.
  *
  * All integers are little-endian; all structures are laid out so that no
  * compiler inserts padding.  A reader refuses a file or a peer whose version
@@ -129,6 +129,35 @@ struct lpmx_entry {
  *              environment that host calls get
  */
 #define LPMX_VIEW_MAGIC "lpmx-view 1"
+
+/* ---- the start file ------------------------------------------------------- */
+
+/*
+ * What `lpmx exec` needs to start a program without Python (native/front), written by
+ * lpmx_runtime/container/start.py.  NUL-terminated fields: LPMX_START_MAGIC, then a key
+ * and its values; behind the last field the FNV-1a hash, 64 bit, of all before.
+ *
+ * As long as these hold, the rest is what Python would do:
+ *   directory  host path of the container's directory
+ *   front      PATH SIZE MTIME   the front that started the Python that wrote this;
+ *              nobody else believes it.  Time of change in nanoseconds
+ *   settings   PATH              where the caller's own settings are, or would be
+ *   same       PATH SIZE MTIME   a file that was not touched since; repeated
+ *   absent     PATH              there is none; repeated
+ *   line       PATH TEXT         the file begins with this line; "" if it is not there
+ *
+ *   loader     host path of the loader
+ *   cwd        where programs begin (absent: where the caller is)
+ *   held       NAME=VALUE   a variable that is so whatever the caller has
+ *   default    NAME=VALUE   one that is so unless the caller has another value
+ *   keep       NAME         one that the caller's value is taken of, if it has one
+ *   prefix     TEXT         likewise, all whose names begin so
+ *   keep-all                likewise, all
+ *   never      NAME         but not this one
+ *   secret     NAME         nor do host calls get this one
+ *   path-end   TEXT         what the caller's PATH gets at its end, unless it is there
+ */
+#define LPMX_START_MAGIC "lpmx-start 1"
 
 /* ---- the index -------------------------------------------------------------- */
 

@@ -241,7 +241,7 @@ static int info(void)
 	return 0;
 }
 
-__attribute__((used)) int tool_main(long argc, char **argv, char **envp)
+__attribute__((used)) int program_main(long argc, char **argv, char **envp)
 {
 	const char *command = argc > 1 ? argv[1] : "--help";
 

@@ -210,6 +210,21 @@ def test_running_container_is_not_removed(container, started, shell):
     assert not container.directory.exists()
 
 
+def test_program_that_was_started_without_python_is_one_of_the_containers(container, installed,
+                                                                          loaded, shell):
+    """`ps` shows it, `rm` refuses, `stop` ends it."""
+    shell("exec", container.name, "true", check=True)
+    with subprocess.Popen([installed.lpmx, "exec", container.name, *SLEEPER], stdout=subprocess.PIPE,
+                          env={**os.environ, "LPMX_STORE": str(loaded.path),
+                               "PYTHONHOME": "/nonexistent"}) as child:
+        assert b"ready\n" == child.stdout.readline()
+
+        assert [child.pid] == [process.pid for process in container.processes()]
+        assert "a program runs in it" in shell("rm", container.name).stderr
+        shell("stop", container.name, check=True)
+        assert -signal.SIGTERM == child.wait(10)
+
+
 def test_removal_takes_directories_that_nobody_may_enter(container):
     """Mode 0, and deep."""
     inner = container.upper

@@ -364,6 +364,50 @@ def test_exec_takes_user_directory_and_variables(tiny, container):
     assert "0\n" == tiny("exec", container, "id", "-u").stdout
 
 
+#: With this no Python starts, and nothing of it goes into a container.
+WITHOUT_PYTHON = {"PYTHONHOME": "/nonexistent"}
+
+
+def test_exec_without_options_needs_no_python(tiny, container):
+    """From the second call on; and all is as it is by way of Python."""
+    tiny("exec", container, "true", check=True)
+    calls = [("sh", "-c", "env | sort; pwd; id; echo $0 $#", "x y", ""), ("sh", "-c", "exit 3"),
+             ("sh", "-c", "kill -9 $$"), ("cat",), ("no-such-program",), ("/etc/passwd",)]
+
+    for words in calls:
+        ours, python = (tiny(*way, container, "--", *words, input="in\n", env=env) for way, env in (
+            (("exec",), WITHOUT_PYTHON), (("exec", "-e", "NOTHING="), None)))
+
+        told = ours.stdout, ours.stderr, ours.returncode
+        assert (python.stdout.replace("NOTHING=\n", ""), python.stderr, python.returncode) == told
+    assert "Fatal Python error" in tiny("ps", env=WITHOUT_PYTHON).stderr
+
+
+def test_live_variables_need_no_python(tiny, container):
+    """What `lpmx env` changes is there in the next call."""
+    tiny("exec", container, "true", check=True)
+    tiny("env", "set", container, "A=1", "PATH=/bin", check=True)
+
+    done = tiny("exec", container, "sh", "-c", "echo $A $PATH", env=WITHOUT_PYTHON)
+
+    assert "1 /bin\n" == done.stdout
+
+
+def test_container_of_another_installation_is_put_in_order_first(tiny, container, installed,
+                                                                tmp_path):
+    """A start file is for the command that it was written for."""
+    tiny("exec", container, "true", check=True)
+    other = tmp_path / "lpmx"
+    other.write_bytes(installed.lpmx.read_bytes())
+    other.chmod(0o755)
+    environment = {**os.environ, "LPMX_STORE": str(tiny.store)}
+
+    done = subprocess.run([other, "exec", container, "true"], env=environment, stderr=subprocess.PIPE)
+
+    assert 125 == done.returncode and b"lpmx-python" in done.stderr
+    tiny("exec", container, "true", env=WITHOUT_PYTHON, check=True)
+
+
 def test_container_survives_a_new_place_of_the_store(tiny, tmp_path, loaded, lpmx):
     """A store that was moved still works: view files are written anew."""
     import shutil
@@ -374,7 +418,8 @@ def test_container_survives_a_new_place_of_the_store(tiny, tmp_path, loaded, lpm
 
     old.rename(new)
 
-    assert "kept\n" == lpmx("exec", "mover", "cat", "/file", store=new).stdout
+    for _ in range(2):  # mended, and then as ever
+        assert "kept\n" == lpmx("exec", "mover", "cat", "/file", store=new).stdout
 
 
 # -- containers in containers

@@ -1,4 +1,4 @@
-/* From the kernel's stack to tool_main(argc, argv, envp), and out with what it returns. */
+/* From the kernel's stack to program_main(argc, argv, envp), and out with what it returns. */
 	.text
 	.globl _start
 _start:
@@ -7,7 +7,7 @@ _start:
 	lea 8(%rsp), %rsi
 	lea 16(%rsp,%rdi,8), %rdx
 	and $-16, %rsp
-	call tool_main
+	call program_main
 	mov %eax, %edi
 	mov $231, %eax
 	syscall

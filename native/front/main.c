@@ -1,0 +1,111 @@
+/*
+ * `lpmx exec CONTAINER [--] COMMAND [ARG...]` becomes the program, where the container's
+ * start file can be believed.  Anything else is executed by the command line in Python,
+ * with the same words: it knows all options, mends what is out of order, explains what
+ * went wrong, and writes the start file that serves the next call.
+ */
+#include "front.h"
+
+#define CANNOT_RUN 125
+#define PYTHON "lpmx-python"
+#define NAME_MAX_LENGTH 64
+#define SIGPIPE_NUMBER 13
+#define SIGXFSZ_NUMBER 25
+
+static struct front_caller caller;
+static struct front_start start;
+
+static void say(const char *text)
+{
+	size_t n = text_length(text);
+
+	while (n) {
+		long r = sys_call3(__NR_write, 2, text, n);
+
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			return;
+		text += r;
+		n -= (size_t)r;
+	}
+}
+
+/* As lpmx_runtime/container/record.py has it; so no other directory can be meant. */
+static int is_name(const char *text)
+{
+	size_t n = 0;
+
+	for (; text[n]; n++) {
+		char c = text[n];
+		int word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+		if (!word && (!n || (c != '_' && c != '.' && c != '-')))
+			return 0;
+	}
+	return n > 0 && n <= NAME_MAX_LENGTH;
+}
+
+/* What Python leaves to the programs that it becomes, whatever it was started with. */
+static void restore_signals(void)
+{
+	static const uint64_t action[4]; /* the kernel's struct sigaction: SIG_DFL */
+
+	sys_call4(__NR_rt_sigaction, SIGPIPE_NUMBER, action, 0, 8);
+	sys_call4(__NR_rt_sigaction, SIGXFSZ_NUMBER, action, 0, 8);
+}
+
+/* Become the program in the container, or return. */
+static void execute(char **words, char *const *envp)
+{
+	static char store[FRONT_PATH_MAX], containers[FRONT_PATH_MAX];
+	const char *name = *words++, *trace;
+	char **environment;
+
+	if (*words && text_equal(*words, "--"))
+		words++;
+	if (!*words || !is_name(name) || !front_read_caller(&caller, envp))
+		return;
+	trace = front_value(&caller, LPMX_ENV_TRACE);
+	if (trace && *trace)
+		return; /* its file is made and its path is completed there */
+	if (!front_settings(&caller, start.settings) ||
+	    !front_store(&caller, start.settings, store) || !front_join(containers, store, "containers") ||
+	    !front_join(start.directory, containers, name) || !front_read_start(&start))
+		return;
+	environment = front_variables(&start, &caller, *words);
+	if (!environment || !front_tell_host(&start, &caller))
+		return;
+	restore_signals();
+	sys_call3(__NR_execve, start.loader, words, environment);
+}
+
+/* Have the command line in Python do it. */
+static int ask_python(char **argv, char *const *envp)
+{
+	static char path[FRONT_PATH_MAX + sizeof(PYTHON)];
+	char *own = argv[0], *name = path;
+	long n = front_myself(path);
+
+	if (n < 0 && own && text_length(own) < FRONT_PATH_MAX)
+		text_put(path, own); /* no /proc here: as good as we know it */
+	for (char *p = path; *p; p++)
+		if (*p == '/')
+			name = p + 1;
+	text_put(name, PYTHON);
+	argv[0] = path;
+	sys_call3(__NR_execve, path, argv, envp);
+	say("lpmx: cannot start \"");
+	say(path);
+	say("\": it is not there, or the Python that it names is not\nhint: install lpmx-jupyter again\n");
+	return CANNOT_RUN;
+}
+
+__attribute__((used)) int program_main(long argc, char **argv, char **envp)
+{
+	static char *none[2];
+
+	if (argc > 3 && text_equal(argv[1], "exec"))
+		execute(argv + 2, envp);
+	return ask_python(argc ? argv : none, envp);
+}
