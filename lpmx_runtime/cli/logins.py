@@ -20,6 +20,8 @@ def register_login(parser: argparse.ArgumentParser) -> None:
                         help="read the secret from standard input; needs --user")
     parser.add_argument("--insecure", action="store_true",
                         help="speak plain HTTP, or HTTPS with any certificate, to the registry")
+    parser.add_argument("--get-login", action="store_true",
+                        help="only print the user who is logged in; exits with 1 if nobody is")
     parser.set_defaults(run=_login)
 
 
@@ -35,6 +37,8 @@ def _login(arguments: argparse.Namespace) -> int:
     from ..registry.credentials import Login, registry_of
     from ..registry.logins import save_login, try_login
     registry = registry_of(arguments.registry)
+    if arguments.get_login:
+        return _get_login(registry)
     user, secret = _ask(arguments, registry)
     if not user or not secret:
         print(f'lpmx: cannot log in to "{registry}": the {"secret" if user else "user"} is missing',
@@ -44,9 +48,19 @@ def _login(arguments: argparse.Namespace) -> int:
         return 1
     login = Login(user, secret)
     try_login(registry, login, insecure=arguments.insecure)
-    path = settings.kept_login_file()
-    save_login(path, registry, login)
-    say(f'logged in to {registry} as {user}; the login is in "{path}"')
+    place = save_login(settings.kept_login_file(), registry, login)
+    say(f"logged in to {registry} as {user}; the login is in {place}")
+    return 0
+
+
+def _get_login(registry: str) -> int:
+    from .. import settings
+    from ..registry.credentials import find_login
+    found = find_login(registry, "", settings.login_files())
+    if found is None:
+        print(f'lpmx: nobody is logged in to "{registry}"', file=sys.stderr)
+        return 1
+    print(found.user or "(a token, which names no user)")
     return 0
 
 
@@ -65,9 +79,9 @@ def _logout(arguments: argparse.Namespace) -> int:
     from ..registry.credentials import registry_of
     from ..registry.logins import remove_login
     registry = registry_of(arguments.registry)
-    found = [path for path in settings.login_files() if remove_login(path, registry)]
-    for path in found:
-        say(f'the login for {registry} is no longer in "{path}"')
+    found = [place for path in settings.login_files() for place in remove_login(path, registry)]
+    for place in found:
+        say(f"the login for {registry} is no longer in {place}")
     if not found:
         print(f'lpmx: cannot log out of "{registry}": there is no login for it', file=sys.stderr)
         print(f"hint: looked in {', '.join(map(str, settings.login_files()))}", file=sys.stderr)

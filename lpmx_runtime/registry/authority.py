@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import Callable, Mapping, Optional, Sequence
 from urllib.parse import urlencode, urlsplit
 
@@ -81,6 +82,7 @@ class Authority:
                               Said(response.raw.read(BODY_LIMIT, decode_content=True)))
             value = json.loads(response.raw.read(_TOKEN_LIMIT, decode_content=True))
             token = value.get("token") or value.get("access_token")
+            self._renew(value.get("refresh_token"))
         except (ValueError, AttributeError, RecursionError):
             token = None
         except BROKEN as error:
@@ -92,6 +94,13 @@ class Authority:
                                 f'"{challenge.realm}" gave no token',
                                 hint="tell whoever runs the registry")
         return f"Bearer {token}"
+
+    def _renew(self, refresh_token: object) -> None:
+        """Keep to the newest refresh token: some services take each only once (RFC 6749, 6)."""
+        if (self._login is not None and self._login.identity_token
+                and isinstance(refresh_token, str) and refresh_token.isprintable()
+                and refresh_token):
+            self._login = replace(self._login, identity_token=refresh_token)
 
     def _ask(self, challenge: Challenge) -> requests.Response:
         realm = urlsplit(challenge.realm)

@@ -23,7 +23,7 @@ from .. import __version__
 from ..errors import RegistryError, RegistryUnreachable
 from ..progress import Note, Sink
 from .address import Address, is_loopback, origin
-from .failures import BROKEN, cause_of, is_tls, is_untrusted, status_line
+from .failures import BROKEN, cause_of, is_tls, is_untrusted, status_line, wants_certificate
 from .patience import Patience, retry_after
 from .stop import Stop
 from .tls import TlsAdapter, make_context
@@ -144,6 +144,9 @@ class Connection:
         if is_untrusted(error):
             hint = (f"have your site's certificate authority in /etc/containers/certs.d/{host}/, "
                     "or use --insecure")
+        elif wants_certificate(error):
+            hint = ("have your certificate, as *.cert with its *.key, in "
+                    f"/etc/containers/certs.d/{host}/ or ~/.config/containers/certs.d/{host}/")
         elif is_tls(error):
             hint = "if it speaks plain HTTP, use --insecure"
         else:

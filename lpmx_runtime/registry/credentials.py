@@ -79,7 +79,8 @@ def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 # -- helpers
 
 
-def _from_helper(registry: str, value: Mapping[str, Any], path: Path) -> Optional[Login]:
+def helper_of(registry: str, value: Mapping[str, Any], path: Path) -> Optional[str]:
+    """The helper that has the logins for `registry`, by the content `value` of the file `path`."""
     helpers = {registry_of(key): name for key, name in _object(value, "credHelpers").items()}
     name = helpers.get(registry) or value.get("credsStore")
     if not name:
@@ -88,37 +89,75 @@ def _from_helper(registry: str, value: Mapping[str, Any], path: Path) -> Optiona
         raise InvalidSetting(f'cannot use the credential helper {name!r} of "{path}": '
                              "it is no name of one",
                              hint='"gcloud" means the program docker-credential-gcloud')
-    return _ask(name, _HUB_KEY if registry == DOCKER_HUB else registry)
+    return name
 
 
-def _ask(name: str, server: str) -> Optional[Login]:
-    program = f"docker-credential-{name}"
-    path = shutil.which(program)
-    if path is None:
-        raise _failed(program, server, "the program is not installed")
+def _from_helper(registry: str, value: Mapping[str, Any], path: Path) -> Optional[Login]:
+    name = helper_of(registry, value, path)
+    return None if name is None else ask_helper(name, registry)
+
+
+def ask_helper(name: str, registry: str) -> Optional[Login]:
+    """The login that the helper has for `registry`."""
+    server = _server(registry)
+    said = _run(name, "get", server, server.encode())
+    if said is None:
+        return None
     try:
-        done = subprocess.run([path, "get"], input=server.encode(), capture_output=True,
-                              timeout=_HELPER_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _failed(program, server, str(error)) from None
-    if done.returncode:
-        said = (done.stdout or done.stderr).decode("utf-8", "replace").strip()
-        if "not found" in said.lower():
-            return None
-        raise _failed(program, server, said[:200] or f"it ended with {done.returncode}")
-    try:
-        value = json.loads(done.stdout)
+        value = json.loads(said)
         user, secret = value["Username"], value["Secret"]
     except (ValueError, KeyError, TypeError):
         # Its output may have the secret in it: not a word of that.
-        raise _failed(program, server, "its answer makes no sense") from None
+        raise _failed(name, "get", server, "its answer makes no sense") from None
     if not secret:
         return None
     return Login("", "", secret) if user == _TOKEN_USER else Login(user, secret)
 
 
-def _failed(program: str, server: str, cause: str) -> Unauthorized:
-    return Unauthorized(f'cannot get the login for "{server}" from {program}: {cause}',
+def give_helper(name: str, registry: str, login: Login) -> None:
+    """Have the helper keep `login`, which it is told on its standard input."""
+    server = _server(registry)
+    _run(name, "store", server, json.dumps({"ServerURL": server, "Username": login.user,
+                                            "Secret": login.secret}).encode())
+
+
+def erase_from_helper(name: str, registry: str) -> None:
+    """Have the helper forget the login for `registry`."""
+    server = _server(registry)
+    _run(name, "erase", server, server.encode())
+
+
+def _server(registry: str) -> str:
+    """What helpers call a registry."""
+    return _HUB_KEY if registry == DOCKER_HUB else registry
+
+
+def _run(name: str, verb: str, server: str, said: bytes) -> Optional[bytes]:
+    """The helper's answer; None if it has no login."""
+    path = shutil.which(f"docker-credential-{name}")
+    if path is None:
+        raise _failed(name, verb, server, "the program is not installed")
+    try:
+        done = subprocess.run([path, verb], input=said, capture_output=True,
+                              timeout=_HELPER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise _failed(name, verb, server, f"no answer in {_HELPER_SECONDS} s") from None
+    except OSError as error:
+        raise _failed(name, verb, server, str(error)) from None
+    if done.returncode:
+        told = (done.stdout or done.stderr).decode("utf-8", "replace").strip()
+        if "not found" in told.lower():
+            return None
+        # Of one that was given a secret nothing is repeated: it may be in there.
+        raise _failed(name, verb, server, f"it ended with {done.returncode}" if verb == "store"
+                      else told[:200] or f"it ended with {done.returncode}")
+    return done.stdout
+
+
+def _failed(name: str, verb: str, server: str, cause: str) -> Unauthorized:
+    what = {"get": "get the login for \"{}\" from", "store": "keep the login for \"{}\" with",
+            "erase": "take the login for \"{}\" from"}[verb].format(server)
+    return Unauthorized(f"cannot {what} docker-credential-{name}: {cause}",
                         hint='install it, or take it out of "credHelpers" and "credsStore"')
 
 

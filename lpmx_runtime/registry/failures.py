@@ -17,6 +17,8 @@ import urllib3
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 _ERRORS_LIMIT = 65536
+#: Of alerts (RFC 8446, 6.2) that speak of a client's certificate.
+_OURS = re.compile(r"ALERT_(?:BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE)")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
 
 
@@ -44,6 +46,12 @@ def is_untrusted(error: BaseException) -> bool:
     return any(isinstance(each, ssl.SSLCertVerificationError) for each in chain(error))
 
 
+def wants_certificate(error: BaseException) -> bool:
+    """Whether it is ours that was refused, or that we showed none."""
+    return any(isinstance(each, ssl.SSLError) and _OURS.search(each.reason or "") is not None
+               for each in chain(error))
+
+
 # The most telling first: the libraries call a refused connection a timeout, too.
 _CAUSES = (
     ((requests.exceptions.ProxyError,), "the proxy did not help"),
@@ -62,6 +70,8 @@ def cause_of(error: BaseException) -> str:
     for each in found:
         if isinstance(each, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({each.verify_message or each.reason})"
+    if wants_certificate(error):
+        return "it asks who we are, and takes no certificate, or not the one, that we show"
     for kinds, cause in _CAUSES:
         if any(isinstance(each, kinds) for each in found):
             return cause

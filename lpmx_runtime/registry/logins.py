@@ -1,7 +1,8 @@
 """Log in to a registry: try the login, and keep it where container tools look for one.
 
 The file is Podman's `auth.json` (credentials.py has its form); what else is in
-it stays. From its first byte on, nobody but its owner can read it.
+it stays. From its first byte on, nobody but its owner can read it. Where it names a
+helper for the registry, that one keeps the login.
 """
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from ..progress import ignore
 from .address import make_address
 from .authority import Authority
 from .connection import BODY_LIMIT, Connection
-from .credentials import Login, registry_of
+from .credentials import Login, ask_helper, erase_from_helper, give_helper, helper_of, registry_of
 from .failures import BROKEN, Said, status_line
 from .patience import USUAL, Patience
 from .stop import Stop
@@ -49,23 +50,37 @@ def try_login(registry: str, login: Login, *, insecure: bool = False,
         connection.close()
 
 
-def save_login(path: Path, registry: str, login: Login) -> None:
-    """Have `login` for `registry` in the file `path`, in place of an older one."""
+def save_login(path: Path, registry: str, login: Login) -> str:
+    """Have `login` for `registry` in the file `path`, or with the helper that it names, in
+    place of an older one; where it is now, for a message."""
     value = _read(path)
     auths = value.setdefault("auths", {})
+    helper = helper_of(registry, value, path)
+    if helper is not None:
+        give_helper(helper, registry, login)
+        if _drop(auths, registry):
+            _write(path, value)
+        return f"docker-credential-{helper}"
     _drop(auths, registry)
     pair = f"{login.user}:{login.secret}".encode()
     auths[registry] = {"auth": base64.b64encode(pair).decode()}
     _write(path, value)
+    return f'"{path}"'
 
 
-def remove_login(path: Path, registry: str) -> bool:
-    """Take the login for `registry` out of the file `path`; False if it had none."""
+def remove_login(path: Path, registry: str) -> list[str]:
+    """Take the login for `registry` out of the file `path` and away from the helper that it
+    names; where it was, for a message."""
     value = _read(path)
-    if not _drop(value.get("auths", {}), registry):
-        return False
-    _write(path, value)
-    return True
+    found = []
+    helper = helper_of(registry, value, path)
+    if helper is not None and ask_helper(helper, registry) is not None:
+        erase_from_helper(helper, registry)
+        found.append(f"docker-credential-{helper}")
+    if _drop(value.get("auths", {}), registry):
+        _write(path, value)
+        found.append(f'"{path}"')
+    return found
 
 
 def _drop(auths: dict[str, Any], registry: str) -> bool:

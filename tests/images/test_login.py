@@ -6,6 +6,7 @@ import os
 import pty
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -70,6 +71,56 @@ def test_logout_forgets_the_login(guarded: SmallRegistry, file: Path, lpmx: Any)
     again = lpmx("logout", guarded.address)
     assert 1 == again.returncode
     assert "there is no login for it" in again.stderr
+
+
+@pytest.fixture
+def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program docker-credential-kept, which keeps logins in a folder, and tells what words
+    it was started with."""
+    folder = tmp_path / "kept"
+    (tmp_path / "bin").mkdir()
+    folder.mkdir()
+    program = tmp_path / "bin/docker-credential-kept"
+    program.write_text(f"""#!{sys.executable}
+import json, pathlib, sys
+folder, said = pathlib.Path({str(folder)!r}), sys.stdin.read().strip()
+(folder / "words").open("a").write(" ".join(sys.argv[1:]) + chr(10))
+login = folder / "login"
+if sys.argv[1] == "store":
+    login.write_text(said)
+elif not login.exists() or json.loads(login.read_text())["ServerURL"] != said:
+    sys.exit("credentials not found in native keychain")
+elif sys.argv[1] == "get":
+    print(login.read_text())
+else:
+    login.unlink()
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return folder
+
+
+def test_a_helper_keeps_the_login(guarded: SmallRegistry, file: Path, helper: Path,
+                                  lpmx: Any) -> None:
+    """Where the file names one for the registry: nothing secret is in the file, nor on a
+    command line, and logging out reaches the helper."""
+    file.parent.mkdir()
+    file.write_text(json.dumps({"credHelpers": {guarded.address: "kept"},
+                                "auths": {guarded.address: {"auth": "b2xkOm9sZA=="}}}))
+
+    done = lpmx("login", "-u", "alice", "--password-stdin", guarded.address, input="s3cret",
+                check=True)
+
+    assert "the login is in docker-credential-kept" in done.stderr
+    assert {"ServerURL": guarded.address, "Username": "alice", "Secret": "s3cret"} == json.loads(
+        (helper / "login").read_text())
+    assert {} == json.loads(file.read_text())["auths"]
+    assert "alice\n" == lpmx("login", "--get-login", guarded.address, check=True).stdout
+    lpmx("pull", f"{guarded.address}/a/b:1", check=True)
+    lpmx("logout", guarded.address, check=True)
+    assert not (helper / "login").exists()
+    assert 1 == lpmx("login", "--get-login", guarded.address).returncode
+    assert {"store", "get", "erase"} == set((helper / "words").read_text().split())
 
 
 def test_the_secret_is_asked_for_without_showing_it(guarded: SmallRegistry, file: Path,

@@ -144,6 +144,19 @@ def test_a_token_for_a_refresh_token(opened: Store, login: Callable[..., None]) 
         assert "refresh-me" not in asked.path
 
 
+def test_a_refresh_token_that_is_good_once(opened: Store, login: Callable[..., None]) -> None:
+    """With each token comes the next one, and the pull goes on with that."""
+    with small_registry(Access(logins={"x": "y"}, refresh_token="first", rotating=True,
+                               expiring=(2, 4))) as small:
+        login(small.address, "alice", "", identitytoken="first")
+
+        pull(opened, f"{small.address}/a/b:1", patience=HASTY)
+
+        assert [b"refresh_token=first", b"refresh_token=refresh-1", b"refresh_token=refresh-2"] == [
+            next(part for part in request.body.split(b"&") if part.startswith(b"refresh_token"))
+            for request in small.seen("POST", "/token")]
+
+
 def test_a_token_that_expires_is_renewed(opened: Store) -> None:
     """In the middle of a pull, as often as it takes."""
     with small_registry(Access(expiring=(2, 5))) as small:
@@ -411,6 +424,39 @@ def test_an_authority_of_the_site(secured: Tuple[Registry, Path], opened: Store,
     trusted(registry.address)
 
     pull(opened, f"{registry.address}/team/tiny:1", patience=HASTY)
+
+
+@pytest.fixture(scope="module")
+def closed(secured: Tuple[Registry, Path],
+           tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """docker-registry that speaks only to clients whom its authority knows."""
+    place, own = secured[1].parent, tmp_path_factory.mktemp("closed")
+    subprocess.run(["sh", "-ec", """
+        openssl req -newkey rsa:2048 -nodes -subj /CN=alice -keyout c.key -out c.csr
+        openssl x509 -req -in c.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out c.cert
+    """], cwd=place, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    (own / "data").symlink_to(place / "data")
+    running = Registry(own, http_settings={"tls": {
+            "certificate": str(place / "s.crt"), "key": str(place / "s.key"),
+            "clientcas": [str(place / "ca.crt")]}})
+    yield running
+    running.close()
+
+
+def test_a_certificate_of_ones_own(closed: Registry, secured: Tuple[Registry, Path],
+                                   opened: Store, distant: None,
+                                   trusted: Callable[[str], None], tmp_path: Path) -> None:
+    """Opens a registry that asks for one; without it the cause is told."""
+    trusted(closed.address)
+    with pytest.raises(RegistryUnreachable, match="it asks who we are") as refused:
+        pull(opened, f"{closed.address}/team/tiny:1", patience=HASTY)
+    assert f"certs.d/{closed.address}/" in (refused.value.hint or "")
+
+    for name in ("c.cert", "c.key"):
+        shutil.copy(secured[1].with_name(name),
+                    tmp_path / "containers/certs.d" / closed.address / name)
+
+    pull(opened, f"{closed.address}/team/tiny:1", patience=HASTY)
 
 
 def test_a_certificate_of_another_host(secured: Tuple[Registry, Path], opened: Store,

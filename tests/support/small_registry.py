@@ -39,7 +39,7 @@ class Access:
     """How the registry asks for a login. `logins` empty means that anybody gets a token.
 
     All tokens expire with the requests that have a number of `expiring`; with `useless`
-    none is any good. `challenge` replaces what the registry says,
+    none is any good. With `rotating` a refresh token is good once, and the next comes along. `challenge` replaces what the registry says,
     "{realm}" being the token service.
     """
 
@@ -49,6 +49,7 @@ class Access:
     expiring: Sequence[int] = ()
     useless: bool = False
     challenge: Optional[str] = None
+    rotating: bool = False
 
 
 class SmallRegistry(Server):
@@ -276,7 +277,11 @@ class SmallRegistry(Server):
             token = f"token-{self._granted}"
             self._granted += 1
             self._tokens.append(token)
-        return Answer(200, {}, json.dumps({"token": token, "expires_in": 300}).encode())
+            further = {}
+            if self.access.rotating:
+                self.access.refresh_token = further["refresh_token"] = f"refresh-{self._granted}"
+        return Answer(200, {}, json.dumps({"token": token, "expires_in": 300,
+                                           **further}).encode())
 
 
 def _error(status: int, code: str, message: str) -> Answer:
