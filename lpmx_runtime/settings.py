@@ -19,6 +19,7 @@ SITE_FILE = "/etc/lpmx/config.json"
 #: Keys of the configuration files, and what they mean.
 KEYS = {
     "store": "directory of images and containers (LPMX_STORE)",
+    "site_stores": "further stores whose images are used and never changed (LPMX_SITE_STORES)",
     "mirror": "package mirror for `lpmx bootstrap` (LPMX_MIRROR)",
     "insecure_registries": "registries spoken to over plain HTTP",
     "registry_mirrors": "for registries, by name, other places to ask first",
@@ -79,6 +80,24 @@ def store_location() -> str:
         return os.path.normpath(path)
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return os.path.join(os.path.normpath(data), "lpmx")
+
+
+def site_stores() -> list[str]:
+    """Stores that are read and never written, in the order in which they are looked into:
+    those of LPMX_SITE_STORES, with colons between them, else of the setting."""
+    chosen = os.environ.get("LPMX_SITE_STORES")
+    places = chosen.split(":") if chosen is not None else setting("site_stores") or []
+    if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+        raise InvalidSetting('cannot use the setting "site_stores": it is no list of directories',
+                             hint='write ["/sw/lpmx"], for example')
+    found = []
+    for place in filter(None, places):
+        path = os.path.expanduser(place)
+        if not os.path.isabs(path):
+            raise InvalidSetting(f'cannot use "{place}" as a site\'s store: it is not an absolute '
+                                 "path", hint="give it a path that starts with /")
+        found.append(os.path.normpath(path))
+    return list(dict.fromkeys(found))
 
 
 def mirror() -> str | None:

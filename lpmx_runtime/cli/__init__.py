@@ -50,9 +50,12 @@ COMMANDS = {
     "logout": ("logins", "register_logout", "forget the login for a registry"),
     "load": ("images", "register_load", "get images from a file"),
     "save": ("images", "register_save", "write images into a file"),
+    "bundle": ("bundle", "register", "write images and containers into one file for a machine "
+               "without a network"),
     "bootstrap": ("images", "register_bootstrap", "make an image from a package mirror"),
     "images": ("images", "register_images", "list images"),
     "inspect": ("images", "register_inspect", "show everything about an image or a container"),
+    "history": ("images", "register_history", "show the steps in which an image was made"),
     "rmi": ("images", "register_rmi", "remove images"),
     "run": ("run", "register_run", "run a program in a new container"),
     "create": ("run", "register_create", "make a container and run nothing yet"),

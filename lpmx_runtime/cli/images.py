@@ -58,15 +58,23 @@ def register_tags(parser: argparse.ArgumentParser) -> None:
 
 def register_load(parser: argparse.ArgumentParser) -> None:
     """Get images from a file."""
+    explain(parser, ", and of a bundle the containers, too")
     parser.add_argument("file", metavar="FILE",
-                        help='a docker-archive ("docker save"), an OCI archive, an OCI layout '
-                             'directory, a Singularity image file, or a root file system in a tar or '
-                             'in squashfs; "-" is standard input')
+                        help='a bundle ("lpmx bundle"), a docker-archive ("docker save"), an OCI '
+                             "archive, an OCI layout directory, a Singularity image file, or a root "
+                             'file system in a tar or in squashfs; "-" is standard input')
     parser.add_argument("--name", metavar="REFERENCE",
                         help="name for the image; for a file with one image")
     parser.add_argument("--platform", metavar="OS/ARCH[/VARIANT]",
                         help="take the image for another platform than this machine's")
-    _add_talk(parser)
+    parser.add_argument("--rename", metavar="OLD=NEW", action="append", default=[],
+                        help="call the container OLD of a bundle NEW")
+    parser.add_argument("--images-only", action="store_true",
+                        help="of a bundle, leave all but the images out")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--json", action="store_true",
+                        help="print what was stored as JSON instead of its name; of a bundle with "
+                             "containers, an object with both")
     parser.set_defaults(run=_load)
 
 
@@ -125,6 +133,14 @@ def register_inspect(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_inspect)
 
 
+def register_history(parser: argparse.ArgumentParser) -> None:
+    """Show the steps in which an image was made, and their sizes."""
+    parser.add_argument("--no-trunc", action="store_true", help="do not shorten the commands")
+    parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of a digest")
+    parser.set_defaults(run=_history)
+
+
 def register_rmi(parser: argparse.ArgumentParser) -> None:
     """Remove images."""
     explain(parser, ", and what of the store no other image needs")
@@ -146,7 +162,8 @@ def described(image: "Image") -> dict[str, Any]:
     """What scripts get to know about an image."""
     return {"name": image.name, "familiar": image.familiar, "digest": image.digest,
             "config_digest": image.config_digest, "diff_ids": list(image.diff_ids),
-            "size": image.size, "origin": image.origin, "added": image.added, "live": image.live}
+            "size": image.size, "origin": image.origin, "added": image.added, "live": image.live,
+            "store": image.place}
 
 
 def print_images(images: "Union[Image, list[Image]]", *, json: bool) -> None:
@@ -203,13 +220,35 @@ def _tags(arguments: argparse.Namespace) -> None:
 def _load(arguments: argparse.Namespace) -> None:
     from pathlib import Path
 
-    from ..image.archive import load
+    from ..errors import InvalidSetting
+    from ..image.archive import load_all
     from ..store import Store
-    from .output import progress
+    from . import bundle
+    from .output import print_json, progress, say
+    renamed = {}
+    for text in arguments.rename:
+        old, equals, new = text.partition("=")
+        if not old or not equals or not new:
+            raise InvalidSetting(f'cannot use "{text}" with --rename: it is not OLD=NEW',
+                                 hint="write the name in the bundle first")
+        renamed[old] = new
+    store = Store.open()
     with progress(quiet=arguments.quiet) as sink:
-        images = load(Store.open(), Path(arguments.file), name=arguments.name,
-                      platform=arguments.platform, progress=sink)
-    print_images(images, json=arguments.json)
+        loaded = load_all(store, Path(arguments.file), name=arguments.name,
+                          platform=arguments.platform, containers=not arguments.images_only,
+                          renamed=renamed, progress=sink)
+    before = {new: old for old, new in renamed.items()}
+    for line in bundle.restore(store, loaded.extras, loaded.images,
+                               {before.get(one.name, one.name): one.name
+                                for one in loaded.containers}):
+        say(f"lpmx: {line}")
+    if arguments.json and loaded.containers:
+        print_json({"images": [described(image) for image in loaded.images],
+                    "containers": [container.name for container in loaded.containers]})
+        return
+    print_images(loaded.images, json=arguments.json)
+    for container in loaded.containers:
+        print(container.name)
 
 
 def _bootstrap(arguments: argparse.Namespace) -> None:
@@ -237,16 +276,20 @@ def _save(arguments: argparse.Namespace) -> None:
 def _images(arguments: argparse.Namespace) -> None:
     from ..store import Store
     from . import output
-    images = Store.open().images.list()
+    store = Store.open()
+    images = store.images.list()
     if arguments.json:
         output.print_json([described(image) for image in images])
     elif arguments.quiet:
         for image in images:
             print(image.familiar)
     else:
-        output.print_table(("IMAGE", "DIGEST", "LAYERS", "SIZE", "ORIGIN", "ADDED"),
+        places = bool(store.below)
+        output.print_table(("IMAGE", "DIGEST", "LAYERS", "SIZE", "ORIGIN", "ADDED",
+                            *(["STORE"] if places else [])),
                            [(image.familiar, image.digest[7:19], str(len(image.diff_ids)),
-                             output.size(image.size), image.origin, output.ago(image.added))
+                             output.size(image.size), image.origin, output.ago(image.added),
+                             *([image.place or "yours"] if places else []))
                             for image in images])
 
 
@@ -261,9 +304,32 @@ def _inspected(store: "Store", name: str) -> dict[str, Any]:
     from ..store import Image
     found = named.container_or_image(store, name, failing=f'cannot inspect "{name}"')
     if isinstance(found, Image):
-        return {"kind": "image", **described(found), "config": dict(found.config)}
+        from ..image.history import history
+        return {"kind": "image", **described(found), "config": dict(found.config),
+                "steps": [] if found.live else [
+                    {"created": step.created, "created_by": step.created_by,
+                     "comment": step.comment, "diff_id": step.diff_id, "size": step.size,
+                     "store": step.place} for step in history(store, found)]}
     return {"kind": "container", "directory": str(found.directory), **found.record,
             "processes": [process.pid for process in found.processes()]}
+
+
+def _history(arguments: argparse.Namespace) -> None:
+    from ..image.history import history
+    from ..oci.digest import short
+    from ..store import Store
+    from . import output
+    store = Store.open()
+    steps = history(store, store.images.find(arguments.image))
+    if arguments.json:
+        output.print_json([step._asdict() for step in steps])
+        return
+    width = 10 ** 6 if arguments.no_trunc else 70
+    output.print_table(("LAYER", "CREATED", "SIZE", "MADE BY"),
+                       [(short(step.diff_id) if step.diff_id else "", step.created[:19],
+                         output.size(step.size) if step.diff_id else "",
+                         " ".join((step.created_by or step.comment).split())[:width])
+                        for step in steps])
 
 
 def _rmi(arguments: argparse.Namespace) -> None:

@@ -22,13 +22,13 @@ class Parser(argparse.ArgumentParser):
         sys.exit(_MISUSED)
 
 
-def _found_elsewhere() -> dict[str, Any]:
-    """Entry points of other packages, by the name of their command."""
+def found_elsewhere(group: str) -> dict[str, Any]:
+    """Entry points of other packages, by their names."""
     from importlib import metadata
     points: Any = metadata.entry_points()
     # Python 3.9 has a dictionary of groups here.
-    group = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, ())
-    return {point.name: point for point in group}
+    found = points.select(group=group) if hasattr(points, "select") else points.get(group, ())
+    return {point.name: point for point in found}
 
 
 def _register(name: str) -> Optional[Register]:
@@ -36,7 +36,7 @@ def _register(name: str) -> Optional[Register]:
         module, function, _ = COMMANDS[name]
         register: Register = getattr(import_module(f".{module}", __package__), function)
         return register
-    point = _found_elsewhere().get(name)
+    point = found_elsewhere(GROUP).get(name)
     if point is None:
         return None
     loaded: Register = point.load()
@@ -68,7 +68,7 @@ def help_of(name: str, register: Register) -> str:
 
 def names() -> list[str]:
     """Every command there is: ours in the order of a first visit, then the others'."""
-    return [*COMMANDS, *sorted(set(_found_elsewhere()) - set(COMMANDS))]
+    return [*COMMANDS, *sorted(set(found_elsewhere(GROUP)) - set(COMMANDS))]
 
 
 def overview() -> str:

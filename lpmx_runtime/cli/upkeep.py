@@ -9,7 +9,7 @@ from .parsing import explain
 def register_df(parser: argparse.ArgumentParser) -> None:
     """Show what takes space in the store."""
     explain(parser, ".\nLayers are in the store once, however many images have them: what is SHARED "
-                    "is freed with the\nlast of them.")
+                    "is freed with the\nlast of them. What a site's store has takes no space in yours.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_df)
 
@@ -45,7 +45,8 @@ def _df(arguments: argparse.Namespace) -> None:
     if arguments.json:
         output.print_json({"images": [image._asdict() for image in found.images],
                            "containers": [container._asdict() for container in found.containers],
-                           "layers": found.layers, "unused": found.unused})
+                           "layers": found.layers, "unused": found.unused,
+                           "sites": [site._asdict() for site in found.sites]})
         return
     output.print_table(("IMAGE", "SIZE", "SHARED", "OWN"),
                        [(image.name, output.size(image.size), output.size(image.shared),
@@ -57,6 +58,11 @@ def _df(arguments: argparse.Namespace) -> None:
                             for container in found.containers])
     print(f"\nlayers: {output.size(found.layers)}, of which no image needs "
           f"{output.size(found.unused)}")
+    if found.sites:
+        print()
+        output.print_table(("SITE'S STORE", "IMAGES", "LAYERS"),
+                           [(site.path, str(site.images), output.size(site.layers))
+                            for site in found.sites])
 
 
 def _gc(arguments: argparse.Namespace) -> None:

@@ -6,9 +6,9 @@ import json
 import os
 import stat
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Union
 
 from .. import _native
 from ..errors import (
@@ -60,8 +60,11 @@ class Container:
 
     @classmethod
     def create(cls, store: Store, image: Image, *, name: Optional[str] = None,
-               options: Options = Options(), temporary: bool = False) -> "Container":
+               options: Options = Options(), temporary: bool = False,
+               fill: Optional[Callable[[_native.View], object]] = None) -> "Container":
         """Make a container of `image`; without a name it gets one of its own.
+
+        `fill` is given its files before anybody else sees them, with nothing bound there.
 
         It is made aside and renamed into place, so that a name either leads to a
         whole container or to none; of two that want one name the second gets
@@ -78,10 +81,11 @@ class Container:
             aside = str(staging / "container")
             os.mkdir(aside)
             _refuse_in_a_copy(aside)
-            values = _furnish(store, image, chosen, options, aside, final)
+            values = _furnish(store, image, chosen, options, aside, final, fill)
             values["temporary"] = temporary
             values["maker"] = processes.myself() if temporary else None
             _write_record(aside, values)
+            _let_group_read(aside, store.containers)
             try:
                 os.rename(aside, final)
             except OSError as error:
@@ -358,8 +362,8 @@ def discard(store: Store, name: str) -> None:
 # -- making one -----------------------------------------------------------------------
 
 
-def _furnish(store: Store, image: Image, name: str, options: Options, aside: str,
-             final: str) -> dict[str, Any]:
+def _furnish(store: Store, image: Image, name: str, options: Options, aside: str, final: str,
+             fill: Optional[Callable[[_native.View], object]]) -> dict[str, Any]:
     """Put into `aside` what a container at `final` needs, and return its record."""
     config = ImageConfig.parse(image.config)
     values = _record_of(image, config, name, options, final)
@@ -377,6 +381,10 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
                   *(_placed(view, bind) for bind in options.binds)]
         values["gpu"] = _drivers(view, values, aside, final)
     values["identity"] = vars(who)
+    if fill is not None:
+        record.replace(path, replace(_spec(store, values, aside, _maker(who)), binds=[]).encode())
+        with _native.View(path) as view:
+            fill(view)
     values["binds"] = [_listed(bind) for bind in binds.merge(chosen)]
     record.replace(path, _spec(store, values, aside, _maker(who)).encode())
     with _native.View(path) as view:
@@ -526,6 +534,14 @@ def _make_working_directory(view: _native.View, path: str) -> None:
         raise RunFailed(f'cannot make the working directory "{path}": '
                         f"{os.strerror(error.errno or 0).lower()}",
                         hint="name another with --workdir") from None
+
+
+def _let_group_read(directory: str, containers: Path) -> None:
+    """In a group's store others must see which layers a container needs, whatever the umask.
+    What was changed in it, its maker's umask decides about."""
+    if os.stat(containers).st_mode & stat.S_IWGRP:
+        for path, mode in ((directory, 0o050), (os.path.join(directory, record.FILE), 0o040)):
+            os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | mode)
 
 
 def _write_record(directory: str, values: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ A file is a tar, compressed or not, with one of three things in it; a directory
 may hold the second, too:
 
     manifest.json               docker-archive (archive_docker.py)
-    oci-layout, index.json      OCI image layout (archive_oci.py)
+    oci-layout, index.json      OCI image layout (archive_oci.py), or a bundle (unbundle.py)
     bin, usr, ...               a root file system (archive_root.py)
 
 or a squashfs file system, alone or in a Singularity image file (squashfs.py, sif.py), which is
@@ -20,8 +20,9 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Mapping, NamedTuple, Optional, Union
 
+from ..container import Container
 from ..errors import ArchiveDamaged, InvalidReference, LpmxError
 from ..oci.manifest import Platform
 from ..oci.reference import Reference
@@ -29,15 +30,23 @@ from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..registry.stop import Stop
 from ..store import Image, Store
 from ..store.files import storing
-from . import archive_docker, archive_oci, archive_root, sif, squashfs
+from . import archive_docker, archive_oci, archive_root, sif, squashfs, unbundle
 from .archive_files import ArchiveFiles, DirectoryFiles, TarFiles, is_regular
 from .found import Found
 from .layers import store_layers
 from .platform import host_platform
-from .record import all_or_nothing, record
+from .record import all_or_nothing, collect_quietly, record
 from .streams import Counted, decompressed, is_compressed, pieces
 
 _SUFFIXES = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|gz|zst|xz|bz2|oci|docker|sif|simg|sqfs|sqsh|squashfs)\Z", re.IGNORECASE)
+
+
+class Loaded(NamedTuple):
+    """What came out of a file; `extras` is what a bundle carried for other packages."""
+
+    images: list[Image]
+    containers: list[Container]
+    extras: Mapping[str, Any]
 
 
 def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[str] = None,
@@ -49,6 +58,15 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
     several platforms the one for `platform` is taken, or for this machine.
     If anything is wrong with one of them, none is stored.
     """
+    return load_all(store, path, name=name, platform=platform, containers=False,
+                    progress=progress).images
+
+
+def load_all(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[str] = None,
+             platform: Optional[str] = None, containers: bool = True,
+             renamed: Mapping[str, str] = {}, progress: Sink = ignore) -> Loaded:  # noqa: B006
+    """As `load`, and of a bundle (bundle.py) the containers as well, under the names that
+    `renamed` has for some of them. All of it is stored, or nothing."""
     path = Path(path)
     failing = f'cannot load "{path}"'
     chosen = None if name is None else Reference.parse(name)
@@ -56,8 +74,12 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
     with ExitStack() as stack:
         files, wanted = _open(store, path, failing, wanted, progress, stack)
         default = _default_name(path)
+        wrapped: list[unbundle.FoundContainer] = []
+        extras: Mapping[str, Any] = {}
         if files.size("index.json") is not None:
             found = archive_oci.find(files, default, wanted)
+            if containers:
+                wrapped, extras = unbundle.find(files, wanted, renamed), unbundle.extras(files)
         elif files.size("manifest.json") is not None or files.size("repositories") is not None:
             found = archive_docker.find(files, default, wanted)
         elif isinstance(files, TarFiles) and archive_root.is_root(files):
@@ -68,11 +90,40 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
                 "and no root file system",
                 hint='archives are made by "docker save", "podman save", "skopeo copy" and '
                      '"apptainer build"')
-        found = _named(found, chosen, failing)
-        stack.enter_context(all_or_nothing(store))
-        store_layers(store, [layer for each in found for layer in each.layers], progress, Stop())
-        return [record(store, each.reference, manifest=each.manifest, config=each.config,
-                       origin="loaded") for each in found]
+        if found or not wrapped or chosen is not None:
+            found = _named(found, chosen, failing)
+        unbundle.check_free(store, wrapped, failing)
+        with all_or_nothing(store):
+            store_layers(store, [*(layer for each in found for layer in each.layers),
+                                 *(layer for each in wrapped for layer in each.layers)],
+                         progress, Stop())
+            made = _made(store, wrapped, progress, failing)
+            try:
+                images = [record(store, each.reference, manifest=each.manifest,
+                                 config=each.config, origin="loaded") for each in found]
+            except BaseException:
+                _unmake(made)
+                raise
+        if made:
+            collect_quietly(store)   # their changes came as layers
+        return Loaded(images, made, extras)
+
+
+def _made(store: Store, wrapped: list[unbundle.FoundContainer], progress: Sink,
+          failing: str) -> list[Container]:
+    made: list[Container] = []
+    try:
+        for each in wrapped:
+            made.append(unbundle.make(store, each, progress, failing))
+    except BaseException:
+        _unmake(made)
+        raise
+    return made
+
+
+def _unmake(made: list[Container]) -> None:
+    for container in made:
+        container.remove(force=True)
 
 
 def _named(found: list[Found], chosen: Optional[Reference], failing: str) -> list[Found]:

@@ -30,19 +30,28 @@ from .streams import Stream, Verified
 REFERENCE = "org.opencontainers.image.ref.name"
 # What containerd and Docker add: the name in full, where the other is the tag alone.
 NAME = "io.containerd.image.name"
+# Of a bundle (bundle.py): an entry that stands for a container, and what else the index has.
+CONTAINER = "io.lpmx.container"
+EXTRAS = "io.lpmx.extras"
 
 
 def find(files: ArchiveFiles, default: str, platform: Platform) -> list[Found]:
     """The images of the layout, each for `platform`; `default` names what has no name."""
+    top = top_index(files)
+    groups: dict[str, list[Descriptor]] = {}
+    for entry in top.manifests:
+        if entry.media_type in MANIFESTS + INDEXES and CONTAINER not in entry.annotations:
+            groups.setdefault(_name(entry.annotations, default), []).append(entry)
+    return [find_image(files, Reference.parse(name), Index(tuple(entries), top.media_type),
+                       platform) for name, entries in groups.items()]
+
+
+def top_index(files: ArchiveFiles) -> Index:
+    """What index.json says."""
     top = parse_manifest(files.read("index.json", SIZE_LIMIT), INDEXES[0], failing=files.failing)
     if not isinstance(top, Index):
         raise files.damaged("its index.json is no image index")
-    groups: dict[str, list[Descriptor]] = {}
-    for entry in top.manifests:
-        if entry.media_type in MANIFESTS + INDEXES:
-            groups.setdefault(_name(entry.annotations, default), []).append(entry)
-    return [_image(files, Reference.parse(name), Index(tuple(entries), top.media_type), platform)
-            for name, entries in groups.items()]
+    return top
 
 
 def _name(annotations: Mapping[str, str], default: str) -> str:
@@ -57,14 +66,14 @@ def _name(annotations: Mapping[str, str], default: str) -> str:
     return str(Reference.parse(default))
 
 
-def _image(files: ArchiveFiles, reference: Reference, index: Index,
-           platform: Platform) -> Found:
+def find_image(files: ArchiveFiles, reference: Reference, index: Index,
+               platform: Platform) -> Found:
     """Follow indexes to the manifest for `platform`. One entry alone needs no choice:
     its config says what it is for."""
     for _ in range(NESTING_LIMIT):
         entry = (index.manifests[0] if len(index.manifests) == 1
                  else choose(_present(files, index), platform, failing=files.failing))
-        data = _document(files, entry, SIZE_LIMIT, "the manifest")
+        data = read_document(files, entry, SIZE_LIMIT, "the manifest")
         parsed = parse_manifest(data, entry.media_type, failing=files.failing)
         if isinstance(parsed, Manifest):
             return _found(files, reference, data, parsed, platform)
@@ -82,7 +91,7 @@ def _present(files: ArchiveFiles, index: Index) -> Index:
 def _found(files: ArchiveFiles, reference: Reference, data: bytes, manifest: Manifest,
            platform: Platform) -> Found:
     check_layers(manifest, failing=files.failing)
-    config_data = _document(files, manifest.config, CONFIG_LIMIT, "the image config")
+    config_data = read_document(files, manifest.config, CONFIG_LIMIT, "the image config")
     config = ImageConfig.parse(config_data, failing=files.failing)
     check_image(config, platform, failing=files.failing)
     pairs = pair_layers(config, manifest.layers, failing=files.failing)
@@ -108,7 +117,8 @@ def _elsewhere(layer: Descriptor) -> str:
     return "make or copy the archive again"
 
 
-def _document(files: ArchiveFiles, descriptor: Descriptor, limit: int, what: str) -> bytes:
+def read_document(files: ArchiveFiles, descriptor: Descriptor, limit: int, what: str) -> bytes:
+    """A small blob of the layout, verified; `what` names it in messages."""
     data = files.read(_blob(descriptor), limit)
     actual = digest_of(data, descriptor.digest.partition(":")[0])
     if actual != descriptor.digest:

@@ -15,6 +15,7 @@ from ..oci.document import Cause, load_json
 from ..oci.reference import Reference
 from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..store import Image, Store
+from .archive_oci import CONTAINER
 from .changes import read_changes
 from .found import make_manifest
 from .opened import opened_container
@@ -23,7 +24,7 @@ from .streams import ReadAhead
 from .tarwriter import Stream
 
 #: What Docker leaves in a config about how it was made, and what is no longer so.
-_STALE = ("container", "container_config", "docker_version", "parent", "id",
+_STALE = ("container", "container_config", "docker_version", "parent", "id", CONTAINER,
           "moby.buildkit.buildinfo.v1")
 
 
@@ -51,13 +52,13 @@ def commit(store: Store, container: Container, name: str, *, changes: Sequence[s
                            hint=f'"lpmx diff {container.name}" shows what it changed, and '
                                 '"lpmx cp" copies files out of it')
     epoch = settings.source_date_epoch()
-    base = _config_of(store, container, failing)
+    base = base_config(store, container, failing)
     edited = edits.apply(base, changes)
     with all_or_nothing(store):
         diff_id = _store_layer(store, container, epoch, failing, progress)
         diff_ids = [*container.record["diff_ids"], diff_id]
-        config = _describe(edited, diff_ids, time.time() if epoch is None else epoch, author,
-                           message)
+        config = describe(edited, diff_ids, time.time() if epoch is None else epoch, author,
+                          message)
         manifest = make_manifest(config, [(one, store.layers.tar_size(one)) for one in diff_ids])
         return record(store, reference, manifest=manifest, config=config, origin="committed")
 
@@ -70,7 +71,7 @@ def _target(name: str, failing: str) -> Reference:
     return reference
 
 
-def _config_of(store: Store, container: Container, failing: str) -> Mapping[str, Any]:
+def base_config(store: Store, container: Container, failing: str) -> Mapping[str, Any]:
     """The config of the image that the container was made of, also one that is gone."""
     try:
         with store.blobs.open(container.record["config_digest"]) as blob:
@@ -109,11 +110,12 @@ def _store_layer(store: Store, container: Container, epoch: Optional[int], faili
     return diff_id
 
 
-def _describe(base: Mapping[str, Any], diff_ids: Sequence[str], moment: float,
-              author: Optional[str], message: Optional[str]) -> bytes:
-    """The new config (OCI image spec, "Image Configuration")."""
+def describe(base: Mapping[str, Any], diff_ids: Sequence[str], moment: float,
+             author: Optional[str] = None, message: Optional[str] = None, *,
+             made_by: str = "lpmx commit", members: Mapping[str, Any] = {}) -> bytes:  # noqa: B006
+    """The new config (OCI image spec, "Image Configuration"), with further `members`."""
     created = datetime.fromtimestamp(int(moment), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    step: dict[str, Any] = {"created": created, "created_by": "lpmx commit"}
+    step: dict[str, Any] = {"created": created, "created_by": made_by}
     if author:
         step["author"] = author
     if message:
@@ -124,7 +126,7 @@ def _describe(base: Mapping[str, Any], diff_ids: Sequence[str], moment: float,
         config["author"] = author
     config["rootfs"] = {"type": "layers", "diff_ids": list(diff_ids)}
     config["history"] = [*_whole_history(base, len(diff_ids) - 1), step]
-    return json.dumps(config, separators=(",", ":")).encode()
+    return json.dumps({**config, **members}, separators=(",", ":")).encode()
 
 
 def _whole_history(base: Mapping[str, Any], layers: int) -> list[Mapping[str, Any]]:

@@ -81,7 +81,7 @@ def _remember(store: Store, image: Image, manifest: bytes, digest: str) -> None:
     """Let the image's record say what the registry has under its name."""
     store.blobs.put(digest, [manifest])
     try:
-        if store.images.get(image.name) == image:
+        if image.place is None and store.images.get(image.name) == image:
             store.images.put(replace(image, digest=digest))
     except ImageUnknown:
         pass  # removed meanwhile

@@ -45,18 +45,19 @@ def all_or_nothing(store: Store) -> Iterator[None]:
         with store.keeping():
             yield
     except BaseException:
-        _collect(store)
+        collect_quietly(store)
         raise
     after = _manifests(store)
     if any(after.get(name) != digest for name, digest in before.items()):
-        _collect(store)
+        collect_quietly(store)
 
 
 def _manifests(store: Store) -> dict[str, str]:
-    return {image.name: image.digest for image in store.images.list()}
+    return {image.name: image.digest for image in store.images.own()}
 
 
-def _collect(store: Store) -> None:
+def collect_quietly(store: Store) -> None:
+    """Free what nobody needs, if that can be done now."""
     try:
         collect(store)
     except (LpmxError, OSError):

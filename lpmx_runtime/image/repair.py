@@ -57,7 +57,7 @@ def repair(store: Store, faults: Iterable[Fault], *, insecure: bool = False,
 
 def _rebuild(store: Store, chain: str) -> None:
     """Build an index again, for the images and containers that it is for."""
-    chains = [image.diff_ids for image in store.images.list()]
+    chains = [image.diff_ids for image in store.images.own()]
     chains += [tuple(container.record["diff_ids"]) for container in Container.list(store)]
     for diff_ids in chains:
         if chain_id(diff_ids) == chain:
@@ -79,7 +79,7 @@ def _fetch(store: Store, digest: str, insecure: bool, progress: Sink, patience: 
     """Have the layer or the blob `digest` again."""
     failing = f"cannot repair {short(digest)}"
     last: Optional[LpmxError] = None
-    for image in store.images.list():
+    for image in store.images.own():
         if digest not in (*image.diff_ids, image.digest, image.config_digest):
             continue
         progress(Note(f"getting {short(digest)} of {image.familiar} again"))

@@ -4,31 +4,38 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator
+from typing import BinaryIO, Iterable, Iterator, Sequence
 
 from ..errors import DigestMismatch, StoreError
-from .files import digest_path, split_digest, storing, write_file
+from .files import digest_path, make_directory, split_digest, storing, write_file
 
 
 class Blobs:
-    """The store's `blobs` directory, laid out as in an OCI image layout."""
+    """The store's `blobs` directory, laid out as in an OCI image layout.
 
-    def __init__(self, directory: Path) -> None:
+    What is not there is looked for in those of other stores, `below`.
+    """
+
+    def __init__(self, directory: Path, below: Sequence["Blobs"] = ()) -> None:
         self.directory = directory
+        self._below = below
 
     def path(self, digest: str) -> Path:
-        """Where the blob is, or would be."""
+        """Where the blob is in this store, or would be."""
         return digest_path(self.directory, digest)
 
     def has(self, digest: str) -> bool:
         """Whether the blob is here; what is here was verified when it came."""
-        return self.path(digest).is_file()
+        return self.path(digest).is_file() or any(one.has(digest) for one in self._below)
 
     def open(self, digest: str) -> BinaryIO:
         """The blob's bytes, as a file opened for reading."""
         try:
             return open(self.path(digest), "rb")
         except FileNotFoundError:
+            for one in self._below:
+                if one.has(digest):
+                    return one.open(digest)
             raise StoreError(f"cannot open blob {digest}: the store does not have it",
                              hint="pull the image again") from None
 
@@ -54,12 +61,12 @@ class Blobs:
                     hint="the copy is damaged or is another thing; fetch it again")
 
         with storing(f"blob {digest}"):
-            path.parent.mkdir(exist_ok=True)
+            make_directory(path.parent, may_exist=True)
             write_file(path, verified())
         return path
 
     def list(self) -> list[str]:
-        """The digests of all blobs."""
+        """The digests of all blobs of this store."""
         return sorted(f"{algorithm.name}:{blob.name}"
                       for algorithm in self.directory.iterdir() if algorithm.is_dir()
                       for blob in algorithm.iterdir() if not blob.name.startswith("."))

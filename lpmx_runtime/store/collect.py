@@ -42,6 +42,10 @@ def remove_image(store: "Store", text: str) -> Image:
     if image.live:
         raise ImageInUse('cannot remove image "host": it is this machine itself',
                          hint="it takes no space in the store")
+    if image.place is not None:
+        raise ImageInUse(f'cannot remove image "{image.familiar}": it is in the store '
+                         f'"{image.place}", which is only read from here',
+                         hint=f"whoever owns that store can: LPMX_STORE={image.place}")
     users = sorted(container.name for container in _containers(store)
                    if container.image == image.name)
     if users:
@@ -64,7 +68,7 @@ def collect(store: "Store", *, timeout: float = 0) -> Freed:
     """
     freed = Freed()
     with store.lock("keep", timeout=timeout):
-        images, containers = store.images.list(), list(_containers(store))
+        images, containers = store.images.own(), list(_containers(store))
         chains = [image.diff_ids for image in images] \
             + [container.diff_ids for container in containers]
         layers = {diff_id for chain in chains for diff_id in chain}

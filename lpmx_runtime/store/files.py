@@ -46,6 +46,35 @@ def digest_path(directory: Path, digest: str) -> Path:
     return directory / algorithm / value
 
 
+def share(made: Union[int, Path], directory: Path) -> None:
+    """Give the file or directory `made` to the group, if that may write `directory`, where
+    it is, and to be read by all others if they may read that.
+
+    A store is a group's if its directory says so, whatever the umask of whoever puts
+    something in.
+    """
+    above = os.stat(directory).st_mode
+    if not above & stat.S_IWGRP:
+        return
+    mode = os.stat(made).st_mode
+    wanted = mode | (mode & stat.S_IRWXU) >> 3
+    if above & stat.S_IROTH and above & stat.S_IXOTH:
+        wanted |= (mode & (stat.S_IRUSR | stat.S_IXUSR)) >> 6
+    if wanted != mode:
+        os.chmod(made, stat.S_IMODE(wanted))
+
+
+def make_directory(path: Path, *, may_exist: bool = False) -> None:
+    """Make the directory `path` for those who may use the one that it is in."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if may_exist and path.is_dir():
+            return
+        raise
+    share(path, path.parent)
+
+
 @contextmanager
 def storing(what: str) -> Iterator[None]:
     """Name the thing and the cause when the file system refuses to take it.
@@ -70,14 +99,14 @@ def storing(what: str) -> Iterator[None]:
 def write_file(path: Path, content: Union[bytes, Iterable[bytes]]) -> None:
     """Make `path` hold `content`; whoever reads it meanwhile sees the old or the new.
 
-    The mode follows the umask and the directory's set-group-ID bit, so that a
-    group can share a store.
+    The mode follows the umask, and `share`.
     """
     aside = path.parent / f".{path.name[:64]}.{os.urandom(6).hex()}"
     chunks = (content,) if isinstance(content, bytes) else content
     try:
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with open(fd, "wb") as file:
+            share(fd, path.parent)
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
@@ -131,7 +160,7 @@ def sync_tree(fd: int) -> None:
 
 def publish(made: Path, place: Path) -> bool:
     """Give the directory `made` the name `place`; False if that is taken."""
-    place.parent.mkdir(exist_ok=True)
+    make_directory(place.parent, may_exist=True)
     sync_directory(made)
     try:
         os.rename(made, place)

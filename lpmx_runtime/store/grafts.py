@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 from typing import Callable, ContextManager, NamedTuple, Optional, Sequence
 
-from .files import copy_file, publish, sync_directory
+from .files import copy_file, make_directory, publish, sync_directory
 
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINK = (errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EXDEV)
@@ -32,8 +32,9 @@ class Graft(NamedTuple):
 
 
 def make_grafts(place: Path, grafts: Sequence[Graft], trees: Sequence[Path],
-                staging: Callable[[], ContextManager[Path]]) -> None:
-    """Have the tree of `grafts` at `place`/tree, made from the layers' `trees`.
+                staging: Callable[[], ContextManager[Path]], own: Sequence[bool]) -> None:
+    """Have the tree of `grafts` at `place`/tree, made from the layers' `trees`; `own` are those
+    of this store: nothing of another one is touched, and be it a file's number of links.
 
     Written aside and renamed into place. Where two processes do this at once,
     the second finds the same tree there and drops its own.
@@ -41,15 +42,16 @@ def make_grafts(place: Path, grafts: Sequence[Graft], trees: Sequence[Path],
     with staging() as aside:
         made = aside / "grafts"
         tree = made / "tree"
-        tree.mkdir(parents=True)
+        for directory in (made, tree):
+            make_directory(directory)
         for graft in grafts:
-            _make(os.fsencode(tree), graft, os.fsencode(trees[graft.layer]))
+            _make(os.fsencode(tree), graft, os.fsencode(trees[graft.layer]), own[graft.layer])
         _close_directories(os.fsencode(tree))
         sync_directory(tree)
         publish(made, place)
 
 
-def _make(tree: bytes, graft: Graft, layer: bytes) -> None:
+def _make(tree: bytes, graft: Graft, layer: bytes, own: bool) -> None:
     """Both paths are of the index and the layer's entry list: the parts of neither
     lead through a link, because only directories have names below them there."""
     target = os.path.join(tree, graft.path)
@@ -59,6 +61,8 @@ def _make(tree: bytes, graft: Graft, layer: bytes) -> None:
         return
     source = os.path.join(layer, graft.source)
     try:
+        if not own:
+            raise PermissionError(errno.EACCES, "another store's")
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINK:

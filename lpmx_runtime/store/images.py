@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional
+from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from ..errors import ImageUnknown, InvalidReference, StoreDamaged
 from ..oci.reference import Reference
@@ -34,7 +34,8 @@ class Image:
     `digest` that of the manifest, `config` the OCI image config as it came,
     `size` the bytes of all layers' files, `added` the time in seconds since 1970.
     `origin` is "pulled", "loaded", "bootstrapped", "committed" or "built-in". A `live` image
-    has no layers: its lower is a directory of this machine.
+    has no layers: its lower is a directory of this machine. `place` is the store that it is
+    in, None for the user's own.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Image:
     origin: str
     added: float
     live: bool = False
+    place: Optional[str] = None
 
     @property
     def familiar(self) -> str:
@@ -64,11 +66,12 @@ def host_image() -> Image:
 
 
 class Images:
-    """The store's `images` directory."""
+    """The store's `images` directory; what it lacks is looked for in those `below`."""
 
-    def __init__(self, directory: Path, layers: Layers) -> None:
+    def __init__(self, directory: Path, layers: Layers, below: Sequence["Images"] = ()) -> None:
         self.directory = directory
         self._layers = layers
+        self._below = below
 
     def put(self, image: Image) -> None:
         """Record `image` under its name; another image of that name gives way.
@@ -81,7 +84,7 @@ class Images:
         for diff_id in image.diff_ids:
             self._layers.entries(diff_id)
         record = {"version": _RECORD_VERSION, **asdict(image)}
-        del record["live"]
+        del record["live"], record["place"]
         with storing(f'image "{image.familiar}"'):
             write_file(self._path(image.name), json.dumps(record, indent=1).encode())
 
@@ -90,7 +93,7 @@ class Images:
         if name == HOST_NAME:
             return host_image()
         try:
-            return self._read(self._path(name))
+            return self._look_up(name)
         except FileNotFoundError:
             raise self._unknown(name) from None
 
@@ -100,7 +103,7 @@ class Images:
         if text == HOST_NAME:
             return host_image()
         try:
-            return self._read(self._path(str(Reference.parse(text))))
+            return self._look_up(str(Reference.parse(text)))
         except (FileNotFoundError, InvalidReference) as error:
             found = self._by_digest(text)
             if found is not None:
@@ -109,8 +112,8 @@ class Images:
                 raise
             raise self._unknown(text) from None
 
-    def list(self) -> list[Image]:
-        """The images of the store by name; the host is not among them."""
+    def own(self) -> list[Image]:
+        """The images of this store itself, by name."""
         found = []
         for path in self._records():
             try:
@@ -118,6 +121,28 @@ class Images:
             except FileNotFoundError:
                 pass  # removed since we looked
         return sorted(found, key=lambda image: image.name)
+
+    def list(self) -> list[Image]:
+        """All images by name; the host is not among them. Of a name that several stores have,
+        the one that is used."""
+        found: dict[str, Image] = {}
+        for one in reversed(self._below):
+            place = str(one.directory.parent)
+            found.update({image.name: replace(image, place=place) for image in one.own()})
+        found.update({image.name: image for image in self.own()})
+        return sorted(found.values(), key=lambda image: image.name)
+
+    def _look_up(self, name: str) -> Image:
+        """The image of that name; FileNotFoundError if no store has it."""
+        try:
+            return self._read(self._path(name))
+        except FileNotFoundError:
+            for one in self._below:
+                try:
+                    return replace(self._read(one._path(name)), place=str(one.directory.parent))
+                except FileNotFoundError:
+                    continue
+            raise
 
     def remove(self, name: str) -> None:
         """Forget the image `name`; its layers stay (see collect.py)."""
@@ -136,8 +161,11 @@ class Images:
         return self.directory / f"{quoted}.json"
 
     def _records(self) -> Iterable[Path]:
-        return [path for path in self.directory.iterdir()
-                if path.suffix == ".json" and path.name[0] != "."]
+        try:
+            return [path for path in self.directory.iterdir()
+                    if path.suffix == ".json" and path.name[0] != "."]
+        except FileNotFoundError:
+            return []   # a store that is only read may lack it
 
     @staticmethod
     def _read(path: Path) -> Image:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import AbstractSet, Callable, ContextManager, Sequence, TYPE_CHECKING
 
 from ..errors import UnsupportedImage
-from .files import digest_path, is_ours, storing, write_file
+from .files import digest_path, is_ours, make_directory, storing, write_file
 from .index_reader import ENTRY, HEADER, MAGIC, VERSION
 
 if TYPE_CHECKING:
@@ -35,18 +35,33 @@ def chain_id(diff_ids: Sequence[str]) -> str:
 
 
 class Indexes:
-    """The store's `indexes` directory, and `grafts` beside it."""
+    """The store's `indexes` directory, and `grafts` beside it; an index of a store `below`
+    is used where it is."""
 
     def __init__(self, directory: Path, grafts: Path, layers: "Layers",
-                 staging: Callable[[], ContextManager[Path]]) -> None:
+                 staging: Callable[[], ContextManager[Path]],
+                 below: Sequence["Indexes"] = ()) -> None:
         self.directory = directory
         self.grafts = grafts
         self._layers = layers
         self._staging = staging
+        self._below = below
+        self._found: dict[str, "Indexes"] = {}
 
     def path(self, diff_ids: Sequence[str]) -> Path:
         """Where the index of the chain is, or would be."""
-        return digest_path(self.directory, chain_id(diff_ids))
+        return digest_path(self._home(chain_id(diff_ids)).directory, chain_id(diff_ids))
+
+    def _home(self, chain: str) -> "Indexes":
+        """The store whose index of the chain is used: the own one's, if there is any, else
+        a good one below; else it is to be the own one's."""
+        if self._below and not digest_path(self.directory, chain).exists():
+            if chain not in self._found:
+                self._found[chain] = next(
+                    (one for one in self._below
+                     if _usable(digest_path(one.directory, chain), chain, ours=False)), self)
+            return self._found[chain]
+        return self
 
     def ensure(self, diff_ids: Sequence[str]) -> Path:
         """The index of the chain, built if there is none, one of another version or a
@@ -55,20 +70,24 @@ class Indexes:
         Two processes may build one at once: both write the same bytes aside
         and rename them into place.
         """
-        path = self.path(diff_ids)
-        if not _usable(path, chain_id(diff_ids)):
+        chain = chain_id(diff_ids)
+        home = self._home(chain)
+        path = digest_path(home.directory, chain)
+        if home is self and not _usable(path, chain):
             self._build(list(diff_ids), path)
         return path
 
     def rebuild(self, diff_ids: Sequence[str]) -> None:
-        """Have the index of the chain anew, in one step."""
-        self._build(list(diff_ids), self.path(diff_ids))
+        """Have the index of the chain anew, in one step, in this store."""
+        self._build(list(diff_ids), digest_path(self.directory, chain_id(diff_ids)))
 
     def trees(self, diff_ids: Sequence[str]) -> list[Path]:
         """The directories that a view file must name as its layers: those of the
-        chain, base first, and one more where the index needs grafts."""
+        chain, base first, and one more where the index, which is there then, needs grafts."""
+        self.ensure(diff_ids)
         trees = [self._layers.tree(diff_id) for diff_id in diff_ids]
-        grafts = digest_path(self.grafts, chain_id(diff_ids)) / "tree"
+        chain = chain_id(diff_ids)
+        grafts = digest_path(self._home(chain).grafts, chain) / "tree"
         return trees + [grafts] if grafts.is_dir() else trees
 
     def keep_only(self, chains: set[str]) -> None:
@@ -101,8 +120,9 @@ class Indexes:
         with storing(f"the index of {chain}"):
             if table.grafts:
                 make_grafts(digest_path(self.grafts, chain), table.grafts,
-                            [self._layers.tree(diff_id) for diff_id in diff_ids], self._staging)
-            path.parent.mkdir(exist_ok=True)
+                            [self._layers.tree(diff_id) for diff_id in diff_ids], self._staging,
+                            [self._layers.is_own(diff_id) for diff_id in diff_ids])
+            make_directory(path.parent, may_exist=True)
             write_file(path, table.file(bytes.fromhex(chain.partition(":")[2])))
 
 
@@ -127,12 +147,12 @@ class Indexes:
 _CHECKED = "user.lpmx.checked"
 
 
-def _usable(path: Path, chain: str) -> bool:
+def _usable(path: Path, chain: str, *, ours: bool = True) -> bool:
     """Whether a whole index of `chain` and of our version is there.
 
     What the head says must be all that it could say. The checksum is computed once
-    after each boot, and whenever the file was touched: a mark on it says so, where
-    it may be written.
+    after each boot, and whenever the file was touched: a mark on it says so, if it is
+    `ours` and where it may be written.
     """
     try:
         with open(path, "rb") as file:
@@ -145,9 +165,14 @@ def _usable(path: Path, chain: str) -> bool:
             with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
                 if zlib.crc32(memoryview(data)[HEADER.size:]) != HEADER.unpack_from(data)[4]:
                     return False
-            _set_mark(file.fileno(), mark)
+            if ours:
+                _set_mark(file.fileno(), mark)
             return True
     except FileNotFoundError:
+        return False
+    except PermissionError:
+        if ours:
+            raise
         return False
 
 

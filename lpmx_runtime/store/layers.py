@@ -13,18 +13,31 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, Callable, ContextManager, Iterator, Optional
+from typing import BinaryIO, Callable, ContextManager, Iterator, Optional, Sequence
 
 from ..errors import DigestMismatch, StoreDamaged, StoreError
-from .files import digest_path, exchange, is_ours, publish, split_digest, storing, sync_tree
+from .files import (
+    digest_path,
+    exchange,
+    is_ours,
+    make_directory,
+    publish,
+    share,
+    split_digest,
+    storing,
+    sync_tree,
+)
 
 
 class Layers:
-    """The store's `layers` directory."""
+    """The store's `layers` directory, and those of other stores, `below`, in which a layer
+    is used where it is."""
 
-    def __init__(self, directory: Path, staging: Callable[[], ContextManager[Path]]) -> None:
+    def __init__(self, directory: Path, staging: Callable[[], ContextManager[Path]],
+                 below: Sequence["Layers"] = ()) -> None:
         self.directory = directory
         self._staging = staging
+        self._below = below
 
     def put(self, diff_id: str, stream: BinaryIO, *,
             on_bytes: Optional[Callable[[int], object]] = None) -> Path:
@@ -62,8 +75,17 @@ class Layers:
         self._take(stream, f"layer {diff_id}", None, diff_id, replace=True)
 
     def has(self, diff_id: str) -> bool:
-        """Whether the layer is here, whole."""
+        """Whether the layer is here or in a store below, whole."""
+        return self._home(diff_id, "entries") is not None
+
+    def is_own(self, diff_id: str) -> bool:
+        """Whether the layer is in this store itself, whole."""
         return self._is_there(diff_id, "entries")
+
+    def place(self, diff_id: str) -> Optional[str]:
+        """The store below that the layer is used from; None: this one."""
+        home = self._home(diff_id, "entries")
+        return None if home is self or home is None else str(home.directory.parent)
 
     def tree(self, diff_id: str) -> Path:
         """The directory with the layer's names and content."""
@@ -95,7 +117,7 @@ class Layers:
                                hint='remove its image with "lpmx rmi" and get it again')
 
     def list(self) -> list[str]:
-        """The diff IDs of all layers."""
+        """The diff IDs of all layers of this store itself."""
         return sorted(f"{algorithm.name}:{layer.name}"
                       for algorithm in self.directory.iterdir() if algorithm.is_dir()
                       for layer in algorithm.iterdir() if not layer.name.startswith("."))
@@ -117,10 +139,23 @@ class Layers:
                 return
 
     def _part(self, diff_id: str, name: str) -> Path:
-        if not self._is_there(diff_id, name):
+        home = self._home(diff_id, name)
+        if home is None:
             raise StoreDamaged(f"cannot use layer {diff_id}: the store does not have it",
                                hint="pull or load its image again")
-        return digest_path(self.directory, diff_id) / name
+        return digest_path(home.directory, diff_id) / name
+
+    def _home(self, diff_id: str, name: str) -> "Optional[Layers]":
+        """Which of the stores has this part of the layer, the own one first."""
+        if self._is_there(diff_id, name):
+            return self
+        for one in self._below:
+            try:
+                if one._is_there(diff_id, name):
+                    return one
+            except StoreError:
+                continue   # closed to us: as if it were not there
+        return None
 
     def _is_there(self, diff_id: str, name: str) -> bool:
         try:
@@ -130,8 +165,8 @@ class Layers:
         except PermissionError:
             raise StoreError(f"cannot use layer {diff_id}: it is another user's, who does not "
                              "share it",
-                             hint="a store for a group needs the umask 0002 or 0007 whenever "
-                                  "something is put into it") from None
+                             hint="the directories of a store for a group must be its, and open "
+                                  "to it: chgrp -R GROUP STORE; chmod g+rwxs STORE") from None
         return True
 
     def _take(self, stream: BinaryIO, label: str, on_bytes: Optional[Callable[[int], object]],
@@ -146,10 +181,12 @@ class Layers:
         with storing(label), self._staging() as aside:
             made = aside / "layer"
             tree = made / "tree"
-            tree.mkdir(parents=True)
+            for directory in (made, tree):
+                make_directory(directory)
             fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 with open(made / "recipe", "wb") as file:
+                    share(file.fileno(), made)
                     recipe = Writer(file)
                     source = tar.Source(stream, on_bytes, algorithm, recipe)
                     listed, attributes, names = unpack(
@@ -169,7 +206,7 @@ class Layers:
             place = digest_path(self.directory, found)
             if replace and place.exists():
                 exchange(made, place)   # and the damaged one goes with the staging directory
-            elif not publish(made, place) and not self.has(found):
+            elif not publish(made, place) and not self.is_own(found):
                 self.remove(found)  # half of one, which nothing of ours leaves behind
                 publish(made, place)
         return found
@@ -177,5 +214,5 @@ class Layers:
 
 def _shared(directory: Path) -> bool:
     """Whether a group may write what we make, so that all in it must be able to
-    read a layer: says the mode that the umask or a default ACL gave `directory`."""
+    read a layer: says the mode that `directory` has got (files.py, `share`)."""
     return bool(os.stat(directory).st_mode & stat.S_IWGRP)

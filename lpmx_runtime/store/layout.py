@@ -1,6 +1,6 @@
 """The store: one directory with everything that is kept, and who may do what at once.
 
-    version             what layout this is
+    version             what layout this is (migrate.py)
     blobs/              manifests and image configs, by digest
     layers/             unpacked layers, by diff ID
     indexes/  grafts/   what belongs to a chain of layers, by chain ID
@@ -17,7 +17,12 @@ store names yet holds it shared (`Store.keeping`). And what lies in `tmp` belong
 to the holder of the lock beside it.
 
 The store may be on a file system that several nodes share, and a group may
-share it: modes follow the umask and the directory's set-group-ID bit.
+share it, or everybody read it: its directory's mode says so (files.py, `share`).
+
+Below the user's store there may be others, a site's, which are looked into for
+images, layers, blobs and indexes that it lacks. What is found there is used where
+it is. Nothing is ever written there, and no lock is taken: who removes an image of
+such a store must know that nobody runs it.
 """
 from __future__ import annotations
 
@@ -25,18 +30,18 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Sequence
 
 from ..errors import StoreError
-from ..settings import store_path
+from ..settings import site_stores, store_path
 from .blobs import Blobs
-from .files import STALE_SECONDS, remove_tree, storing, write_file
+from .files import STALE_SECONDS, make_directory, remove_tree, storing, write_file
 from .images import Images
 from .index import Indexes
 from .layers import Layers
 from .locks import Lock
+from .migrate import check_version, migrate, version_file, version_of
 
-VERSION = b"lpmx store 1\n"
 _DIRECTORIES = ("blobs", "layers", "indexes", "grafts", "images", "containers", "locks", "tmp")
 _ALGORITHMS = ("sha256", "sha512")
 
@@ -44,25 +49,29 @@ _ALGORITHMS = ("sha256", "sha512")
 class Store:
     """A store that is open. Cheap to open, and to have open several times."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, below: Sequence["Store"] = ()) -> None:
         self.path = path
-        self.blobs = Blobs(path / "blobs")
-        self.layers = Layers(path / "layers", self.staging)
-        self.indexes = Indexes(path / "indexes", path / "grafts", self.layers, self.staging)
-        self.images = Images(path / "images", self.layers)
+        self.below = tuple(below)
+        self.blobs: Blobs = Blobs(path / "blobs", [one.blobs for one in below])
+        self.layers: Layers = Layers(path / "layers", self.staging, [one.layers for one in below])
+        self.indexes: Indexes = Indexes(path / "indexes", path / "grafts", self.layers,
+                                        self.staging, [one.indexes for one in below])
+        self.images: Images = Images(path / "images", self.layers, [one.images for one in below])
         self.containers = path / "containers"
 
     @classmethod
     def open(cls, path: Optional[Path] = None) -> "Store":
-        """The store at `path`, or the user's; made if there is none.
+        """The store at `path`, or the user's; made if there is none, migrated if it is of an
+        older version. Below it are those of the setting `site_stores` that are there.
 
-        Raises `StoreError` for a store of another version, and for a directory
+        Raises `StoreError` for a store of a newer version, and for a directory
         that holds something else.
         """
         path = store_path() if path is None else Path(os.path.abspath(path))
         with storing(f'anything in "{path}"'):
             _prepare(path)
-        return cls(path)
+        sites = [Path(place) for place in site_stores()]
+        return cls(path, [cls(site) for site in sites if site != path and _is_there(site)])
 
     def lock(self, name: str, *, shared: bool = False, timeout: Optional[float] = None) -> Lock:
         """The store's lock `name`, to be held in a `with` block (locks.py)."""
@@ -91,7 +100,7 @@ class Store:
         with Lock(directory / f"{name}.lock") as held:
             try:
                 with storing(f'anything in "{self.path}"'):
-                    place.mkdir()
+                    make_directory(place)
                 yield place
             finally:
                 remove_tree(place)
@@ -139,15 +148,25 @@ def _prepare(path: Path) -> None:
     except NotADirectoryError:
         raise StoreError(f'cannot use "{path}" as the store: it is no directory',
                          hint="point LPMX_STORE at a directory") from None
-    if found != VERSION:
-        shown = found.decode("utf-8", "backslashreplace").strip()[:60]
-        raise StoreError(f'cannot use the store "{path}": it is "{shown}", and we read '
-                         f'"{VERSION.decode().strip()}"',
-                         hint="use the version of lpmx that made it, or point LPMX_STORE at "
-                              "another directory")
+    if found != version_file():
+        migrate(path, found)
     for name in _DIRECTORIES:
         if not (path / name).is_dir():  # somebody tidied up: an empty one, or `tmp`
-            (path / name).mkdir(exist_ok=True)
+            make_directory(path / name, may_exist=True)
+
+
+def _is_there(site: Path) -> bool:
+    """Whether a site's store can be used. One that is not mounted on this node is none."""
+    try:
+        found = (site / "version").read_bytes()
+    except OSError:
+        return False
+    if found != version_file():
+        check_version(site, found)
+        raise StoreError(f'cannot use the site\'s store "{site}": it is of the older version '
+                         f"{version_of(found)}",
+                         hint=f"whoever owns it migrates it by any command with LPMX_STORE={site}")
+    return True
 
 
 def _create(path: Path) -> None:
@@ -161,8 +180,8 @@ def _create(path: Path) -> None:
                          f'("{strange[0]}")',
                          hint="point LPMX_STORE at a new or an empty directory")
     for name in _DIRECTORIES:
-        (path / name).mkdir(exist_ok=True)
+        make_directory(path / name, may_exist=True)
     for name in ("blobs", "layers", "indexes", "grafts"):
         for algorithm in _ALGORITHMS:
-            (path / name / algorithm).mkdir(exist_ok=True)
-    write_file(path / "version", VERSION)
+            make_directory(path / name / algorithm, may_exist=True)
+    write_file(path / "version", version_file())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Optional
 
 from ..errors import StoreError, StoreFull, StoreLocked
+from .files import share
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 #: Lock files are removed while others wait for them, but not so often in a row.
@@ -65,13 +66,21 @@ class Lock:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
             # NFS grants an exclusive lock only on a file that is open for writing.
-            return os.open(self.path, flags, 0o666)
+            fd = os.open(self.path, flags, 0o666)
+            self._let_others(fd)
+            return fd
         except PermissionError:
             if self._kind == fcntl.LOCK_EX:
                 raise _unusable(self.path, errno.EACCES) from None
             return self._open_to_read()
         except OSError as error:
             raise _unusable(self.path, error.errno or 0) from error
+
+    def _let_others(self, fd: int) -> None:
+        """A group that shares the store shares the lock, whatever the umask of whoever
+        comes first."""
+        if os.fstat(fd).st_uid == os.geteuid():
+            share(fd, self.path.parent)
 
     def _open_to_read(self) -> int:
         """Sharing a lock takes no right to write, once the file is there."""

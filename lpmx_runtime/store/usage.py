@@ -28,20 +28,30 @@ class ContainerUse(NamedTuple):
     size: int
 
 
+class SiteUse(NamedTuple):
+    """What a store below has: the number of images, and the bytes of all layers' files."""
+
+    path: str
+    images: int
+    layers: int
+
+
 class Usage(NamedTuple):
     """`layers` are the bytes of all layers' files, each counted once; `unused` those of
-    them that no image has."""
+    them that no image has. Of images those count that are recorded here, and of their layers
+    those that are here; `sites` have the others."""
 
     images: list[ImageUse]
     containers: list[ContainerUse]
     layers: int
     unused: int
+    sites: list[SiteUse]
 
 
 def usage(store: "Store") -> Usage:
     """Where the store's bytes are."""
     sizes = {diff_id: layer_size(store, diff_id) for diff_id in store.layers.list()}
-    images = store.images.list()
+    images = store.images.own()
     users = Counter(diff_id for layers in {image.digest: set(image.diff_ids)
                                            for image in images}.values() for diff_id in layers)
     return Usage(
@@ -52,7 +62,10 @@ def usage(store: "Store") -> Usage:
         [ContainerUse(directory.name, _on_disk(directory))
          for directory in sorted(store.containers.iterdir()) if directory.is_dir()],
         sum(sizes.values()),
-        sum(size for diff_id, size in sizes.items() if not users[diff_id]))
+        sum(size for diff_id, size in sizes.items() if not users[diff_id]),
+        [SiteUse(str(site.path), len(site.images.own()),
+                 sum(layer_size(site, diff_id) for diff_id in site.layers.list()))
+         for site in store.below])
 
 
 def layer_size(store: "Store", diff_id: str) -> int:

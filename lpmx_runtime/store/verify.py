@@ -33,7 +33,7 @@ def verify(store: "Store", *, content: bool = False,
     """All faults of the store; none if the iterator is empty. With `content` all bytes are
     hashed again. `on_layer` is told each layer before it is looked at."""
     try:
-        images = store.images.list()
+        images = store.images.own()
     except StoreError as error:
         yield Fault("images", str(error), error.hint or "")
         images = []

@@ -71,7 +71,7 @@ def test_command_of_another_package_is_found(monkeypatch, capsys):
         def load(self):
             return register
 
-    monkeypatch.setattr(parsing, "_found_elsewhere", lambda: {"other": Point()})
+    monkeypatch.setattr(parsing, "found_elsewhere", lambda group: {"other": Point()})
 
     assert 7 == cli.main(["other", "--times", "2", "ab"])
     assert "abab\n" == capsys.readouterr().out
@@ -86,7 +86,7 @@ def test_package_that_cannot_be_loaded_does_not_take_help_away(monkeypatch):
         def load(self):
             raise ImportError("no module named x")
 
-    monkeypatch.setattr(parsing, "_found_elsewhere", lambda: {"broken": Point()})
+    monkeypatch.setattr(parsing, "found_elsewhere", lambda group: {"broken": Point()})
 
     assert "  broken     (cannot be loaded: no module named x)\n" in parsing.overview()
 

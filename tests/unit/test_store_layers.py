@@ -342,7 +342,8 @@ def shared_store() -> Iterator[Path]:
 ALICE, BOB, STRANGER, GROUP = 61001, 61002, 61003, 62000
 
 
-def as_user(user: int, function: Callable[[], object], group: int = GROUP) -> str:
+def as_user(user: int, function: Callable[[], object], group: int = GROUP,
+            umask: int = 0o002) -> str:
     """What `function` returns, or the error it raises, when this user calls it."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -351,7 +352,7 @@ def as_user(user: int, function: Callable[[], object], group: int = GROUP) -> st
             os.setgroups([group])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
-            os.umask(0o002)
+            os.umask(umask)
             said = str(function())
         except BaseException as error:
             said = f"{type(error).__name__}: {error}"
@@ -364,9 +365,10 @@ def as_user(user: int, function: Callable[[], object], group: int = GROUP) -> st
 
 
 @pytest.mark.root
-def test_two_users_of_a_group_share_a_store(shared_store: Path) -> None:
-    """What one stores the other uses, private files of the image included; each removes
-    what is theirs, and a stranger sees nothing."""
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_two_users_of_a_group_share_a_store(shared_store: Path, umask: int) -> None:
+    """What one stores the other uses, private files of the image included, whatever the
+    umask; each removes what is theirs, and a stranger sees nothing."""
     lower = layers.tar(directory(b"root", 0o700), file(b"root/key", b"secret", mode=0o600),
                        directory(b"usr/lib"), symlink(b"lib", b"usr/lib"))
     upper = layers.tar(file(b"lib/x", b"new", mode=0o600), link(b"same", b"root/key"))
@@ -388,13 +390,13 @@ def test_two_users_of_a_group_share_a_store(shared_store: Path) -> None:
     def free() -> object:
         return collect(Store.open(shared_store)).layers
 
-    assert str(diff_ids) == as_user(ALICE, alice)
-    assert LAYER_ID == as_user(BOB, bob)
+    assert str(diff_ids) == as_user(ALICE, alice, umask=umask)
+    assert LAYER_ID == as_user(BOB, bob, umask=umask)
     assert "StoreError: cannot store anything in" in as_user(
         STRANGER, lambda: Store.open(shared_store), group=STRANGER)
-    assert str(sorted(diff_ids)) == as_user(ALICE, free)
+    assert str(sorted(diff_ids)) == as_user(ALICE, free, umask=umask)
     assert [LAYER_ID] == Store.open(shared_store).layers.list()
-    assert str([LAYER_ID]) == as_user(BOB, free)
+    assert str([LAYER_ID]) == as_user(BOB, free, umask=umask)
     assert {"version"} == everything(shared_store)
 
 

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
 from lpmx_runtime.errors import StoreError, StoreLocked
-from lpmx_runtime.store import Store
+from lpmx_runtime.store import Store, migrate
 
 DIRECTORIES = {"blobs", "layers", "indexes", "grafts", "images", "containers", "locks", "tmp"}
 
@@ -44,15 +45,92 @@ def test_directory_that_somebody_tidied_away_is_made_again(store: Path) -> None:
         assert [] == opened.images.list()
 
 
-def test_store_of_another_version_is_refused(store: Path) -> None:
+@pytest.mark.parametrize(("text", "cause"), [
+    ("lpmx store 7\n", "it is of version 7, made by a newer lpmx, and we read 1"),
+    ("lpmx store 0\n", 'its file "version" says "lpmx store 0", which is no version'),
+    ("something else", 'its file "version" says "something else"'),
+])
+def test_store_of_no_version_of_ours_is_refused(store: Path, text: str, cause: str) -> None:
     """With both versions, and nothing is touched."""
     Store.open(store)
-    (store / "version").write_text("lpmx store 7\n")
+    (store / "version").write_text(text)
 
-    with pytest.raises(StoreError, match='it is "lpmx store 7", and we read "lpmx store 1"') as caught:
+    with pytest.raises(StoreError, match=cause) as caught:
         Store.open(store)
 
     assert caught.value.hint
+    assert text == (store / "version").read_text()
+
+
+@pytest.fixture
+def third_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """As if ours were version 3; the steps that were taken."""
+    taken: list[str] = []
+
+    def first(path: Path) -> None:
+        taken.append(f"1 {(path / 'version').read_text().strip()}")
+        (path / "images" / "moved").write_text("by the first step")
+
+    def second(path: Path) -> None:
+        taken.append(f"2 {(path / 'version').read_text().strip()}")
+        if (path / "images" / "stop").exists():
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(migrate, "VERSION", 3)
+    monkeypatch.setattr(migrate, "STEPS", {1: first, 2: second})
+    yield taken
+
+
+def test_an_older_store_is_migrated(store: Path, third_version: list[str]) -> None:
+    """Step by step, once; then it is of our version."""
+    Store.open(store)
+    (store / "version").write_text("lpmx store 1\n")
+
+    Store.open(store)
+    Store.open(store)
+
+    assert ["1 lpmx store 1", "2 lpmx store 2"] == third_version
+    assert "lpmx store 3\n" == (store / "version").read_text()
+    assert "by the first step" == (store / "images" / "moved").read_text()
+
+
+def test_a_migration_that_fails_goes_on_where_it_was(store: Path, third_version: list[str]) -> None:
+    """What was done is not done again."""
+    Store.open(store)
+    (store / "version").write_text("lpmx store 1\n")
+    (store / "images" / "stop").touch()
+
+    with pytest.raises(StoreError, match="no space is left"):
+        Store.open(store)
+    assert "lpmx store 2\n" == (store / "version").read_text()
+    (store / "images" / "stop").unlink()
+    Store.open(store)
+
+    assert ["1 lpmx store 1", "2 lpmx store 2", "2 lpmx store 2"] == third_version
+
+
+def test_several_migrate_at_once(store: Path, third_version: list[str]) -> None:
+    """One does, and the others find it done."""
+    Store.open(store)
+    (store / "version").write_text("lpmx store 1\n")
+    threads = [threading.Thread(target=Store.open, args=(store,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert ["1 lpmx store 1", "2 lpmx store 2"] == third_version
+
+
+def test_a_store_too_old_is_refused(store: Path, third_version: list[str],
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody knows the step any more."""
+    Store.open(store)
+    (store / "version").write_text("lpmx store 1\n")
+    monkeypatch.setattr(migrate, "STEPS", {2: migrate.STEPS[2]})
+
+    with pytest.raises(StoreError, match="of version 1, which we no longer migrate to 3"):
+        Store.open(store)
 
 
 def test_directory_with_other_things_in_it_is_no_store(store: Path) -> None:
@@ -143,7 +221,8 @@ def test_staging_directory_is_gone_afterwards(store: Path) -> None:
 STAGE = """
 import sys, time
 from pathlib import Path
-from lpmx_runtime.store import Store
+from typing import Iterator
+from lpmx_runtime.store import Store, migrate
 with Store.open(Path(sys.argv[1])).staging() as place:
     (place / "d").mkdir()
     (place / "d" / "f").write_text("x")
