@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable, List, Optional
 
 import pytest
+from support import images
 from union.exploration import SEQUENCES, explore, layers_of, seeds_of
 from union.layers import Layer
 from union.scenes import ordinary
@@ -24,6 +25,8 @@ FIRST = int(os.environ.get("LPMX_SOAK_SCENE", 100))
 LENGTH, LOOK = 900, 300
 #: Who wants to see what is wrong need not wait for what else is.
 ENOUGH = 200
+#: Where to read it, whole, as it is found.
+DIFFERENT = images.CHECKOUT / ".cache" / "union-differences"
 
 Record = Callable[[str, str, int, str], None]
 
@@ -34,7 +37,10 @@ def _explore(record: Record, what: str, operations: int,
     """Explore scene after scene, until that many operations are done, and record it."""
     done, found, scene = 0, [], FIRST
     for scene in itertools.count(FIRST):
-        found += explore(layers(scene), worlds, seeds_of(scene), place, length=LENGTH, look=LOOK)
+        new = explore(layers(scene), worlds, seeds_of(scene), place, length=LENGTH, look=LOOK)
+        with open(DIFFERENT, "a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in new)
+        found += new
         done += LENGTH * SEQUENCES
         if done >= operations or len(found) > ENOUGH:
             break

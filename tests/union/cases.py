@@ -500,6 +500,10 @@ CASES.update({
         ("lsetxattr", "/links/relative", ACCESS, WIDE, 0), ("lgetxattr", "/links/relative", ACCESS), ("lremovexattr", "/links/relative", ACCESS),
         ("removexattr", "/etc/hosts", ACCESS), ("removexattr", "/etc/hosts", DEFAULT), ("removexattr", "/data", DEFAULT), ("getxattr", "/etc/hosts", DEFAULT),
         ("setxattr", "/etc/hosts", "system.posix_acl_other", WIDE, 0), ("getxattr", "/etc/hosts", "system.posix_acl_other")],
+    "lists of a file without a name": [
+        ("open", 1, HERE, "/etc/hosts", R, 0), ("unlink", HERE, "/etc/hosts", 0), ("fgetxattr", 1, ACCESS), ("fremovexattr", 1, ACCESS),
+        ("fremovexattr", 1, DEFAULT), ("fremovexattr", 1, "user.none"), ("open", 2, HERE, "/tmp/new", RW | CREATE, 0o600),
+        ("unlink", HERE, "/tmp/new", 0), ("fremovexattr", 2, ACCESS), ("fremovexattr", 2, DEFAULT), ("fremovexattr", 2, "user.none")],
     "access control lists of devices and what is open": [
         ("mknod", HERE, "/tmp/null", CHR | 0o660, os.makedev(1, 3)), ("setxattr", "/tmp/null", ACCESS, WIDE, 0), ("stat", HERE, "/tmp/null", 0),
         ("getxattr", "/tmp/null", ACCESS), ("chmod", HERE, "/tmp/null", 0o640), ("getxattr", "/tmp/null", ACCESS), ("rename", HERE, "/tmp/null", HERE, "/etc/null", 0),
