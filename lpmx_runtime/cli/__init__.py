@@ -52,6 +52,7 @@ COMMANDS = {
     "save": ("images", "register_save", "write images into a file"),
     "bundle": ("bundle", "register", "write images and containers into one file for a machine "
                "without a network"),
+    "build-sif": ("sif", "register_build", "make a Singularity image file for Apptainer"),
     "bootstrap": ("images", "register_bootstrap", "make an image from a package mirror"),
     "images": ("images", "register_images", "list images"),
     "inspect": ("images", "register_inspect", "show everything about an image or a container"),

@@ -58,6 +58,7 @@ def register_tags(parser: argparse.ArgumentParser) -> None:
 
 def register_load(parser: argparse.ArgumentParser) -> None:
     """Get images from a file."""
+    from pathlib import Path
     explain(parser, ", and of a bundle the containers, too")
     parser.add_argument("file", metavar="FILE",
                         help='a bundle ("lpmx bundle"), a docker-archive ("docker save"), an OCI '
@@ -69,6 +70,9 @@ def register_load(parser: argparse.ArgumentParser) -> None:
                         help="take the image for another platform than this machine's")
     parser.add_argument("--rename", metavar="OLD=NEW", action="append", default=[],
                         help="call the container OLD of a bundle NEW")
+    parser.add_argument("--keyring", metavar="FILE", type=Path,
+                        help="take a Singularity image file only if it is signed with a key in "
+                             "FILE; needs gpgv")
     parser.add_argument("--images-only", action="store_true",
                         help="of a bundle, leave all but the images out")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -236,7 +240,7 @@ def _load(arguments: argparse.Namespace) -> None:
     with progress(quiet=arguments.quiet) as sink:
         loaded = load_all(store, Path(arguments.file), name=arguments.name,
                           platform=arguments.platform, containers=not arguments.images_only,
-                          renamed=renamed, progress=sink)
+                          renamed=renamed, keyring=arguments.keyring, progress=sink)
     before = {new: old for old, new in renamed.items()}
     for line in bundle.restore(store, loaded.extras, loaded.images,
                                {before.get(one.name, one.name): one.name

@@ -26,11 +26,11 @@ from ..container import Container
 from ..errors import ArchiveDamaged, InvalidReference, LpmxError
 from ..oci.manifest import Platform
 from ..oci.reference import Reference
-from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
+from ..progress import Note, Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..registry.stop import Stop
 from ..store import Image, Store
 from ..store.files import storing
-from . import archive_docker, archive_oci, archive_root, sif, squashfs, unbundle
+from . import archive_docker, archive_oci, archive_root, sif, sif_signature, squashfs, unbundle
 from .archive_files import ArchiveFiles, DirectoryFiles, TarFiles, is_regular
 from .found import Found
 from .layers import store_layers
@@ -64,15 +64,19 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
 
 def load_all(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[str] = None,
              platform: Optional[str] = None, containers: bool = True,
-             renamed: Mapping[str, str] = {}, progress: Sink = ignore) -> Loaded:  # noqa: B006
+             renamed: Mapping[str, str] = {}, keyring: Optional[Path] = None,  # noqa: B006
+             progress: Sink = ignore) -> Loaded:
     """As `load`, and of a bundle (bundle.py) the containers as well, under the names that
-    `renamed` has for some of them. All of it is stored, or nothing."""
+    `renamed` has for some of them. All of it is stored, or nothing.
+
+    With `keyring` the file must be a Singularity image file that is signed with a key of it.
+    """
     path = Path(path)
     failing = f'cannot load "{path}"'
     chosen = None if name is None else Reference.parse(name)
     wanted = Platform.parse(platform) if platform else host_platform()
     with ExitStack() as stack:
-        files, wanted = _open(store, path, failing, wanted, progress, stack)
+        files, wanted = _open(store, path, failing, wanted, keyring, progress, stack)
         default = _default_name(path)
         wrapped: list[unbundle.FoundContainer] = []
         extras: Mapping[str, Any] = {}
@@ -150,10 +154,12 @@ def _default_name(path: Path) -> str:
 # -- opening
 
 
-def _open(store: Store, path: Path, failing: str, wanted: Platform, progress: Sink,
-          stack: ExitStack) -> tuple[ArchiveFiles, Platform]:
+def _open(store: Store, path: Path, failing: str, wanted: Platform, keyring: Optional[Path],
+          progress: Sink, stack: ExitStack) -> tuple[ArchiveFiles, Platform]:
     """The files of the archive, and the platform that it is for where that is said outside them."""
     if path.is_dir():
+        if keyring is not None:
+            raise _not_signed(failing)
         return DirectoryFiles(path, failing), wanted
     try:
         with ExitStack() as opened:
@@ -167,7 +173,7 @@ def _open(store: Store, path: Path, failing: str, wanted: Platform, progress: Si
                 if is_compressed(head):
                     size = os.fstat(source.fileno()).st_size
                     path = _copy(store, source, size, path, failing, progress, stack)
-        path, wanted = _as_tar(store, path, failing, wanted, progress, stack)
+        path, wanted = _as_tar(store, path, failing, wanted, keyring, progress, stack)
         files = TarFiles(path, failing)
     except OSError as error:
         if not isinstance(error, LpmxError) and error.filename is not None:
@@ -178,13 +184,16 @@ def _open(store: Store, path: Path, failing: str, wanted: Platform, progress: Si
     return files, wanted
 
 
-def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, progress: Sink,
-            stack: ExitStack) -> tuple[Path, Platform]:
+def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, keyring: Optional[Path],
+            progress: Sink, stack: ExitStack) -> tuple[Path, Platform]:
     """A file system in squashfs as a tar that lives as long as `stack`; others as they are."""
     with open(path, "rb") as source:
         head = source.read(64)
+        if keyring is not None and not sif.is_sif(head):
+            raise _not_signed(failing)
         if sif.is_sif(head):
             part = sif.primary(source.fileno(), failing)
+            _look_at_signatures(store, source.fileno(), failing, keyring, progress)
         elif head.startswith(squashfs.MAGIC):
             part = sif.Part(0, os.fstat(source.fileno()).st_size, None)
         else:
@@ -202,6 +211,27 @@ def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, progress: 
     if part.architecture is not None:
         wanted = replace(wanted, architecture=part.architecture, variant=None)
     return target, wanted
+
+
+def _look_at_signatures(store: Store, fd: int, failing: str, keyring: Optional[Path],
+                        progress: Sink) -> None:
+    """Verify who signed the Singularity image file, or tell who is said to have done it."""
+    if sif.has_overlay(fd, failing):
+        progress(Note("the changes that came with it, in an overlay of its own, are left out"))
+    if keyring is not None:
+        with store.staging() as scratch:
+            key = sif_signature.verify(fd, failing, keyring, scratch)
+        progress(Note(f"signed with the key {key}"))
+        return
+    found = sif_signature.signatures(fd, failing)
+    if found:
+        progress(Note(f"said to be signed with {', '.join(one.key for one in found)}; "
+                      "--keyring has that verified"))
+
+
+def _not_signed(failing: str) -> ArchiveDamaged:
+    return ArchiveDamaged(f"{failing}: only a Singularity image file can be signed, and it is none",
+                          hint="leave --keyring out")
 
 
 def _copy(store: Store, source: BinaryIO, size: Optional[int], path: Path, failing: str,

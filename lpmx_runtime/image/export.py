@@ -20,6 +20,12 @@ def export_container(container: Container) -> Iterator[bytes]:
 
     Programs may run in it; what that means for the files, `commit` says.
     """
+    yield from members_of_container(container)
+    yield tarwriter.END
+
+
+def members_of_container(container: Container) -> Iterator[bytes]:
+    """The same without a tar's end."""
     failing = f'cannot export container "{container.name}"'
     if container.record["live"]:
         raise CommitFailed(f"{failing}: it is a copy of this machine",
@@ -30,6 +36,12 @@ def export_container(container: Container) -> Iterator[bytes]:
 
 def export_image(store: Store, image: Image) -> Iterator[bytes]:
     """The pieces of the tar."""
+    yield from members_of_image(store, image)
+    yield tarwriter.END
+
+
+def members_of_image(store: Store, image: Image) -> Iterator[bytes]:
+    """The same without a tar's end."""
     if image.live:
         raise CommitFailed('cannot export image "host": it is this machine itself',
                            hint="use tar")
@@ -51,7 +63,6 @@ def _whole(view: View, instead: Mapping[bytes, Optional[Stat]]) -> Iterator[byte
                                same=(status.st_dev, status.st_ino) if status.st_nlink > 1 else None)
         if stat.S_ISDIR(status.st_mode):
             todo += _names(view, path)
-    yield tarwriter.END
 
 
 def _names(view: View, path: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ import os
 import re
 import struct
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import BinaryIO, Callable, Optional
 
 from ..errors import ArchiveDamaged
 
@@ -21,9 +21,16 @@ _MAGIC = b"SIF_MAGIC\0"
 _MAGIC_AT = 32
 _DESCRIPTORS_MAX = 4096
 
-_PART, _OCI_INDEX = 0x4004, 0x400A
+PARTITION, SIGNATURE, _OCI_INDEX = 0x4004, 0x4005, 0x400A
+#: These bits say that a number is a group's.
+GROUPS = 0xF0000000
 _SQUASHFS, _ENCRYPTED = 1, 5
-_PRIMARY = 2
+_PRIMARY, _OVERLAY = 2, 4
+# Of files that are written here, as Apptainer writes them.
+_LAUNCH = b"#!/usr/bin/env run-singularity\n"
+_TABLE_AT, _TABLE_ENTRIES = 4096, 48
+#: Where the first part of such a file can be.
+DATA_AT = 36864
 _ARCHITECTURES = {b"01": "386", b"02": "amd64", b"03": "arm", b"04": "arm64", b"05": "ppc64",
                   b"06": "ppc64le", b"10": "s390x", b"11": "riscv64"}
 _FILE_SYSTEMS = {2: "ext3", 3: "an archive", 4: "raw data"}
@@ -37,9 +44,11 @@ _ENVIRONMENT = re.compile(r"\.singularity\.d/env/(?:10-docker2singularity|9[01]-
 _DEFAULTED = re.compile(r'^\s*export\s+(\w+)="\$\{\1:-"?(.*?)"?\}"\s*$')
 _PLAIN = re.compile(r"""^\s*(?:export\s+)?([A-Za-z_]\w*)=(?:"([^"$`\\]*)"|'([^']*)'|([^\s"'$`\\;&|<>()]*))\s*;?\s*$""")
 
-#: Runs the runscript with what the shell scripts of the image say of the environment.
+#: Runs the runscript with what the shell scripts of the image say of the environment, or the
+#: one of the app that a variable names (SCIF, the scientific file system).
 RUN = ("/bin/sh", "-c", 'for file in /.singularity.d/env/*.sh; do [ -r "$file" ] && . "$file"; done; '
-       'exec /.singularity.d/runscript "$@"', "runscript")
+       'app="/scif/apps/${APPTAINER_APPNAME:-${SINGULARITY_APPNAME:-}}/scif/runscript"; '
+       '[ -x "$app" ] && exec "$app" "$@"; exec /.singularity.d/runscript "$@"', "runscript")
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,25 @@ def is_sif(head: bytes) -> bool:
     return head[_MAGIC_AT:_MAGIC_AT + len(_MAGIC)] == _MAGIC
 
 
-def primary(fd: int, failing: str) -> Part:
-    """The part of the open file that is the image's root file system.
+@dataclass(frozen=True)
+class Descriptor:
+    """A part of the file: what it is, its number, the group that it is in, what it is linked
+    to, and where. `extra` is what its kind has to say of it, `signed` what a signature of it
+    covers besides its data, without the part's number."""
 
-    Raises `ArchiveDamaged`, beginning with `failing`, if there is none that can be read.
-    """
+    kind: int
+    id: int
+    group: int
+    link: int
+    offset: int
+    size: int
+    extra: bytes
+    signed: "tuple[bytes, bytes]"
+
+
+def descriptors(fd: int, failing: str) -> "list[Descriptor]":
+    """The parts of the open file. Raises `ArchiveDamaged`, beginning with `failing`, where
+    its table makes no sense."""
     size = os.fstat(fd).st_size
     head = os.pread(fd, _HEADER.size, 0)
     if len(head) < _HEADER.size:
@@ -70,18 +93,43 @@ def primary(fd: int, failing: str) -> Part:
         raise _damaged(failing, f"it is of version {version[:2].decode('latin-1')} of SIF, and 01 can be read")
     if not 0 < total <= _DESCRIPTORS_MAX or at < 0 or length < 0:
         raise _damaged(failing, "its table of parts is damaged")
-    found: list[Part] = []
+    found: list[Descriptor] = []
     for n in range(total):
         entry = os.pread(fd, _DESCRIPTOR.size, at + n * _DESCRIPTOR.size)
         if len(entry) < _DESCRIPTOR.size:
             raise _damaged(failing, "its table of parts is cut short")
-        kind, used, _, _, _, offset, extent, *_, extra = _DESCRIPTOR.unpack(entry)
-        if used and kind == _OCI_INDEX:
+        (kind, used, number, group, link, offset, extent, _, made, _, uid, gid, name,
+         extra) = _DESCRIPTOR.unpack(entry)
+        if not used:
+            continue
+        if offset < 0 or extent < 0 or offset + extent > size:
+            raise _damaged(failing, "it is cut short")
+        found.append(Descriptor(
+            kind, number, group, link, offset, extent, extra,
+            (struct.pack("<i?", kind, used),
+             struct.pack("<I4q", link, extent, made, uid, gid) + name + extra)))
+    return found
+
+
+def identity(fd: int) -> bytes:
+    """What a signature covers of the file's head."""
+    launch, magic, version, _, own, *_ = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
+    return bytes(launch + magic + version + own)
+
+
+def primary(fd: int, failing: str) -> Part:
+    """The part of the open file that is the image's root file system.
+
+    Raises `ArchiveDamaged`, beginning with `failing`, if there is none that can be read.
+    """
+    found: list[Part] = []
+    for part in descriptors(fd, failing):
+        if part.kind == _OCI_INDEX:
             raise ArchiveDamaged(f"{failing}: it is an OCI-SIF, which cannot be read",
                                  hint="pull the image from its registry instead")
-        if not used or kind != _PART:
+        if part.kind != PARTITION:
             continue
-        system, role, architecture = _PARTITION.unpack(extra[:_PARTITION.size])
+        system, role, architecture = _PARTITION.unpack(part.extra[:_PARTITION.size])
         if role != _PRIMARY:
             continue
         if system == _ENCRYPTED:
@@ -91,12 +139,35 @@ def primary(fd: int, failing: str) -> Part:
             raise ArchiveDamaged(
                 f"{failing}: its file system is {_FILE_SYSTEMS.get(system, f'of kind {system}')}, "
                 "and squashfs can be read", hint="make it again with a current Apptainer")
-        if offset < 0 or extent < 0 or offset + extent > size:
-            raise _damaged(failing, "it is cut short")
-        found.append(Part(offset, extent, _ARCHITECTURES.get(architecture[:2])))
+        found.append(Part(part.offset, part.size, _ARCHITECTURES.get(architecture[:2])))
     if not found:
         raise _damaged(failing, "there is no root file system in it")
     return found[0]
+
+
+def has_overlay(fd: int, failing: str) -> bool:
+    """Whether the file has changes of its image with it, in a file system of their own."""
+    return any(part.kind == PARTITION
+               and _PARTITION.unpack(part.extra[:_PARTITION.size])[1] == _OVERLAY
+               for part in descriptors(fd, failing))
+
+
+# -- writing
+
+
+def write_head(file: BinaryIO, *, offset: int, size: int, own: bytes, made: int,
+               architecture: str) -> None:
+    """Write the head and the table of a file whose only part is a squashfs at `offset`."""
+    code = next((code for code, name in _ARCHITECTURES.items() if name == architecture), b"00")
+    start = _TABLE_AT + _TABLE_ENTRIES * _DESCRIPTOR.size
+    file.seek(0)
+    file.write(_HEADER.pack(_LAUNCH, _MAGIC, b"01", code, own, made, made, _TABLE_ENTRIES - 1,
+                            _TABLE_ENTRIES, _TABLE_AT, _TABLE_ENTRIES * _DESCRIPTOR.size, start,
+                            offset + size - start))
+    file.seek(_TABLE_AT)
+    file.write(_DESCRIPTOR.pack(
+        PARTITION, True, 1, GROUPS | 1, 0, offset, size, offset + size - start, made, made, 0, 0,
+        b"rootfs.squashfs", _PARTITION.pack(_SQUASHFS, _PRIMARY, code)))
 
 
 def _damaged(failing: str, cause: str) -> ArchiveDamaged:

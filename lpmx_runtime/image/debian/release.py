@@ -6,11 +6,8 @@ of every package. So one signature covers all of it. Signatures are checked by
 """
 from __future__ import annotations
 
-import base64
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -18,13 +15,12 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from ...errors import BootstrapFailed
+from ..gpgv import NotVerifiable, Verdict, judge
 from .packages import parse_stanza
 
 KEYRINGS = (Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
             Path("/usr/share/keyrings/debian-archive-keyring.pgp"))
 TRUSTED = Path("/etc/apt/trusted.gpg.d")
-
-_ARMOR = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(.*?)-----END", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -99,10 +95,6 @@ def host_keyrings(extra: Sequence[Path] = ()) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-class NotVerifiable(Exception):
-    """This host cannot check signatures; the text says what it lacks."""
-
-
 def verified_text(signed: bytes, detached: Optional[bytes], keyrings: Sequence[Path],
                   scratch: Path, what: str) -> str:
     """The text that somebody with a key in `keyrings` signed.
@@ -111,43 +103,30 @@ def verified_text(signed: bytes, detached: Optional[bytes], keyrings: Sequence[P
     `BootstrapFailed` for a wrong signature or one by a key that is not there,
     and `NotVerifiable` where the host has nothing to check it with.
     """
-    program = shutil.which("gpgv")
-    if program is None:
-        raise NotVerifiable("this host has no gpgv")
     if not keyrings:
         raise NotVerifiable("this host has no keys of the archive")
-    rings = [_binary_ring(ring, scratch / f"keyring{number}.gpg")
-             for number, ring in enumerate(keyrings)]
-    text, content, signature = scratch / "release", scratch / "signed", scratch / "signature"
-    content.write_bytes(signed)
-    command = [program, "--quiet", "--homedir", str(scratch), "--status-fd", "1"]
-    for ring in rings:
-        command += ["--keyring", str(ring)]
-    if detached is None:
-        command += ["--output", str(text), str(content)]
-    else:
-        signature.write_bytes(detached)
-        command += [str(signature), str(content)]
-        text = content
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, env={**os.environ, "LC_ALL": "C"})
-    status = result.stdout.decode("utf-8", "replace")
+    try:
+        verdict = judge(signed, detached, keyrings, scratch)
+    except OSError as error:
+        raise BootstrapFailed(f'cannot read the keyring "{error.filename}": '
+                              f"{os.strerror(error.errno or 0).lower()}",
+                              hint="name a readable file with --keyring") from None
     # A release is signed by several keys; gpgv's exit code wants all of them known.
     # A key that has expired or was revoked makes signatures that are valid, but not good.
-    if "[GNUPG:] GOODSIG " in status and "[GNUPG:] BADSIG " not in status:
-        return text.read_text(encoding="utf-8", errors="replace")
-    raise BootstrapFailed(f"cannot {what}: {_why(status, result.stderr)}", hint=_advice(status))
+    if verdict.good:
+        return verdict.text.read_text(encoding="utf-8", errors="replace")
+    raise BootstrapFailed(f"cannot {what}: {_why(verdict)}", hint=_advice(verdict.status))
 
 
-def _why(status: str, errors: bytes) -> str:
-    if "BADSIG" in status:
+def _why(verdict: Verdict) -> str:
+    if "BADSIG" in verdict.status:
         return "the signature of the mirror's Release file is wrong"
-    if "NO_PUBKEY" in status:
-        keys = ", ".join(re.findall(r"NO_PUBKEY ([0-9A-F]+)", status))
-        return f"the mirror's Release file is signed by keys that are not known here ({keys})"
-    if re.search(r"EXPKEYSIG|REVKEYSIG|EXPSIG", status):
+    if verdict.unknown:
+        return ("the mirror's Release file is signed by keys that are not known here "
+                f"({', '.join(verdict.unknown)})")
+    if re.search(r"EXPKEYSIG|REVKEYSIG|EXPSIG", verdict.status):
         return "the key that signed the mirror's Release file has expired or was revoked"
-    last = errors.decode("utf-8", "replace").strip().split("\n")[-1]
+    last = verdict.said.strip().split("\n")[-1]
     return f"the mirror's Release file has no valid signature ({last or 'gpgv does not say why'})"
 
 
@@ -155,29 +134,6 @@ def _advice(status: str) -> str:
     if "BADSIG" in status:
         return "something changes the mirror's files on the way; use another mirror"
     return "name a file with the archive's newer keys with --keyring"
-
-
-def _binary_ring(ring: Path, place: Path) -> Path:
-    """`ring` in the form that gpgv reads; armored ones are unwrapped to `place`."""
-    try:
-        data = ring.read_bytes()
-    except OSError as error:
-        raise BootstrapFailed(f'cannot read the keyring "{ring}": '
-                              f"{os.strerror(error.errno or 0).lower()}",
-                              hint="name a readable file with --keyring") from None
-    blocks = _ARMOR.findall(data)
-    if not blocks:
-        return ring.absolute()
-    place.write_bytes(b"".join(_unwrap(block) for block in blocks))
-    return place
-
-
-def _unwrap(block: bytes) -> bytes:
-    """The bytes of an armored block, its headers and its checksum left out (RFC 9580, 6)."""
-    lines = [line.strip() for line in block.split(b"\n")]
-    if b"" in lines:
-        lines = lines[lines.index(b"") + 1:]
-    return base64.b64decode(b"".join(line for line in lines if not line.startswith(b"=")))
 
 
 def _date(text: str) -> Optional[datetime]:

@@ -12,6 +12,7 @@ from typing import Optional, Sequence
 from ...errors import BootstrapFailed, DigestMismatch, FetchFailed, FetchMissing
 from ...progress import Note, Sink, TaskFinished, TaskStarted
 from ...registry.fetch import Fetcher
+from ..gpgv import NotVerifiable
 from . import release
 from .mirror import Mirror
 from .packages import PackageList
@@ -135,7 +136,7 @@ class SuiteReader:
         try:
             text = release.verified_text(signed, detached, keyrings, self._scratch, self._what)
             return text, True
-        except release.NotVerifiable as error:
+        except NotVerifiable as error:
             if self._trust.keyring is not None:
                 raise BootstrapFailed(f"cannot {self._what}: {error} to check the signature with",
                                       hint="install gpgv, or leave out --keyring") from None

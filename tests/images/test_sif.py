@@ -1,0 +1,330 @@
+"""Singularity image files that we make, and signatures in them."""
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import stat
+import struct
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import pytest
+from support import layers
+from support.gpg import Signer, make_signer
+from support.made import BASE, make_image
+
+from lpmx_runtime.container import Container, Options
+from lpmx_runtime.errors import ArchiveDamaged, UnsupportedImage
+from lpmx_runtime.image.archive import load, load_all
+from lpmx_runtime.image.build_sif import build_sif
+from lpmx_runtime.image.squashfs import Squashfs
+from lpmx_runtime.image.squashfs_writer import BLOCK, Unwritable, write_squashfs
+from lpmx_runtime.progress import Note
+from lpmx_runtime.store import Store
+
+SEED = 20261126
+
+
+# -- the file system
+
+
+def written(tar: bytes, path: Path, compression: str = "gzip") -> Path:
+    with open(path, "wb") as file:
+        size = write_squashfs(file, io.BytesIO(tar), compression=compression)
+    assert size == path.stat().st_size
+    return path
+
+
+def rich(tmp_path: Path) -> bytes:
+    """A tar with files of all sizes that matter, many names, holes, links and devices."""
+    root, generator = tmp_path / "tree", random.Random(SEED)
+    (root / "many").mkdir(parents=True)
+    for size in (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 5):
+        (root / f"random-{size}").write_bytes(generator.randbytes(size))
+        (root / f"text-{size}").write_bytes((b"a line of text\n" * (size // 10))[:size])
+    for number in range(900):
+        (root / f"many/file-{number:03}-{'x' * (number % 60)}").write_bytes(b"%d" % number * 9)
+    with open(root / "holes", "wb") as file:
+        file.seek(5 * BLOCK)
+        file.write(b"middle")
+        file.truncate(9 * BLOCK + 77)
+    os.link(root / "text-1", root / "linked")
+    (root / "link").symlink_to("many/../text-1")
+    (root / "text-0").chmod(0o4711)
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as opened:
+        opened.add(root, ".", filter=owned)
+        for name, kind, major, minor in (("disk", tarfile.BLKTYPE, 259, 70000),
+                                         ("null", tarfile.CHRTYPE, 1, 3),
+                                         ("pipe", tarfile.FIFOTYPE, 0, 0)):
+            member = tarfile.TarInfo(name)
+            member.type, member.devmajor, member.devminor, member.mode = kind, major, minor, 0o620
+            opened.addfile(member)
+    return tar.getvalue()
+
+
+def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid, member.gid = 1000, 70000
+    return member
+
+
+def facts(tar: bytes) -> Dict[str, Any]:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+        return {os.path.normpath(member.name): (
+            member.type if not member.issparse() else tarfile.REGTYPE, member.mode, member.uid,
+            member.gid, int(member.mtime), os.path.normpath(member.linkname),
+            member.devmajor if not member.isreg() else 0,
+            member.devminor if not member.isreg() else 0,
+            hashlib.sha256(opened.extractfile(member).read()).hexdigest()  # type: ignore[union-attr]
+            if member.isreg() else "") for member in opened}
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_what_is_written_is_read(tmp_path: Path, compression: str) -> None:
+    """By our own reader, which the real mksquashfs has tested."""
+    tar = rich(tmp_path)
+    path = written(tar, tmp_path / "made", compression)
+
+    with open(path, "rb") as file:
+        found = facts(b"".join(Squashfs(file.fileno(), 0, path.stat().st_size, "cannot").tar()))
+
+    expected = facts(tar)
+    links = {"text-1", "linked"}   # which of them is the first is nobody's business
+    assert {name: expected[name] for name in expected if name not in links} == \
+        {name: found[name] for name in found if name not in links}
+    assert {tarfile.REGTYPE, tarfile.LNKTYPE} == {found[name][0] for name in links}
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_what_is_written_the_real_tool_unpacks(tmp_path: Path, compression: str) -> None:
+    """unsquashfs gives back names, content, modes, times and links."""
+    path = written(rich(tmp_path), tmp_path / "made", compression)
+
+    subprocess.run(["unsquashfs", "-q", "-n", "-d", tmp_path / "out", "-excludes", path, "disk",
+                    "null"], check=True, stdout=subprocess.DEVNULL)
+
+    ours, theirs = tmp_path / "tree", tmp_path / "out"
+    names = {str(each.relative_to(ours)) for each in ours.rglob("*")}
+    assert names | {"pipe"} == {str(each.relative_to(theirs)) for each in theirs.rglob("*")}
+    for name in names:
+        before, after = (ours / name).lstat(), (theirs / name).lstat()
+        assert (before.st_mode & ~0o6000, int(before.st_mtime), before.st_nlink) == (
+            after.st_mode, int(after.st_mtime), after.st_nlink), name
+        if stat.S_ISREG(before.st_mode):
+            assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    assert "many/../text-1" == os.readlink(theirs / "link")
+    assert (theirs / "holes").stat().st_blocks * 512 < 4 * BLOCK
+
+
+def test_an_empty_tree(tmp_path: Path) -> None:
+    path = written(layers.tar(), tmp_path / "made")
+
+    listed = subprocess.run(["unsquashfs", "-l", "-q", path], check=True, capture_output=True)
+
+    assert b"squashfs-root" == listed.stdout.split()[-1]
+
+
+@pytest.mark.parametrize("member", [layers.file(b"../x"), layers.link(b"a", b"nowhere")])
+def test_a_tar_that_is_no_tree(tmp_path: Path, member: bytes) -> None:
+    with pytest.raises(Unwritable):
+        written(layers.tar(member), tmp_path / "made")
+
+
+# -- the image file
+
+
+CONFIG = {"Env": ["PATH=/opt/bin:/bin", 'ODD=a "b" $c `d` \\e', "LATER=x=y"],
+          "Entrypoint": ["/bin/sh", "-c"], "Cmd": ["echo 'two  words'"],
+          "Labels": {"purpose": "test"}}
+
+
+def made(store: Store, thing: Any, path: Path) -> Path:
+    path.write_bytes(b"".join(build_sif(store, thing)))
+    return path
+
+
+def test_an_image_comes_back(opened: Store, tmp_path: Path) -> None:
+    """Its files, variables, labels; what it runs is the runscript."""
+    image = make_image(opened, "base:1", BASE, config=CONFIG)
+
+    back, = load(opened, made(opened, image, tmp_path / "x.sif"))
+
+    assert image.config["config"]["Env"][0] in back.config["config"]["Env"]
+    assert "LATER=x=y" in back.config["config"]["Env"]
+    assert "test" == back.config["config"]["Labels"]["purpose"]
+    assert "/.singularity.d/runscript" in back.config["config"]["Cmd"][2]
+    assert "amd64" == back.config["architecture"]
+    container = Container.create(opened, back, options=Options(contain=True))
+    with container.view() as view:
+        assert (b"deep", 0o4755) == (view.read("/kept/deep"),
+                                     stat.S_IMODE(view.lstat("/suid").st_mode))
+        script = view.read("/.singularity.d/env/10-docker2singularity.sh")
+        run = view.read("/.singularity.d/runscript")
+    shell = subprocess.run(["env", "-i", "LATER=mine", "sh", "-c",
+                            script.decode() + 'printf "%s\\n" "$ODD" "$LATER" "$PATH"'],
+                           check=True, capture_output=True, text=True)
+    assert 'a "b" $c `d` \\e\nmine\n/opt/bin:/bin\n' == shell.stdout
+    for arguments, said in (([], "two  words\n"), (["echo other"], "other\n")):
+        done = subprocess.run(["sh", "-s", "--", *arguments], input=run, check=True,
+                              capture_output=True)
+        assert said == done.stdout.decode()
+
+
+def test_the_same_image_makes_the_same_file(opened: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    image = make_image(opened, "base:1", BASE, config=CONFIG)
+
+    assert b"".join(build_sif(opened, image)) == b"".join(build_sif(opened, image))
+
+
+def test_a_container_is_taken_as_it_is(images: Any, lpmx: Any, tmp_path: Path) -> None:
+    """With what was changed in it and its variables; `lpmx run` runs what comes back, and of
+    its apps the one that a variable names."""
+    lpmx("load", images.archive("tiny", "oci-archive"), "--name", "tiny:1", check=True)
+    lpmx("create", "--name", "work", "-e", "GIVEN=1", "tiny:1", check=True)
+    lpmx("env", "set", "work", "LIVE=2", check=True)
+    lpmx("exec", "work", "--", "sh", "-c",
+         "mkdir -p /scif/apps/greet/scif && cd /scif/apps/greet/scif && "
+         "echo '#!/bin/sh\necho app $GIVEN $LIVE $1' >runscript && chmod +x runscript", check=True)
+    sif = tmp_path / "work.sif"
+
+    lpmx("build-sif", "work", sif, check=True)
+    lpmx("load", "--name", "back:1", sif, check=True)
+
+    assert os.access(sif, os.X_OK)
+    assert "1 2\n" == lpmx("run", "back:1", input="echo $GIVEN $LIVE\n", check=True).stdout
+    assert "app 1 2 x\n" == lpmx("run", "-e", "SINGULARITY_APPNAME=greet", "--entrypoint",
+                                 "", "back:1", "--", *_run(lpmx), "x", check=True).stdout
+
+
+def _run(lpmx: Any) -> List[str]:
+    """The command of the image that came back."""
+    image, = json.loads(lpmx("inspect", "back:1", check=True).stdout)
+    return list(image["config"]["config"]["Cmd"])
+
+
+def test_this_machine_is_no_image(opened: Store) -> None:
+    with pytest.raises(UnsupportedImage, match="this machine itself"):
+        list(build_sif(opened, opened.images.get("host")))
+
+
+# -- signatures
+
+
+HEAD = struct.Struct("<32s10s3s3s16s8q")
+ENTRY = struct.Struct("<i?3I7q128s384s")
+TABLE = 4096
+GROUP = 0xF0000001
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
+    yield from make_signer(tmp_path_factory.mktemp("gpg"))
+
+
+def sha(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def sign(path: Path, signer: Optional[Signer], *, link: int = GROUP,
+         edit: Callable[[Dict[str, Any]], object] = lambda said: None) -> Path:
+    """Add a signature as Apptainer does (sif's pkg/integrity): a message in a part of its own."""
+    data = bytearray(path.read_bytes())
+    head = HEAD.unpack_from(data)
+    entry = ENTRY.unpack_from(data, TABLE)
+    kind, used, number, _, linked, offset, size, _, ctime, _, uid, gid, name, extra = entry
+    said = {"version": 1, "header": {"digest": sha(head[0] + head[1] + head[2] + head[4])},
+            "objects": [{
+                "relativeId": 0, "objectDigest": sha(bytes(data[offset:offset + size])),
+                "descriptorDigest": sha(struct.pack("<i?II4q", kind, used, 0, linked, size, ctime,
+                                                    uid, gid) + name + extra)}]}
+    edit(said)
+    message = signer.clear_sign(json.dumps(said)) if signer else b'{"payloadType": "dsse"}'
+    ENTRY.pack_into(data, TABLE + ENTRY.size, 0x4005, True, 2, 0, link, len(data), len(message),
+                    len(message), 0, 0, 0, 0, b"signature", struct.pack("<i20s", 5, b"\xab" * 20))
+    path.write_bytes(bytes(data) + message)
+    return path
+
+
+@pytest.fixture
+def signed(opened: Store, tmp_path: Path, signer: Signer) -> Path:
+    image = make_image(opened, "base:1", BASE, config=CONFIG)
+    return sign(made(opened, image, tmp_path / "x.sif"), signer)
+
+
+@pytest.mark.parametrize("ring", ["ring", "armored"])
+def test_a_signature_is_verified(opened: Store, signed: Path, signer: Signer, ring: str) -> None:
+    """With a keyring; the key is told."""
+    told: List[object] = []
+
+    load_all(opened, signed, keyring=getattr(signer, ring), progress=told.append)
+
+    assert [text for text in notes(told) if text.startswith("signed with the key ")]
+
+
+def notes(told: List[object]) -> List[str]:
+    return [event.text for event in told if isinstance(event, Note)]
+
+
+def test_without_a_keyring_it_is_only_shown(opened: Store, signed: Path) -> None:
+    told: List[object] = []
+
+    load(opened, signed, progress=told.append)
+
+    assert f"said to be signed with {'AB' * 20}; --keyring has that verified" in notes(told)
+
+
+def changed_byte(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("at", [50, TABLE + 77, 36864 + 1000], ids=["id", "table", "content"])
+def test_a_file_that_was_changed_is_refused(opened: Store, signed: Path, signer: Signer,
+                                            at: int) -> None:
+    """In its head, its table or its files."""
+    changed_byte(signed, at)
+
+    with pytest.raises(ArchiveDamaged, match="it is not what was signed"):
+        load_all(opened, signed, keyring=signer.ring)
+
+
+@pytest.mark.parametrize(("how", "cause"), [
+    (dict(signer=None), "of a kind that gpgv does not know"),
+    (dict(link=7), "for other parts of it than its files"),
+    (dict(edit=lambda said: said.update(version=9)), "version 9"),
+    (dict(edit=lambda said: said.update(objects=[])), "other parts than when it was signed"),
+    (dict(edit=lambda said: said.update(objects=3)), "makes no sense"),
+    (dict(edit=lambda said: said["header"].update(digest="md5:0")), "not what was signed"),
+])
+def test_a_signature_of_something_else(opened: Store, tmp_path: Path, signer: Signer,
+                                       how: Dict[str, Any], cause: str) -> None:
+    image = make_image(opened, "base:1", BASE)
+    path = made(opened, image, tmp_path / "x.sif")
+
+    with pytest.raises(ArchiveDamaged, match=cause):
+        load_all(opened, sign(path, how.pop("signer", signer), **how), keyring=signer.ring)
+
+
+def test_a_key_that_is_not_in_the_keyring(opened: Store, signed: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+
+    with pytest.raises(ArchiveDamaged, match="keys that are not in the keyring"):
+        load_all(opened, signed, keyring=tmp_path / "empty")
+
+
+def test_what_is_not_signed_is_refused(opened: Store, tmp_path: Path, signer: Signer) -> None:
+    """A file without a signature, and one that cannot have one."""
+    image = make_image(opened, "base:1", BASE)
+    path = made(opened, image, tmp_path / "x.sif")
+    (tmp_path / "x.tar").write_bytes(layers.tar(layers.directory(b"bin")))
+
+    for file, cause in ((path, "it is not signed"), (tmp_path / "x.tar", "it is none")):
+        with pytest.raises(ArchiveDamaged, match=cause):
+            load_all(opened, file, keyring=signer.ring)
