@@ -26,6 +26,9 @@ command line ends with.
         CommitFailed                making an image, or a tar, of a container
         WriteFailed                 a file that the user named for a result
         CopyFailed                  copying into a container or out of it
+        CallRefused (126)           a call that the site does not allow
+        LinkFailed                  a name that cannot be linked, exposed or taken back
+        ComposeFailed               a compose file, or what it asks for
         KernelFailed                a Jupyter kernel in a container
         NativeError                 the compiled core is missing or too old
 """
@@ -176,6 +179,19 @@ class WriteFailed(LpmxError):
 
 class CopyFailed(LpmxError):
     code = "copy-failed"
+
+
+class CallRefused(LpmxError):
+    code = "call-refused"
+    exit_code = 126
+
+
+class LinkFailed(LpmxError):
+    code = "link-failed"
+
+
+class ComposeFailed(LpmxError):
+    code = "compose-failed"
 
 
 class KernelFailed(LpmxError):

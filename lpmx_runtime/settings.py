@@ -23,6 +23,8 @@ KEYS = {
     "mirror": "package mirror for `lpmx bootstrap` (LPMX_MIRROR)",
     "insecure_registries": "registries spoken to over plain HTTP",
     "registry_mirrors": "for registries, by name, other places to ask first",
+    "allowed_calls": "what containers may call outside themselves; only in the site's file",
+    "call_log": "file that is told each such call",
 }
 
 
@@ -40,7 +42,7 @@ def _read(path: str) -> Mapping[str, Any]:
         return {}
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidSetting(f'cannot read the settings in "{path}": {error}',
                              hint="the file must be one JSON object") from None
     if not isinstance(values, dict):
@@ -78,6 +80,16 @@ def store_location() -> str:
             raise InvalidSetting(f'cannot use "{chosen}" as the store: it is not an absolute path',
                                  hint="give LPMX_STORE a path that starts with /")
         return os.path.normpath(path)
+    return _usual_store()
+
+
+def default_store() -> str:
+    """Where the store is for whoever has not set LPMX_STORE."""
+    chosen = setting("store")
+    return os.path.normpath(os.path.expanduser(str(chosen))) if chosen else _usual_store()
+
+
+def _usual_store() -> str:
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return os.path.join(os.path.normpath(data), "lpmx")
 
@@ -119,6 +131,45 @@ def registry_mirrors(registry: str) -> list[str]:
                              "of mirrors for each registry",
                              hint='write {"docker.io": ["mirror.example:5000"]}, for example')
     return places
+
+
+_RULE_LIMIT, _RULES_LIMIT = 1000, 500
+
+
+def call_rules() -> tuple[str, list[str]] | None:
+    """The site's file, and its rules for what containers may call; None: there are none.
+
+    A rule is a pattern ("host:/usr/bin/*", "container:tools:**"), with "!" in front one
+    that refuses; the first that matches decides, and what none matches is refused.
+    """
+    if "allowed_calls" in _read(user_file()):
+        raise InvalidSetting(f'cannot use the setting "allowed_calls" in "{user_file()}": only '
+                             "the site can bound what is called",
+                             hint=f'take it out; it belongs into "{SITE_FILE}"')
+    rules = _read(SITE_FILE).get("allowed_calls")
+    if rules is None:
+        return None
+    if not isinstance(rules, list) or len(rules) > _RULES_LIMIT or not all(
+            isinstance(rule, str) and rule and "\0" not in rule and len(rule) <= _RULE_LIMIT
+            for rule in rules):
+        raise InvalidSetting(f'cannot use the setting "allowed_calls" in "{SITE_FILE}": it is not a '
+                             "list of rules",
+                             hint='write ["host:/usr/bin/squeue", "container:**"], for example')
+    return SITE_FILE, rules
+
+
+def call_log() -> str | None:
+    """The file that is told each call of a program outside a container: the site's, else the
+    user's; None: none is."""
+    for place in (SITE_FILE, user_file()):
+        path = _read(place).get("call_log")
+        if path is None:
+            continue
+        if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+            raise InvalidSetting(f'cannot use the setting "call_log" in "{place}": it is not an '
+                                 "absolute path", hint='write "/var/log/lpmx-calls", for example')
+        return path
+    return None
 
 
 def source_date_epoch() -> int | None:

@@ -343,6 +343,26 @@ class View:
         """The live variables; None for one that is unset."""
         return self._table(_lib.core_environment_list)
 
+    def environment_history(self) -> list[tuple[int, float, int, str, Optional[str]]]:
+        """All changes of live variables since the control page was made, oldest first: a
+        growing number, seconds since 1970, the process that made it, name and value (None:
+        unset)."""
+        change = _ffi.new("struct core_change *")
+        found = []
+        while _lib.core_environment_history(self._view, change):
+            found.append((int(change.generation), change.time / 1e9, int(change.pid),
+                          os.fsdecode(_ffi.string(change.name)),
+                          None if change.value == _ffi.NULL
+                          else os.fsdecode(_ffi.string(change.value))))
+        return sorted(found, key=lambda one: one[0])
+
+    def call_allowed(self, called: str) -> tuple[bool, Optional[str]]:
+        """Whether the site allows a call of "host:PATH" or "container:NAME:PATH" from here, and
+        the rule that refuses it (None: none allows it)."""
+        rule = _ffi.new("const char **")
+        allowed = bool(_lib.core_call_allowed(self._view, os.fsencode(called), rule))
+        return allowed, None if rule[0] == _ffi.NULL else os.fsdecode(_ffi.string(rule[0]))
+
     def exec_map_set(self, path: str, target: str) -> None:
         _check(_lib.core_exec_map_set(self._view, os.fsencode(path), os.fsencode(target)), path)
 

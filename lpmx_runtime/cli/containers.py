@@ -1,11 +1,11 @@
-"""lpmx ps, stop, rm, env: containers that exist."""
+"""lpmx ps, stop, rm: containers that exist."""
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List
 
-from ..errors import InvalidSetting, LpmxError
+from ..errors import LpmxError
 from . import named
 from .parsing import explain
 
@@ -49,32 +49,6 @@ def register_rm(parser: argparse.ArgumentParser) -> None:
                         help="kill what runs in them first; also remove damaged ones")
     parser.add_argument("containers", metavar="CONTAINER", nargs="+", help="name of a container")
     parser.set_defaults(run=_rm)
-
-
-def register_env(parser: argparse.ArgumentParser) -> None:
-    """Change a container's variables while it runs."""
-    explain(
-        parser,
-        ".\nWhat runs in the container sees a change at once when it asks its C library "
-        "(getenv), and\nwhatever it starts afterwards has it. A variable that a program has set "
-        "for itself stays\nits own.")
-    actions = parser.add_subparsers(metavar="ACTION", dest="action")
-    one = actions.add_parser("set", help="give variables a value",
-                             description="give variables a value", allow_abbrev=False)
-    one.add_argument("container", metavar="CONTAINER", help="name of a container")
-    one.add_argument("assignments", metavar="NAME=VALUE", nargs="+", help="variable and value")
-    one.set_defaults(run=_env_set)
-    one = actions.add_parser("unset", help="take variables away",
-                             description="take variables away", allow_abbrev=False)
-    one.add_argument("container", metavar="CONTAINER", help="name of a container")
-    one.add_argument("names", metavar="NAME", nargs="+", help="variable")
-    one.set_defaults(run=_env_unset)
-    one = actions.add_parser("list", help="show the variables a new program gets",
-                             description="show the variables a new program gets, and where "
-                                         "each comes from", allow_abbrev=False)
-    one.add_argument("container", metavar="CONTAINER", help="name of a container")
-    one.add_argument("--json", action="store_true", help="print a list of JSON objects")
-    one.set_defaults(run=_env_list)
 
 
 # -- what they do ----------------------------------------------------------------------
@@ -168,35 +142,3 @@ def _rm(arguments: argparse.Namespace) -> int:
     def remove(name: str) -> None:
         Container.find(store, name, damaged=arguments.force).remove(force=arguments.force)
     return _each(arguments.containers, remove)
-
-
-def _env_set(arguments: argparse.Namespace) -> None:
-    variables = named.container(arguments.container).environment
-    pairs = [text.partition("=") for text in arguments.assignments]
-    for text, (name, equals, _) in zip(arguments.assignments, pairs):
-        if not name or not equals:
-            raise InvalidSetting(f'cannot set the variable "{text}": it is not NAME=VALUE',
-                                 hint="write, for example, OMP_NUM_THREADS=4")
-    for name, _, value in pairs:
-        variables.set(name, value)
-
-
-def _env_unset(arguments: argparse.Namespace) -> None:
-    variables = named.container(arguments.container).environment
-    for name in arguments.names:
-        variables.unset(name)
-
-
-def _env_list(arguments: argparse.Namespace) -> None:
-    from . import output
-    found = named.container(arguments.container).environment.list()
-    if arguments.json:
-        output.print_json([variable._asdict() for variable in found])
-    else:
-        output.print_table(("NAME", "VALUE", "ORIGIN"),
-                           [(variable.name, _shown(variable.value), variable.origin)
-                            for variable in found])
-
-
-def _shown(value: Optional[str]) -> str:
-    return "(unset)" if value is None else value

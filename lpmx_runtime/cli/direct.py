@@ -1,8 +1,8 @@
-"""`lpmx exec CONTAINER [--] COMMAND [ARG...]`, the call that must start fast.
+"""`lpmx exec [--here] CONTAINER [--] COMMAND [ARG...]`, the call that must start fast.
 
 The command itself (native/front) does without Python where a start file tells it how;
 otherwise it comes here. Most of what a short command then costs is importing Python
-modules. Without options and with a container that is in order there is nothing to parse
+modules. Without other options and with a container that is in order there is nothing to parse
 and nothing to look up: this needs neither argparse nor the store nor the compiled core.
 Anything else is left to run.py, which does the same and more.
 """
@@ -32,6 +32,8 @@ class our_exit_code:
 
 def execute(words: Sequence[str]) -> None:
     """Become the program, or return if the call is not so simple."""
+    here = words[:1] == ["--here"]
+    words = words[here:]
     if len(words) < 2 or words[0].startswith("-"):
         return
     command = words[2:] if words[1] == "--" else words[1:]
@@ -48,7 +50,7 @@ def execute(words: Sequence[str]) -> None:
                 from ..container import start
                 start.write(containers, words[0], front)
             launch.prepare(directory, values, command, environ=os.environ,
-                           entrypoint=False).exec()
+                           entrypoint=False, here=here).exec()
 
 
 def _front() -> Optional[str]:

@@ -51,7 +51,11 @@ def register_exec(parser: argparse.ArgumentParser) -> None:
         '"lpmx\nrun"; the image\'s entrypoint is left out, as Docker does.')
     _add_variables(parser)
     parser.add_argument("-u", "--user", metavar="USER", help="run as USER (see lpmx create)")
-    parser.add_argument("-w", "--workdir", metavar="DIR", help="begin in DIR of the container")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-w", "--workdir", metavar="DIR", help="begin in DIR of the container")
+    where.add_argument("--here", action="store_true",
+                       help="begin where one is, and fail if the container does not show that; not "
+                            "together with --workdir")
     parser.add_argument("container", metavar="CONTAINER", help="name of a container")
     parser.set_defaults(run=_exec, command_after=1)
 
@@ -160,4 +164,4 @@ def _exec(arguments: argparse.Namespace) -> int:
                             hint=f"lpmx exec {arguments.container} COMMAND")
         named.container(arguments.container).launch(
             arguments.command, env=_variables(arguments), cwd=arguments.workdir,
-            user=arguments.user, entrypoint=False).exec()
+            user=arguments.user, entrypoint=False, here=arguments.here).exec()

@@ -8,18 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .environment import LiveEnvironment, Variable
+    from .environment import Change, LiveEnvironment, Variable
+    from .exposed import Command
     from .launch import Launch
     from .lifecycle import Container, Options
+    from .links import Link
     from .processes import Process
     from .spec import Bind, ViewSpec
 
-__all__ = ["Bind", "Container", "Launch", "LiveEnvironment", "Options", "Process", "Variable",
-           "ViewSpec"]
+__all__ = ["Bind", "Change", "Command", "Container", "Launch", "Link", "LiveEnvironment", "Options",
+           "Process", "Variable", "ViewSpec"]
 
-_HOME = {"Bind": "spec", "Container": "lifecycle", "Launch": "launch",
-         "LiveEnvironment": "environment", "Options": "lifecycle", "Process": "processes",
-         "Variable": "environment", "ViewSpec": "spec"}
+_HOME = {"Bind": "spec", "Change": "environment", "Command": "exposed", "Container": "lifecycle",
+         "Launch": "launch", "Link": "links", "LiveEnvironment": "environment",
+         "Options": "lifecycle", "Process": "processes", "Variable": "environment",
+         "ViewSpec": "spec"}
 
 
 def __getattr__(name: str) -> Any:

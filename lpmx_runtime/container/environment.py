@@ -114,6 +114,16 @@ def _from_outside(record: Mapping[str, Any],
             yield name, value
 
 
+class Change(NamedTuple):
+    """One change of a live variable: `time` in seconds since 1970, `pid` of who made it;
+    `value` is None if the variable was unset."""
+
+    time: float
+    pid: int
+    name: str
+    value: Optional[str]
+
+
 class LiveEnvironment:
     """The variables that were changed while the container ran.
 
@@ -163,6 +173,18 @@ class LiveEnvironment:
         from .. import _native
         with _native.View(self._view_file()) as view:
             return view.environment_list()
+
+    def history(self) -> "list[Change]":
+        """All changes, oldest first, since the control page was made: it is made again when
+        the machine was booted."""
+        from .. import _native
+        with _native.View(self._view_file()) as view:
+            return [Change(*one[1:]) for one in view.environment_history()]
+
+    def load(self, values: Mapping[str, str]) -> None:
+        """Give all of `values` to what runs in the container, one after the other."""
+        for name, value in values.items():
+            self.set(name, value)
 
     def list(self) -> "list[Variable]":
         """Every variable a new program gets, with its origin, by name."""

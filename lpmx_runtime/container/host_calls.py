@@ -2,18 +2,28 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
+from typing import Any
 
-from .record import HOST_ENVIRONMENT, HOST_VIEW, LOADER, replace
+from ..settings import call_log, call_rules
+from .record import COMMAND, HOST_ENVIRONMENT, HOST_VIEW, LOADER, replace
 from .spec import ViewSpec
 
 
 def write_view(directory: str, name: str, *, final: str) -> None:
-    """Write the view file of host calls into `directory`, for when it is at `final`."""
+    """Write the view file of host calls into `directory`, for when it is at `final`; and the
+    command that those inside have for what only the host can do."""
     spec = ViewSpec(kind="host", name=name, loader=LOADER, directory=final)
     replace(os.path.join(directory, HOST_VIEW), spec.encode())
+    command = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m lpmx_runtime "$@"\n'
+    replace(os.path.join(directory, COMMAND), os.fsencode(command), mode=0o755)
 
 
-def fields(directory: str) -> dict[str, str]:
-    """What the view of a container must say for host calls to work."""
+def fields(directory: str) -> dict[str, Any]:
+    """What the view of a container must say for host calls to work, and which may be made."""
+    rules = call_rules()
     return {"hostview": os.path.join(directory, HOST_VIEW),
-            "hostenv": os.path.join(directory, HOST_ENVIRONMENT)}
+            "hostenv": os.path.join(directory, HOST_ENVIRONMENT),
+            "rules": rules[0] if rules else None, "allow": rules[1] if rules else [],
+            "calllog": call_log()}

@@ -15,7 +15,7 @@ from . import record as records
 
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
 PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
-           "LPMX_TRACE")
+           "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED")
 
 
 class Launch(NamedTuple):
@@ -76,13 +76,14 @@ def command(record: Mapping[str, Any], argv: Sequence[str],
 def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (), *,
             environ: Mapping[str, str], env: Optional[Mapping[str, str]] = None,
             cwd: Optional[str] = None, entrypoint: Union[None, bool, Sequence[str]] = None,
-            view_file: Optional[str] = None,
-            identity: Optional[Mapping[str, Any]] = None) -> Launch:
+            view_file: Optional[str] = None, identity: Optional[Mapping[str, Any]] = None,
+            here: bool = False) -> Launch:
     """The launch of a command in the container whose view file is current.
 
     `environ` is the caller's own environment, `env` what was asked for on top, `cwd`
     the directory in the container (None: the container's, else the caller's own if
-    the container shows it, else "/").
+    the container shows it, else "/"). `here`: the caller's own and no other, as a
+    linked program has it (native/loader/first.c).
     """
     from . import environment
     words = command(record, argv, entrypoint)
@@ -94,7 +95,9 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
     wanted = {"LPMX_VIEW": view_file or os.path.join(directory, records.VIEW),
               "LPMX_PROGRAM": words[0]}
     directory_inside = cwd or directory_of(record)
-    if directory_inside:
+    if here:
+        wanted["LPMX_CALL"] = called_from()
+    elif directory_inside:
         wanted["LPMX_CWD"] = directory_inside
     if "LPMX_NO_TRAP" in environ:
         wanted["LPMX_NO_TRAP"] = environ["LPMX_NO_TRAP"]
@@ -109,6 +112,14 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
 def directory_of(record: Mapping[str, Any]) -> str:
     """Where in the container its programs begin; "" for where their caller is."""
     return record["options"]["workdir"] or record["config"]["working_dir"] or ""
+
+
+def called_from() -> str:
+    """The directory that a program which is to start `here` is called from."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"  # it was removed: there is none
 
 
 def _trace(path: str) -> str:

@@ -22,7 +22,18 @@ from ..errors import (
 from ..oci.config import ImageConfig
 from ..store import Image, Store
 from ..store.files import storing, sync_directory
-from . import binds, drivers, environment, host_calls, identity, launch, processes, record
+from . import (
+    binds,
+    drivers,
+    environment,
+    exposed,
+    host_calls,
+    identity,
+    launch,
+    links,
+    processes,
+    record,
+)
 from .identity import Identity
 from .spec import Bind, ViewSpec
 
@@ -61,6 +72,7 @@ class Container:
     @classmethod
     def create(cls, store: Store, image: Image, *, name: Optional[str] = None,
                options: Options = Options(), temporary: bool = False,
+               labels: Optional[Mapping[str, str]] = None,
                fill: Optional[Callable[[_native.View], object]] = None) -> "Container":
         """Make a container of `image`; without a name it gets one of its own.
 
@@ -69,7 +81,8 @@ class Container:
         It is made aside and renamed into place, so that a name either leads to a
         whole container or to none; of two that want one name the second gets
         `ContainerExists`. A `temporary` one is to be removed by whoever makes it; if
-        that process is killed first, `sweep` removes it.
+        that process is killed first, `sweep` removes it. `labels` are for whoever makes
+        it to know it again.
         """
         if name is not None:
             record.check_name(name)
@@ -83,6 +96,7 @@ class Container:
             _refuse_in_a_copy(aside)
             values = _furnish(store, image, chosen, options, aside, final, fill)
             values["temporary"] = temporary
+            values["labels"] = dict(labels or {})
             values["maker"] = processes.myself() if temporary else None
             _write_record(aside, values)
             _let_group_read(aside, store.containers)
@@ -108,6 +122,7 @@ class Container:
         container = cls(store, directory, values)
         if not record.is_current(directory, values):
             container._repair()
+            links.restore(container)
         return container
 
     @classmethod
@@ -203,6 +218,11 @@ class Container:
         return bool(self._record.get("temporary"))
 
     @property
+    def labels(self) -> Mapping[str, str]:
+        """What its maker wrote down about it."""
+        return dict(self._record.get("labels") or {})
+
+    @property
     def options(self) -> Options:
         chosen = dict(self._record["options"])
         chosen["binds"] = tuple(Bind(*one) for one in chosen["binds"])
@@ -223,12 +243,13 @@ class Container:
                env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
                user: Optional[str] = None,
                entrypoint: Union[None, bool, Sequence[str]] = None,
-               view_file: Optional[Union[str, Path]] = None) -> launch.Launch:
+               view_file: Optional[Union[str, Path]] = None, here: bool = False) -> launch.Launch:
         """What to execute for `argv` to run here; without it, the image's own command.
 
         `entrypoint` False leaves the image's entrypoint out, a list replaces it. `cwd`
         is a directory in the container; by default it is the container's, else the
-        caller's own where the container shows it. `view_file` is another view of this
+        caller's own where the container shows it. `here`: it is the caller's own, and
+        the program does not start where the container does not show that. `view_file` is another view of this
         container (`spec`).
         """
         who = None
@@ -238,7 +259,7 @@ class Container:
             if view_file is None:
                 view_file = self._view_for(who)
         return launch.prepare(str(self.directory), self._record, argv or (), environ=os.environ,
-                              env=env, cwd=cwd, entrypoint=entrypoint,
+                              env=env, cwd=cwd, entrypoint=entrypoint, here=here,
                               view_file=None if view_file is None else str(view_file),
                               identity=None if who is None else vars(who))
 
@@ -280,6 +301,7 @@ class Container:
                 hint=f'run "lpmx stop {self.name}" first, or "lpmx rm -f {self.name}"')
         if running:
             processes.end(self.processes, timeout=0)
+        exposed.remove_all(self)
         try:
             discard(self.store, self.name)
         except ContainerUnknown:

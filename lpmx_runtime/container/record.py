@@ -8,6 +8,9 @@
         upper/  work/       what was changed
         host.view host.env  what host calls see, and their variables
         start               what `lpmx exec` needs to do without Python (start.py)
+        lpmx                the command of this installation, for those inside
+        links/              for each linked name how its program is called
+        exposed.json        commands of the host that run programs in here
         gpu/                links to the host's driver libraries, where there are any
 
 Everything here is light to import: `lpmx exec` needs no more than this and launch.py.
@@ -21,6 +24,7 @@ import struct
 from typing import Any, Union
 
 from ..errors import ContainerUnknown, InvalidSetting, StoreDamaged
+from ..settings import call_log, call_rules
 
 VERSION = 1
 FILE, VIEW, CONTROL, UPPER, WORK = "container.json", "view", "control", "upper", "work"
@@ -30,6 +34,7 @@ START = "start"
 
 #: Where the kernel tells which driver of NVIDIA's GPUs it has.
 DRIVER = "/proc/driver/nvidia/version"
+COMMAND, LINKS, EXPOSED = "lpmx", "links", "exposed.json"
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
 
@@ -39,7 +44,7 @@ LOADER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 # The control page, as lpmx_abi.h lays it out.
 _CONTROL_HEAD = struct.Struct("<8sIIQQ40s")
-_CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 1
+_CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 2
 _LIVE_USED = struct.Struct("<QI")
 _LIVE_OFFSET = 512 + 2 * (1 << 20) // 8
 
@@ -84,15 +89,17 @@ def read(containers: "Union[str, os.PathLike[str]]", name: str) -> "tuple[str, d
     return directory, record
 
 
-def made(directory: str) -> "dict[str, str]":
-    """What a view file depends on: where the container and the installation are, and the
-    driver of this node's GPUs."""
+def made(directory: str) -> "dict[str, Any]":
+    """What a view file depends on: where the container and the installation are, the driver
+    of this node's GPUs, and what the site says of calls."""
     try:
         with open(DRIVER, encoding="utf-8") as file:
             driver = file.readline().strip()
     except OSError:
         driver = ""
-    return {"directory": directory, "loader": LOADER, "driver": driver}
+    rules = call_rules()
+    return {"directory": directory, "loader": LOADER, "driver": driver,
+            "calls": [list(rules) if rules else None, call_log()]}
 
 
 def as_it_is(path: "Union[str, os.PathLike[str]]") -> "list[Any]":

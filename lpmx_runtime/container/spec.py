@@ -40,6 +40,9 @@ class ViewSpec:
     container: Optional[_Path] = None
     hostview: Optional[_Path] = None
     hostenv: Optional[_Path] = None
+    rules: Optional[_Path] = None
+    allow: list[str] = field(default_factory=list)
+    calllog: Optional[_Path] = None
 
     def encode(self) -> bytes:
         """The bytes of the file."""
@@ -52,10 +55,12 @@ class ViewSpec:
         put("kind", self.kind)
         put("name", self.name)
         for key in ("directory", "index", "upper", "work", "control", "loader", "preload",
-                    "program", "container", "hostview", "hostenv"):
+                    "program", "container", "hostview", "hostenv", "rules", "calllog"):
             value = getattr(self, key)
             if value is not None:
                 put(key, value)
+        for rule in self.allow:
+            put("allow", rule)
         for layer in self.layers:
             put("layer", layer)
         for bind in self.binds:

@@ -14,6 +14,7 @@
 #include "internal.h"
 
 #define NO_VALUE 1 /* hash of "not set" */
+#define CLOCK_REALTIME_ 0
 
 static uint64_t name_hash(const char *name, size_t length)
 {
@@ -101,6 +102,15 @@ static long heap_take(struct core_view *view, size_t size)
 	return (long)at;
 }
 
+static uint64_t now(void)
+{
+	int64_t time[2]; /* seconds, nanoseconds */
+
+	return sys_call2(__NR_clock_gettime, CLOCK_REALTIME_, time) < 0
+		       ? 0
+		       : (uint64_t)time[0] * 1000000000u + (uint64_t)time[1];
+}
+
 static long publish(struct core_view *view, struct lpmx_live_table *table, const char *name,
 		    const char *value)
 {
@@ -125,6 +135,10 @@ static long publish(struct core_view *view, struct lpmx_live_table *table, const
 	record->generation = table->generation + 1;
 	record->length = (uint32_t)length;
 	record->flags = value ? 0 : LPMX_LIVE_UNSET;
+	record->previous = slot ? slot->value : 0;
+	record->time = now();
+	record->pid = (uint32_t)sys_call0(__NR_getpid);
+	record->reserved = 0;
 	bytes_copy(record + 1, value ? value : "", length + 1);
 	if (!slot) {
 		/* value before name: who finds the name finds a value */
@@ -220,6 +234,33 @@ long core_environment_list(const struct core_view *view, uint32_t *position, con
 	return view->control ? list(view, &view->control->environment, position, name, value) : 0;
 }
 
+long core_environment_history(const struct core_view *view, struct core_change *c)
+{
+	const struct lpmx_control *page = view->control;
+
+	for (; page && c->slot < LPMX_CONTROL_TABLE_SLOTS; c->slot++, c->record = 0) {
+		const struct lpmx_live_slot *slot = &page->environment.slots[c->slot];
+		const struct lpmx_live_value *found = heap_value(page, c->record);
+		uint64_t name = __atomic_load_n(&slot->name, __ATOMIC_ACQUIRE);
+		uint64_t at = found ? found->previous : __atomic_load_n(&slot->value, __ATOMIC_ACQUIRE);
+
+		/* records only ever point down: a damaged page has an end, too */
+		if (!name || !at || (c->record && at >= c->record))
+			continue;
+		found = heap_value(page, at);
+		c->name = heap_text(page, name, heap_length(page, name));
+		if (!found || !c->name)
+			continue;
+		c->record = at;
+		c->value = found->flags & LPMX_LIVE_UNSET ? 0 : value_text(found);
+		c->generation = found->generation;
+		c->time = found->time;
+		c->pid = found->pid;
+		return 1;
+	}
+	return 0;
+}
+
 long core_exec_map_list(const struct core_view *view, uint32_t *position, const char **path,
 			const char **target)
 {
@@ -306,7 +347,8 @@ const char *core_environment_get(struct core_task *task, const char *name, const
 static int private_name(const char *entry)
 {
 	return text_begins(entry, LPMX_ENV_VIEW "=") || text_begins(entry, LPMX_ENV_PROGRAM "=") ||
-	       text_begins(entry, LPMX_ENV_STATE "=") || text_begins(entry, "LPMX_CWD=");
+	       text_begins(entry, LPMX_ENV_STATE "=") || text_begins(entry, LPMX_ENV_CALL "=") ||
+	       text_begins(entry, LPMX_ENV_REFUSED "=") || text_begins(entry, "LPMX_CWD=");
 }
 
 static int has_name(char *const *envp, const char *name, size_t length)

@@ -30,6 +30,49 @@ static long check_file(struct core_task *task, const struct core_node *node, uin
 										  : -EACCES;
 }
 
+/* Is the path free of "..", "." and empty names? */
+static int plain(const char *path)
+{
+	for (const char *p = path; *p; p++)
+		if (p[0] == '/' && (p[1] == '/' || (p[1] == '.' && (!p[2] || p[2] == '/' ||
+								    (p[2] == '.' && (!p[3] || p[3] == '/'))))))
+			return 0;
+	return 1;
+}
+
+/* May it be called?  What a call is called is kept for the log. */
+static long decide(struct core_task *task, const char *called, struct core_exec *exec)
+{
+	if (text_length(called) >= sizeof(exec->called))
+		return -ENAMETOOLONG;
+	text_put(exec->called, called);
+	exec->refused = !core_call_allowed(task->view, called, &exec->rule);
+	return 0;
+}
+
+/* The same of a program of the host.  The runtime's own command is not called by its place,
+ * which is another one in each container. */
+static long decide_host(struct core_task *task, const char *path, struct core_exec *exec)
+{
+	char called[CORE_HOST_MAX];
+	size_t n = text_begins(path, task->view->directory.text);
+	char *p = text_put(called, "host:");
+	long fd, r;
+
+	if (n && text_equal(path + n, "/" LPMX_CALL_COMMAND))
+		return decide(task, LPMX_CALL_COMMAND, exec);
+	if (plain(path)) {
+		text_put(p, path);
+		return decide(task, called, exec);
+	}
+	fd = sys_call4(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	r = host_of_fd(task->view, (int)fd, p, sizeof(called) - (size_t)(p - called));
+	sys_call1(__NR_close, fd);
+	return r < 0 ? r : decide(task, called, exec);
+}
+
 /* A program of the host: `path` is the host's. */
 static long host_program(struct core_task *task, const char *path, struct core_exec *exec)
 {
@@ -51,7 +94,8 @@ static long host_program(struct core_task *task, const char *path, struct core_e
 	exec->kind = CORE_VIEW_HOST;
 	if (!IS(st.st_mode, S_IFREG))
 		return -EACCES;
-	return sys_call4(__NR_faccessat, AT_FDCWD, path, 1, 0);
+	r = sys_call4(__NR_faccessat, AT_FDCWD, path, 1, 0);
+	return r < 0 ? r : decide_host(task, path, exec);
 }
 
 /* The value of PATH in the host's environment, into `to`; "" if it has none. */
@@ -124,6 +168,39 @@ static long host_search(struct core_task *task, const char *name, struct core_ex
 	return error;
 }
 
+/* A program that a call file says how to call. */
+static long called_program(struct core_task *task, const char *file, struct core_exec *exec)
+{
+	char text[2 * CORE_PATH_MAX];
+	struct core_call call;
+	long r;
+
+	if (text_length(file) >= sizeof(exec->call_file))
+		return -ENAMETOOLONG;
+	r = core_call_read(file, text, sizeof(text), 1, &call);
+	if (r < 0)
+		return r == -EINVAL ? -ENOEXEC : r;
+	if (text_equal(call.view, task->view->host_view.text)) {
+		r = host_program(task, call.program, exec);
+	} else {
+		if (text_length(call.view) >= sizeof(exec->view_file) ||
+		    text_length(call.program) >= sizeof(exec->program))
+			return -ENAMETOOLONG;
+		text_put(exec->view_file, call.view);
+		text_put(exec->program, call.program);
+		/* the other view resolves it */
+		exec->host[0] = 0;
+		exec->kind = CORE_VIEW_CONTAINER;
+		exec->mode = S_IFREG | 0755;
+		r = decide(task, call.called, exec);
+	}
+	if (r >= 0) {
+		text_put(exec->call_file, file);
+		exec->starts_elsewhere = call.cwd[0] != 0;
+	}
+	return r;
+}
+
 /* Where the exec map sends `path`: 1 if it did, 0 if there is nothing to do. */
 static long mapped_program(struct core_task *task, const char *path, struct core_exec *exec)
 {
@@ -133,6 +210,10 @@ static long mapped_program(struct core_task *task, const char *path, struct core
 
 	if (!target)
 		return 0;
+	if ((n = text_begins(target, "call:"))) {
+		r = called_program(task, target + n, exec);
+		return r < 0 ? r : 1;
+	}
 	if ((n = text_begins(target, "host:"))) {
 		r = host_program(task, target + n, exec);
 		return r < 0 ? r : 1;
@@ -153,7 +234,8 @@ static long mapped_program(struct core_task *task, const char *path, struct core
 	exec->host[0] = 0;
 	exec->kind = CORE_VIEW_CONTAINER;
 	exec->mode = S_IFREG | 0755;
-	return 1;
+	r = decide(task, target, exec);
+	return r < 0 ? r : 1;
 }
 
 static long host_view_resolve(struct core_task *task, int dirfd, const char *path, int flags,
@@ -190,7 +272,9 @@ long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int 
 	size_t n;
 	long r;
 
-	exec->view_file[0] = 0;
+	exec->view_file[0] = exec->called[0] = exec->call_file[0] = 0;
+	exec->refused = exec->starts_elsewhere = 0;
+	exec->rule = 0;
 	exec->kind = view->kind;
 	if (view->kind == CORE_VIEW_HOST)
 		return host_view_resolve(task, dirfd, path, flags, exec);

@@ -88,6 +88,13 @@ struct lpmx_entry {
 /* Credentials and the like, as core_task_save wrote them. */
 #define LPMX_ENV_STATE "LPMX_STATE"
 
+/* For a program that another view calls: the caller's working directory in its view.  With
+ * LPMX_CALL_PRIVATE in front no other view has it: it is the container's own. */
+#define LPMX_ENV_CALL "LPMX_CALL"
+#define LPMX_CALL_PRIVATE '!'
+/* For a call that the site does not allow: the reason, to be told instead of running it. */
+#define LPMX_ENV_REFUSED "LPMX_REFUSED"
+
 /* Host path of a file that is told each intercepted call (core/trace.c).  A user may
  * set it, too; it passes on to whatever the program executes. */
 #define LPMX_ENV_TRACE "LPMX_TRACE"
@@ -127,6 +134,9 @@ struct lpmx_entry {
  *   hostview   host path of the view file for host calls
  *   hostenv    host path of a file of NUL-terminated NAME=VALUE: the
  *              environment that host calls get
+ *   rules      the site bounds what may be called: the file that says so
+ *   allow      one of its rules; repeated, the first that matches decides
+ *   calllog    host path of a file that is told each call
  */
 #define LPMX_VIEW_MAGIC "lpmx-view 1"
 
@@ -158,6 +168,30 @@ struct lpmx_entry {
  *   path-end   TEXT         what the caller's PATH gets at its end, unless it is there
  */
 #define LPMX_START_MAGIC "lpmx-start 1"
+
+/* ---- the call file --------------------------------------------------------- */
+
+/*
+ * What a program of another view is called with, for one name of a container.
+ * NUL-terminated fields as in a view file: LPMX_CALL_MAGIC, then keys with one value
+ * each, `view`, `program` and `called` first:
+ *
+ *   view      host path of the view file that the program runs in
+ *   program   its path there
+ *   called    what rules and the log call it: "host:/usr/bin/x", "container:NAME:/usr/bin/x"
+ *   cwd       the directory to start in (absent: the caller's)
+ *   base      host path of a file of NUL-terminated NAME=VALUE
+ *   env       NAME=VALUE
+ *   pass      NAME, PREFIX* or *: those of the caller's variables
+ *
+ * The last three make the program's environment, each in its turn: later ones win.
+ * Readers leave out keys that they do not know.
+ */
+#define LPMX_CALL_MAGIC "lpmx-call 1"
+#define LPMX_CALL_SIZE_MAX (1u << 20)
+/* The runtime's own command, for those inside: a file of this name in the container's
+ * directory, and what rules and the log call it. */
+#define LPMX_CALL_COMMAND "lpmx"
 
 /* ---- the index -------------------------------------------------------------- */
 
@@ -279,7 +313,7 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
 /* ---- the control page -------------------------------------------------------- */
 
 #define LPMX_CONTROL_MAGIC "LPMXCTL"  /* with its NUL */
-#define LPMX_CONTROL_VERSION 1
+#define LPMX_CONTROL_VERSION 2
 #define LPMX_CONTROL_CLOSED_BITS 2048u
 #define LPMX_CONTROL_BLOOM_BITS (1u << 20)
 #define LPMX_CONTROL_TABLE_SLOTS 1024u
@@ -300,6 +334,10 @@ struct lpmx_live_value {
 	uint64_t generation;      /* of the table when it was set */
 	uint32_t length;          /* without the NUL */
 	uint32_t flags;           /* LPMX_LIVE_UNSET */
+	uint64_t previous;        /* heap offset of the record before it, lower; 0: none */
+	uint64_t time;            /* when it was set, in nanoseconds since 1970 */
+	uint32_t pid;             /* who set it */
+	uint32_t reserved;
 	/* then the bytes and a NUL; records are 8-aligned */
 };
 #define LPMX_LIVE_UNSET 1u
@@ -331,7 +369,7 @@ struct lpmx_control {
 	 * plain file or a merged directory */
 	volatile uint64_t special[LPMX_CONTROL_BLOOM_BITS / 64];
 	struct lpmx_live_table environment;
-	/* in-container path -> "host:/usr/bin/x" or "VIEWFILE:/usr/bin/x" */
+	/* in-container path -> "call:CALLFILE", "host:/usr/bin/x" or "VIEWFILE:/usr/bin/x" */
 	struct lpmx_live_table exec_map;
 	char heap[LPMX_CONTROL_HEAP_SIZE];  /* sparse */
 };

@@ -212,14 +212,41 @@ int core_is_open_as(const char *host, int fd, int flags);
 struct core_exec {
 	enum core_kind kind;           /* of the target view */
 	uint32_t mode;
+	int refused;                   /* the site does not allow it */
+	int starts_elsewhere;          /* its call file says where to start */
+	const char *rule;              /* which one refuses it; NULL: none allows it */
 	char program[CORE_PATH_MAX];
 	char host[CORE_HOST_MAX];
 	char view_file[CORE_PATH_MAX]; /* "" : stay in this view */
+	/* of a call to another view: what rules and the log call it; "" : it is none */
+	char called[CORE_SAID_MAX];
+	char call_file[CORE_SAID_MAX]; /* host path; "" : there is none */
 };
 /* In `flags`, beside AT_SYMLINK_NOFOLLOW: the path is canonical, from the view's real root. */
 #define CORE_EXEC_CANONICAL 0x40000000
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 		       struct core_exec *exec);
+
+/* ---- call.c: calls of other views ---- */
+
+/* A call file that was read: fields of its text, "" for what it does not say. */
+struct core_call {
+	const char *view, *program, *called, *cwd;
+	const char *at, *end; /* all fields, for core_call_field */
+};
+
+/* Read the call file `path` into text[size]: 0, -EINVAL: it is none, or -errno.  With
+ * `part`, what is beyond `size` is left out. */
+long core_call_read(const char *path, char *text, size_t size, int part, struct core_call *call);
+/* The next key and its value: 1, or 0 at the end. */
+int core_call_field(struct core_call *call, const char **key, const char **value);
+/* May `called` be called from the view?  1, or 0 with *rule the one that refuses it, NULL:
+ * there is none that allows it. */
+int core_call_allowed(const struct core_view *view, const char *called, const char **rule);
+/* The file that the rules are in; NULL: the view has none. */
+const char *core_call_rules(const struct core_view *view);
+/* Tell the view's log, if it has one, of a call that is about to be made or was refused. */
+void core_call_log(const struct core_task *task, const struct core_exec *exec);
 
 /* ---- environment.c: live tables ---- */
 
@@ -229,6 +256,18 @@ long core_environment_unset(struct core_view *view, const char *name);
  * *value is NULL for an unset one. */
 long core_environment_list(const struct core_view *view, uint32_t *position,
 			   const char **name, const char **value);
+
+/* A change of a live variable, past or current. */
+struct core_change {
+	uint64_t slot, record;    /* where we are in the list: 0 at first */
+	uint64_t generation;      /* by which they are in order; the list is in none */
+	uint64_t time;            /* in nanoseconds since 1970, 0: not known */
+	uint32_t pid;             /* who made it */
+	const char *name, *value; /* NULL: it was unset */
+};
+
+/* The next change: 1, or 0 at the end. */
+long core_environment_history(const struct core_view *view, struct core_change *change);
 /* Remember what the program starts with; called once by the loader. */
 void core_environment_begin(struct core_task *task, char *const *envp);
 /* The value that getenv should give: a live one, `own`, or NULL. */

@@ -40,6 +40,13 @@ static void open_view(const struct loader_stack *s)
 		text_put(loader_view_file, s->view);
 		r = core_view_open(&the_view, loader_view_file);
 	}
+	if (r == -ENOENT && s->call) {
+		loader_say("lpmx: cannot run \"", s->program, "\": its container is gone: there is "
+			   "no view file \"", s->view, "\"", (char *)0);
+		loader_say("hint: make the container again, or take the link away with "
+			   "\"lpmx unlink\"", (char *)0);
+		loader_leave(CANNOT_RUN);
+	}
 	if (r < 0) {
 		loader_say("lpmx: cannot open the view file \"", s->view, "\": ",
 			   r == -EINVAL ? "it is not one of this version"
@@ -164,6 +171,9 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	open_view(s);
 	start_trap(s);
 	core_environment_begin(&trap_task, s->envp);
+	/* who calls from another view knows nothing of what was changed in this one */
+	if (s->call)
+		trap_task.environment_start = 0;
 	trap_begin_program();
 	if (!s->start)
 		loader_first(s);

@@ -34,6 +34,7 @@ struct plan {
 	char interpreter[CORE_PATH_MAX]; /* PT_INTERP, "" if there is none */
 	int alone;                       /* it ends itself if a library is preloaded */
 	int starts_container;            /* a loader: its environment says what to run in which */
+	int script_elsewhere;            /* a script that another view reads */
 };
 
 static const struct core_view *view(void)
@@ -164,8 +165,10 @@ static long look_into(struct plan *plan, long fd)
 		return r < 0 ? r : check_interpreter(plan);
 	}
 	/* another view reads its own scripts */
-	if (plan->target.view_file[0])
+	if (plan->target.view_file[0]) {
+		plan->script_elsewhere = 1;
 		return 0;
+	}
 	if (plan->scripts == SCRIPTS_MAX)
 		return -ELOOP;
 	line = plan->lines[plan->scripts];
@@ -234,26 +237,95 @@ static const char *preload_for(const struct plan *plan)
 						   : view()->preload.text;
 }
 
+/* Why a call is not allowed, for people. */
+static const char *refusal(char *to, size_t size, const struct core_exec *target)
+{
+	const char *rules = core_call_rules(view());
+	char *p;
+
+	if (text_length(rules) + (target->rule ? text_length(target->rule) : 0) + 64 > size)
+		return "the site's rules refuse it";
+	p = target->rule ? text_put(text_put(text_put(to, "the rule \""), target->rule), "\"")
+			 : text_put(to, "no rule");
+	text_put(text_put(text_put(text_put(p, " of \"allowed_calls\" in \""), rules), "\" "),
+		 target->rule ? "refuses it" : "allows it");
+	return to;
+}
+
+/*
+ * Can the next loader be told what to map?  A program of another container is for its own
+ * to look into, as are scripts, and what is not to run at all is for it to say.
+ */
+static int needs_start(const struct plan *plan)
+{
+	return plan->target.view_file[0] &&
+	       (plan->target.kind != CORE_VIEW_HOST || plan->script_elsewhere || plan->target.refused ||
+		plan->target.starts_elsewhere);
+}
+
+/*
+ * The working directory as another view is told it (LPMX_ENV_CALL): 1 if it is of the
+ * container's layers or its upper, whose parts are seen together only here.
+ */
+static int caller_directory(struct core_task *task, char to[CORE_PATH_MAX])
+{
+	const struct core_view *v = task->view;
+	char host[CORE_PATH_MAX];
+	const long here[6] = { (long)(to + 1), CORE_PATH_MAX - 1 };
+	long n = sys_call2(__NR_getcwd, host, sizeof(host));
+	int own;
+
+	to[0] = LPMX_CALL_PRIVATE;
+	if (n <= 0 || core_call(task, __NR_getcwd, here) <= 0) {
+		to[1] = 0;
+		return 1;
+	}
+	n = (long)text_begins(host, v->directory.text);
+	own = n && (!host[n] || host[n] == '/');
+	for (uint32_t i = 0; v->index && !own && i < v->layer_count; i++) {
+		n = (long)text_begins(host, v->layers[i].text);
+		own = n && (!host[n] || host[n] == '/');
+	}
+	if (!own)
+		bytes_copy(to, to + 1, text_length(to + 1) + 1);
+	return own;
+}
+
 static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv, char *const *envp)
 {
 	static char *const no_arguments[] = { (char *)"", 0 };
+	char directory[CORE_PATH_MAX], reason[3 * CORE_SAID_MAX];
+	int own_directory = plan->target.call_file[0] && caller_directory(plan->task, directory);
+	/* programs find themselves, and what they are to do, by their name: a link's is not theirs */
+	const char *const as_target[] = { plan->target.program, 0 };
 	struct loader_exec_vectors what = {
 		.program = plan->target.program,
-		.name = plan->name,
+		.name = plan->target.view_file[0] && plan->target.host[0] ? plan->target.host : plan->name,
 		.preload = preload_for(plan),
 		.descriptor = -1,
 		.by_descriptor = plan->by_descriptor,
-		.fresh = plan->target.view_file[0] != 0,
-		.keep_state = plan->target.kind != CORE_VIEW_HOST,
-		.prefix = plan->scripts ? plan->words + plan->first_word : 0,
+		.fresh = needs_start(plan) || own_directory,
+		.cwd = plan->target.call_file[0] ? directory : 0,
+		.keep_state = plan->target.kind != CORE_VIEW_HOST && !plan->target.called[0],
+		.prefix = plan->scripts                ? plan->words + plan->first_word
+			  : plan->target.call_file[0] ? as_target
+						      : 0,
 	};
 	char *const *new_argv;
 	char **new_envp;
 	long r;
 
-	what.view_file = what.fresh ? plan->target.view_file : loader_view_file;
-	if (what.fresh && plan->target.kind == CORE_VIEW_HOST && view()->host_environment.length)
+	what.view_file = plan->target.view_file[0] ? plan->target.view_file : loader_view_file;
+	if (plan->target.call_file[0])
+		what.call_file = plan->target.call_file;
+	else if (plan->target.view_file[0] && plan->target.kind == CORE_VIEW_HOST &&
+		 view()->host_environment.length)
 		what.environment = view()->host_environment.text;
+	if (plan->target.called[0]) {
+		if (plan->target.refused)
+			what.refused = refusal(reason, sizeof(reason), &plan->target);
+		core_call_log(plan->task, &plan->target);
+	}
 	if (!argv || (trap_readable(argv, sizeof(*argv)) && !argv[0]))
 		argv = no_arguments;
 	if (plan->descriptor >= 0) {
@@ -296,6 +368,9 @@ long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *cons
 	plan.scripts = 0;
 	plan.alone = 0;
 	plan.starts_container = 0;
+	plan.script_elsewhere = 0;
+	plan.target.refused = plan.target.starts_elsewhere = 0;
+	plan.target.called[0] = plan.target.call_file[0] = 0;
 	plan.interpreter[0] = 0;
 	plan.first_word = sizeof(plan.words) / sizeof(*plan.words) - 1;
 	plan.words[plan.first_word] = 0;

@@ -101,18 +101,32 @@ static void enter_directory(const char *program, const char *cwd)
 		cwd = "?";
 	text_put(text_put(text_put(text_put(cause, "cannot enter the directory \""), cwd), "\": "),
 		 loader_error(r));
-	fail(program, CANNOT_RUN, cause, "name a directory that exists in the container");
+	fail(program, CANNOT_RUN, cause,
+	     trap_task.view->kind == CORE_VIEW_HOST ? "name a directory that exists on the host"
+						     : "name a directory that exists in the container");
 }
 
-/* A directory that the view does not show is none to be in: begin at its root. */
-static void leave_foreign_directory(void)
+/* A directory that the view does not show is none to be in: begin at its root.  A program
+ * that is called from the directory `caller` of another view would look for the wrong files
+ * there, and is not run. */
+static void leave_foreign_directory(const char *program, const char *caller)
 {
-	char path[CORE_PATH_MAX];
+	char path[CORE_PATH_MAX], cause[2 * CORE_PATH_MAX];
 	const long where[6] = { (long)path, sizeof(path) }, root[6] = { (long)"/" };
+	int private = caller && *caller == LPMX_CALL_PRIVATE;
 
+	caller += private;
 	/* the kernel's way to say so: "(unreachable)/..." */
-	if (core_call(&trap_task, __NR_getcwd, where) > 0 && path[0] != '/')
-		core_call(&trap_task, __NR_chdir, root);
+	if (!private && (core_call(&trap_task, __NR_getcwd, where) <= 0 || path[0] == '/'))
+		return;
+	if (caller && !text_equal(caller, "/")) {
+		text_put(text_put(text_put(cause, "the caller's working directory \""),
+				  text_length(caller) < CORE_PATH_MAX ? caller : "?"),
+			 private ? "\" is its container's own" : "\" is not in it");
+		fail(program, CANNOT_RUN, cause,
+		     "go to a directory that both have, such as your home, or link it with --cwd");
+	}
+	core_call(&trap_task, __NR_chdir, root);
 }
 
 static __attribute__((noreturn)) void explain(const char *program, const char *path, long error)
@@ -147,10 +161,13 @@ void loader_first(struct loader_stack *s)
 	const char *slash = s->program;
 	long r;
 
+	if (s->refused)
+		fail(s->program, NOT_EXECUTABLE, s->refused,
+		     "ask those who administer this machine");
 	if (s->cwd)
 		enter_directory(s->program, s->cwd);
-	else if (trap_task.view->kind != CORE_VIEW_HOST)
-		leave_foreign_directory();
+	else if (trap_task.view->kind != CORE_VIEW_HOST || s->call)
+		leave_foreign_directory(s->program, s->call);
 	while (*slash && *slash != '/')
 		slash++;
 	if (*slash) {

@@ -46,7 +46,7 @@ struct loader_stack {
 	char **argv, **envp;
 	uint64_t (*auxv)[2];
 	/* private variables: their values, or NULL */
-	const char *view, *program, *state, *start, *cwd, *trace;
+	const char *view, *program, *state, *start, *cwd, *trace, *call, *refused;
 	int no_trap;
 	/* as the kernel laid the strings out */
 	uint64_t arg_start, arg_end, env_start, env_end;
@@ -122,6 +122,9 @@ struct loader_exec_vectors {
 	int fresh;          /* the target view starts from outside: no start variable */
 	int keep_state;     /* the program keeps its credentials and root */
 	const char *environment; /* host path of an environment to use instead, or NULL */
+	const char *call_file;   /* host path of a call file that makes the environment, or NULL */
+	const char *cwd;         /* of the caller in its view: a call of another view; or NULL */
+	const char *refused;     /* the reason why it is not allowed, or NULL */
 	const char *const *prefix; /* words in front of argv[1], NULL-ended; or NULL */
 };
 
@@ -129,6 +132,18 @@ struct loader_exec_vectors {
 long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *what,
 		    char *const *argv, char *const *envp, char *const **new_argv, char ***new_envp);
 void loader_vectors_drop(struct trap_slot *slot);
+
+/* ---- call.c ---- */
+
+/*
+ * The environment that the call file says, from the caller's: pointers into `to` (room for
+ * `max`), NULL-ended, to strings of the caller's and to what is read into arena[size].  *cwd:
+ * the directory to start in, or NULL.  Returns the count or -errno, -E2BIG: no room.
+ */
+long loader_call_environment(const char *file, char *const *caller, char **to, size_t max,
+			     char *arena, size_t size, const char **cwd);
+/* Split what is in the file `path` at its NULs. */
+long loader_file_environment(const char *path, char **to, size_t max, char *arena, size_t size);
 
 /* ---- first.c ---- */
 

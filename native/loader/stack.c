@@ -24,6 +24,8 @@ static int private_variable(struct loader_stack *s, const char *variable)
 		{ LOADER_ENV_START "=", &s->start },
 		{ LOADER_ENV_CWD "=", &s->cwd },
 		{ LPMX_ENV_TRACE "=", &s->trace },
+		{ LPMX_ENV_CALL "=", &s->call },
+		{ LPMX_ENV_REFUSED "=", &s->refused },
 	};
 
 	if (!text_begins(variable, "LPMX_"))

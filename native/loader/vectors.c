@@ -14,9 +14,10 @@
 #include "../trap/trap.h"
 #include "loader.h"
 
-#define PRIVATE_MAX 6
+#define PRIVATE_MAX 9
 #define PREFIX_MAX 16
 #define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
+#define CALL_VARIABLES 4096
 #define STRINGS (8 * CORE_PATH_MAX)
 #define LIVE_FIRST (64ul << 10)
 #define LIVE_LARGEST (2 * (size_t)LPMX_CONTROL_HEAP_SIZE)
@@ -87,7 +88,7 @@ static char *preload_pair(char **at, const char *ours, const char *theirs)
 }
 
 static long put_private(char **to, char **at, const struct loader_exec_vectors *what,
-			const struct core_task *task)
+			const struct core_task *task, const char *start_in)
 {
 	char state[CORE_PATH_MAX + 1024], start[CORE_PATH_MAX + 32], *p = start;
 	long n = 0, r;
@@ -102,6 +103,12 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	}
 	if (task->trace)
 		to[n++] = pair(at, LPMX_ENV_TRACE, task->trace);
+	if (what->refused)
+		to[n++] = pair(at, LPMX_ENV_REFUSED, what->refused);
+	if (what->fresh && what->cwd)
+		to[n++] = pair(at, LPMX_ENV_CALL, what->cwd);
+	if (what->fresh && start_in)
+		to[n++] = pair(at, LOADER_ENV_CWD, start_in);
 	if (!what->fresh) {
 		if (what->descriptor >= 0)
 			p = text_put_number(p, (uint64_t)what->descriptor, 10);
@@ -114,40 +121,26 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	return n;
 }
 
-/* Split what is in the file `path` at its NULs; the strings go to `at`. */
-static long file_environment(const char *path, char **to, size_t max, char *at, size_t size)
-{
-	long fd = sys_call4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0), n, total = 0;
-	size_t count = 0;
-
-	if (fd < 0)
-		return fd;
-	while ((n = sys_call3(__NR_read, fd, at + total, size - 1 - (size_t)total)) > 0)
-		total += n;
-	sys_call1(__NR_close, fd);
-	if (n < 0)
-		return n;
-	at[total] = 0;
-	for (char *s = at; s < at + total && count + 1 < max; s += text_length(s) + 1)
-		if (*s)
-			to[count++] = s;
-	to[count] = 0;
-	return (long)count;
-}
-
 static int is_preload(const char *variable)
 {
 	return text_begins(variable, "LD_PRELOAD=") != 0;
 }
 
+/* Of what->call_file also the directory to start in; `behind` has room for `max` more. */
 static long variables(const struct loader_exec_vectors *what, char *const *envp, char **to,
-		      size_t max, char *live, size_t live_size)
+		      char **behind, size_t max, char *live, size_t live_size, const char **start_in)
 {
 	static char *const none[] = { 0 };
+	size_t half = live_size / 2;
+	long r;
 
 	if (what->environment)
-		return file_environment(what->environment, to, max, live, live_size);
-	return core_environment_apply(&trap_task, envp ? envp : none, to, max, live, live_size);
+		return loader_file_environment(what->environment, to, max, live, live_size);
+	if (!what->call_file)
+		return core_environment_apply(&trap_task, envp ? envp : none, to, max, live, live_size);
+	r = core_environment_apply(&trap_task, envp ? envp : none, behind, max, live, half);
+	return r < 0 ? r : loader_call_environment(what->call_file, behind, to, max, live + half, half,
+						   start_in);
 }
 
 long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *what,
@@ -155,7 +148,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 {
 	size_t bytes = 0, live_size = LIVE_FIRST, max, words;
 	long argc = 0, envc, n, r;
-	const char *theirs = 0;
+	const char *theirs = 0, *start_in = 0;
 	char **env, *memory, *at;
 
 	envc = trap_vector(envp, &bytes);
@@ -169,8 +162,8 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 	for (long i = 0; i < envc; i++)
 		if (is_preload(envp[i]))
 			theirs = envp[i] + sizeof("LD_PRELOAD=") - 1;
-	max = (size_t)envc + LIVE_MAX + 1;
-	words = PRIVATE_MAX + max + PREFIX_MAX + (size_t)argc + 1;
+	max = (size_t)envc + LIVE_MAX + 1 + (what->call_file || what->environment ? CALL_VARIABLES : 0);
+	words = PRIVATE_MAX + max + PREFIX_MAX + (size_t)argc + 1 + (what->call_file ? max : 0);
 	for (;; live_size *= 8) {
 		size_t strings = STRINGS + (theirs ? text_length(theirs) : 0);
 
@@ -179,10 +172,13 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 			return -ENOMEM;
 		env = (char **)memory;
 		at = memory + words * sizeof(char *);
-		r = variables(what, envp, env + PRIVATE_MAX, max, at + strings, live_size);
+		r = variables(what, envp, env + PRIVATE_MAX, env + words - max, max, at + strings, live_size,
+			      &start_in);
 		if (r != -E2BIG || live_size > LIVE_LARGEST)
 			break;
 	}
+	if (r >= 0 && start_in && text_length(start_in) >= CORE_PATH_MAX)
+		r = -ENAMETOOLONG;
 	if (r < 0)
 		return r;
 	if (what->prefix) {
@@ -201,7 +197,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 			env[n++] = *from;
 	/* ours last: programs that write a title over their arguments go on over the
 	 * environment, as far as it lies without a gap */
-	r = put_private(env + n, &at, what, slot->task);
+	r = put_private(env + n, &at, what, slot->task, start_in);
 	if (r < 0)
 		return r;
 	env[n + r] = 0;

@@ -4,6 +4,7 @@
  * LPMX_SYSCALL and so always speaks of the container it runs in.
  */
 #include <asm-generic/errno.h>
+#include <linux/fcntl.h>
 
 #include "../core/text.h"
 #include "../sys/sys.h"
@@ -21,8 +22,13 @@ static const char help[] =
 	"  env set NAME=VALUE...   change variables for everything that runs here, at once\n"
 	"  env unset NAME...       take variables away\n"
 	"  env list [--json]       show what was changed while the container ran\n"
+	"  env history [--json]    show all changes, with their times\n"
+	"  env load FILE           take over the variables of a .env file\n"
 	"  host COMMAND [ARG...]   run a program of the host\n"
-	"  info                    which container this is, and where it lies on the host\n";
+	"  info                    which container this is, and where it lies on the host\n"
+	"\n"
+	"Whatever else there is (ps, link, exec, commit, ...) is done by the lpmx of the host:\n"
+	"  lpmx links \"$LPMX_CONTAINER\"\n";
 
 static void say(int fd, const char *text)
 {
@@ -82,6 +88,70 @@ static const char *reason(long error)
 static long ask(long op, const void *a, const void *b, long c)
 {
 	return sys_call6(LPMX_SYSCALL, op, (long)a, (long)b, c, 0, 0);
+}
+
+/* ---- what the lpmx of the host does --------------------------------------------------- */
+
+#define FORWARDED_MAX (1 << 16)
+
+/* Become the host's `lpmx`, with our first words as given and all of `args` behind them. */
+static int forward(const char *const *first, char **args, char **envp)
+{
+	static const char *words[FORWARDED_MAX];
+	static char path[8192];
+	size_t n = 0;
+	char *p = text_put(path, LPMX_HOST_PREFIX);
+	long r = ask(LPMX_OP_DIRECTORY, p, (void *)(sizeof(path) - 16 - (size_t)(p - path)), 0);
+
+	if (r < 0)
+		return fail(CANNOT_RUN, "run the lpmx of the host", 0, reason(r),
+			    "run this inside a container");
+	words[n++] = LPMX_CALL_COMMAND;
+	while (*first)
+		words[n++] = *first++;
+	for (; *args; args++) {
+		if (n + 1 >= FORWARDED_MAX)
+			return fail(CANNOT_RUN, "run the lpmx of the host", 0, reason(-E2BIG),
+				    "pass fewer arguments");
+		words[n++] = *args;
+	}
+	words[n] = 0;
+	text_put(p + r - 1, "/" LPMX_CALL_COMMAND);
+	r = sys_call3(__NR_execve, path, words, envp);
+	return fail(CANNOT_RUN, "run the lpmx of the host", 0, reason(r),
+		    "start something in this container from the host, which puts it in order");
+}
+
+/* "lpmx env ACTION" of this container. */
+static int forward_env(const char *action, char **args, char **envp)
+{
+	static char name[256];
+	const char *words[] = { "env", action, name, 0 };
+	long r = ask(LPMX_OP_NAME, name, (void *)sizeof(name), 0);
+
+	if (r < 0)
+		return fail(1, "use \"env\"", 0, reason(r), "run this inside a container");
+	return forward(words, args, envp);
+}
+
+/* The file may be one that only this container has: the host's command gets it opened. */
+static int env_load(char **args, char **envp)
+{
+	static char standard_input[] = "-";
+	char *words[] = { standard_input, 0 };
+	long fd;
+
+	if (!args[0] || args[1])
+		return fail(MISUSED, "load variables", 0, "it needs one file", "lpmx env load FILE");
+	fd = text_equal(args[0], "-") ? 0
+				      : sys_call4(__NR_openat, AT_FDCWD, args[0], O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fail(1, "read the variables in", args[0],
+			    fd == -ENOENT ? "there is no such file" : "it cannot be read",
+			    "name a file of NAME=VALUE lines");
+	if (fd > 0)
+		sys_call3(__NR_dup3, fd, 0, 0);
+	return forward_env("load", words, envp);
 }
 
 /* ---- env ---------------------------------------------------------------------------- */
@@ -187,7 +257,7 @@ static int env_list(char **args)
 	return r < 0 ? fail(1, "list the environment", 0, reason(r), "run this inside a container") : 0;
 }
 
-static int env(char **args)
+static int env(char **args, char **envp)
 {
 	if (*args && text_equal(*args, "set"))
 		return env_set(args + 1);
@@ -195,7 +265,12 @@ static int env(char **args)
 		return env_unset(args + 1);
 	if (*args && text_equal(*args, "list"))
 		return env_list(args + 1);
-	return fail(MISUSED, "use \"env\"", 0, "it needs set, unset or list", "lpmx --help");
+	if (*args && text_equal(*args, "history"))
+		return forward_env("history", args + 1, envp);
+	if (*args && text_equal(*args, "load"))
+		return env_load(args + 1, envp);
+	return fail(MISUSED, "use \"env\"", 0, "it needs set, unset, list, history or load",
+		    "lpmx --help");
 }
 
 /* ---- host, info ------------------------------------------------------------------------ */
@@ -243,10 +318,11 @@ static int info(void)
 
 __attribute__((used)) int program_main(long argc, char **argv, char **envp)
 {
+	static const char *const nothing[] = { 0 };
 	const char *command = argc > 1 ? argv[1] : "--help";
 
 	if (text_equal(command, "env"))
-		return env(argv + 2);
+		return env(argv + 2, envp);
 	if (text_equal(command, "host"))
 		return host(argv + 2, envp);
 	if (text_equal(command, "info"))
@@ -255,6 +331,5 @@ __attribute__((used)) int program_main(long argc, char **argv, char **envp)
 		say(1, help);
 		return 0;
 	}
-	return fail(MISUSED, "run the command", command, "there is no such command inside a container",
-		    "lpmx --help");
+	return forward(nothing, argv + 1, envp);
 }

@@ -26,7 +26,7 @@ def filled(store: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
 
 
 @pytest.mark.parametrize("line, expected", [
-    ("lpmx comm", ["commit"]), ("lpmx co", ["commit", "completion"]), ("lpmx nothing ", []),
+    ("lpmx comm", ["commit"]), ("lpmx co", ["commit", "completion", "compose"]), ("lpmx nothing ", []),
     ("lpmx run b", ["base:1"]), ("lpmx run --name x ba", ["base:1"]),
     ("lpmx run base:1 ba", []), ("lpmx run base:1 -- --n", []), ("lpmx exec ", ["work"]),
     ("lpmx exec work ", []), ("lpmx rm work w", ["work"]), ("lpmx commit ", ["work"]),

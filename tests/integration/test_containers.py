@@ -14,14 +14,6 @@ import pytest
 
 
 @pytest.fixture
-def opened(loaded):
-    """The shared store, from Python."""
-    from lpmx_runtime.store import Store
-    loaded("tiny")
-    return Store.open(loaded.path)
-
-
-@pytest.fixture
 def container(loaded, opened):
     """A container of the tiny image, removed afterwards."""
     from lpmx_runtime.container import Container
@@ -29,12 +21,6 @@ def container(loaded, opened):
     yield container
     if container.directory.exists():
         container.remove(force=True)
-
-
-@pytest.fixture
-def shell(loaded, lpmx):
-    """Run `lpmx` in the shared store."""
-    return lambda *arguments, **options: lpmx(*arguments, store=loaded.path, **options)
 
 
 @pytest.fixture

@@ -19,7 +19,10 @@ def load_ipython_extension(shell: Any) -> None:
     from .magics import LpmxMagics
     leave_python_path()
     live = environment.LiveEnvironment()
-    shell.register_magics(LpmxMagics(shell, live))
+    magics = LpmxMagics(shell, live)
+    shell.register_magics(magics)
+    for name in ("%lpmx", "%%lpmx"):
+        shell.set_hook("complete_command", magics.complete, str_key=name)
     if core.inside():
         live.follow()
         shell.events.register("pre_run_cell", live.before_cell)

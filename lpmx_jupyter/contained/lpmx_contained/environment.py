@@ -11,7 +11,7 @@ every program of the container (native/core/environment.c).
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterable, Optional
 
 from . import core
 
@@ -49,6 +49,13 @@ class LiveEnvironment:
         """Take `name` away, here and everywhere in the container."""
         core.environment_unset(name)
         self._put(name, None)
+
+    def take(self, names: Iterable[str]) -> None:
+        """Take over what was set for `names`, also those that this program has set itself."""
+        live = core.environment()
+        for name in names:
+            if name in live:
+                self._put(name, live[name])
 
     def _put(self, name: str, value: Optional[str]) -> None:
         """Have os.environ say `value`.

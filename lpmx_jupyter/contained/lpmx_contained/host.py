@@ -1,4 +1,4 @@
-"""Programs of the host, run from a cell: output as it comes, interrupts passed on."""
+"""Programs outside the kernel, run from a cell: output as it comes, interrupts passed on."""
 from __future__ import annotations
 
 import codecs
@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Optional, Sequence
+from typing import Any, List, Optional, Sequence
+
+from . import core
 
 TOOL = "/.lpmx/bin/lpmx"
 #: How long an interrupted program gets before it is told more firmly.
@@ -22,7 +24,7 @@ class _Call:
 
     def __init__(self, argv: Sequence[str], text: Optional[str]) -> None:
         self.process = subprocess.Popen(
-            [TOOL, "host", *argv], start_new_session=True,
+            list(argv), start_new_session=True,
             stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.selector = selectors.DefaultSelector()
@@ -96,8 +98,19 @@ class _Call:
         self.selector.close()
 
 
+def lpmx(*words: str) -> List[str]:
+    """The command line of `lpmx`: the container's own, or where we are in none, the host's."""
+    return [*([TOOL] if core.inside() else [sys.executable, "-m", "lpmx_runtime"]), *words]
+
+
+def ask(argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """Run a program that is soon done: its exit code, and what it printed."""
+    return subprocess.run(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+
+
 def run(argv: Sequence[str], text: Optional[str] = None) -> int:
-    """Run a program of the host and return its exit code (128+N for signal N).
+    """Run a program and return its exit code (128+N for signal N).
 
     Its standard output and error go to sys.stdout and sys.stderr as they come, so
     that they appear under the cell; `text` is its standard input. An interrupt is

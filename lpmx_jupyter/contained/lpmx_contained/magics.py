@@ -2,58 +2,60 @@
 from __future__ import annotations
 
 import errno
-import html
+import json
 import shlex
-from typing import Any, Dict, List, Optional
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from . import core, host, info
 from .environment import LiveEnvironment
+from .tables import Rows, Table, Variables
 
-HELP = """%lpmx env set NAME=VALUE...   change variables for everything that runs in the container
-%lpmx env unset NAME...       take variables away
-%lpmx env list                what was changed while the container ran
-%lpmx host COMMAND [ARG...]   run a program of the host; its exit code goes to _exit_code
-%%lpmx host [COMMAND...]      the same with the cell as its input; without a command, sh runs the cell
-%lpmx info                    which container, image and kernel this is"""
+HELP = """Variables of everything that runs in the container, changed at once:
+%lpmx env set NAME=VALUE...       give variables a value
+%lpmx env unset NAME...           take variables away
+%lpmx env load FILE               give the values in a .env file
+%lpmx env list                    what was changed while the container ran
+%lpmx env history                 each change, with its time
+
+Programs elsewhere; their exit code goes to _exit_code, an interrupt goes to them:
+%lpmx host COMMAND [ARG...]       run a program of the host
+%lpmx call CONTAINER COMMAND...   run a program in another container
+%lpmx run IMAGE COMMAND...        run a program in a new container of an image
+%%lpmx host [COMMAND...]          the same with the cell as its input; without a command, sh
+                                  runs the cell (so %%lpmx call and %%lpmx run, which need one)
+
+This container and others:
+%lpmx link NAME=host:PROGRAM      a program of the host under a name in here, for all who run here
+%lpmx link NAME=CONTAINER:PROGRAM the same of another container
+%lpmx unlink NAME, %lpmx links    take such a name away, list them
+%lpmx expose PROGRAM              a command of the host that runs a program in here
+%lpmx unexpose NAME, %lpmx exposed
+%lpmx commit NAME                 make an image of this container
+%lpmx ps                          containers, and what runs in them
+%lpmx images                      images
+%lpmx gpu                         GPUs and their driver libraries
+%lpmx info                        which container, image and kernel this is
+
+%lpmx COMMAND --help explains link, expose, commit, run, ps and gpu."""
 
 #: Variables that a program reads once, when it starts.
 _READ_AT_START = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME")
+_ENV_ACTIONS = ("set", "unset", "load", "list", "history")
 
-
-class Table(Dict[str, Any]):
-    """A dictionary that shows itself as a table."""
-
-    empty = "nothing"
-
-    def __repr__(self) -> str:
-        if not self:
-            return self.empty
-        width = max(map(len, self))
-        return "\n".join(f"{name:<{width}}  {self._shown(value)}" for name, value in self.items())
-
-    def _repr_html_(self) -> str:
-        if not self:
-            return html.escape(self.empty)
-        rows = "".join(f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-                       f"<td style='text-align:left'>{html.escape(self._shown(value))}</td></tr>"
-                       for name, value in self.items())
-        return f"<table>{rows}</table>"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
-
-    @staticmethod
-    def _shown(value: Any) -> str:
-        return "(unset)" if value is None else str(value)
-
-
-class Variables(Table):
-    """Live variables."""
-
-    empty = "no variable was changed while the container ran"
+#: Lists: the columns of each, of the objects that `lpmx COMMAND --json` prints.
+_LISTS: Dict[str, Tuple[str, ...]] = {
+    "ps": ("name", "image", "processes"),
+    "links": ("name", "target", "path"),
+    "exposed": ("name", "program", "path"),
+    "images": ("name", "digest"),
+}
+#: Commands about this container, whose name comes first, and others that are the host's.
+_OWN = ("link", "unlink", "links", "expose", "unexpose", "exposed", "commit")
+_TOLD = ("link", "unlink", "expose", "unexpose", "commit")
 
 
 @magics_class
@@ -63,6 +65,11 @@ class LpmxMagics(Magics):
     def __init__(self, shell: Any, live: LiveEnvironment) -> None:
         super().__init__(shell)
         self.live = live
+        self.commands: Dict[str, Callable[[str, List[str], Optional[str]], Any]] = {
+            "env": self._env, "host": self._host, "call": self._elsewhere, "run": self._elsewhere,
+            "info": self._info, "gpu": self._plain}
+        self.commands.update({name: self._list for name in _LISTS})
+        self.commands.update({name: self._told for name in _TOLD})
 
     @line_cell_magic
     def lpmx(self, line: str, cell: Optional[str] = None) -> Any:
@@ -71,38 +78,49 @@ class LpmxMagics(Magics):
         if command in ("", "help", "-h", "--help"):
             print(HELP)
             return None
-        work = {"env": self._env, "host": self._host, "info": self._info}.get(command)
+        work = self.commands.get(command)
         if work is None:
             raise UsageError(f'cannot run "%lpmx {command}": there is no such command\n'
                              "hint: %lpmx --help lists them")
-        if cell is not None and command != "host":
+        if cell is not None and command not in ("host", "call", "run"):
             raise UsageError(f'cannot run "%%lpmx {command}": it takes no cell\n'
                              f"hint: write %lpmx {command}, with one percent sign")
         try:
-            return work(_words(rest), cell)
+            return work(command, _words(rest), cell)
         except core.NotContained:
             raise UsageError("cannot ask the container: this kernel does not run in one\n"
                              'hint: choose a kernel named "LPMX: ..."') from None
 
-    # -- commands
+    # -- variables
 
-    def _env(self, words: List[str], _cell: Optional[str]) -> Optional[Variables]:
-        if words[:1] == ["list"] and len(words) == 1:
+    def _env(self, _command: str, words: List[str], _cell: Optional[str]) -> Any:
+        action, rest = (words or [""])[0], words[1:]
+        if action == "list" and not rest:
             return Variables(sorted(core.environment().items()))
-        if words[:1] == ["set"] and len(words) > 1:
-            for pair in words[1:]:
+        if action == "history" and not rest:
+            core.name()  # outside a container there is none
+            changes = self._json("env", "history")
+            for change in changes:
+                change["when"] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change["time"]))
+            return Rows(changes, ("when", "pid", "name", "value"),
+                        "no variable was changed while the container ran")
+        if action == "load" and len(rest) == 1:
+            self._load(rest[0])
+            return None
+        if action == "set" and rest:
+            for pair in rest:
                 name, equals, value = pair.partition("=")
                 if not equals or not name:
                     raise UsageError(f'cannot set "{pair}": it is not NAME=VALUE\n'
                                      "hint: write, for example, %lpmx env set OMP_NUM_THREADS=4")
                 self._change(name, value)
             return None
-        if words[:1] == ["unset"] and len(words) > 1:
-            for name in words[1:]:
+        if action == "unset" and rest:
+            for name in rest:
                 self._change(name, None)
             return None
-        raise UsageError("cannot change the environment: say set NAME=VALUE, unset NAME or list\n"
-                         "hint: %lpmx --help")
+        raise UsageError("cannot change the environment: say set NAME=VALUE, unset NAME, load FILE, "
+                         "list or history\nhint: %lpmx --help")
 
     def _change(self, name: str, value: Optional[str]) -> None:
         verb = "unset" if value is None else "set"
@@ -124,23 +142,109 @@ class LpmxMagics(Magics):
             print(f"{name} is read when a program starts: programs started from now on see it, "
                   "this kernel after a restart")
 
-    def _host(self, words: List[str], cell: Optional[str]) -> None:
+    def _load(self, path: str) -> None:
+        core.name()  # outside a container there is nothing to change
+        # The container's command opens the file, which the host may not see.
+        names = self._ask(host.lpmx("env", "load", path)).split()
+        self.live.take(names)
+        print(" ".join(names))
+
+    # -- programs elsewhere
+
+    def _host(self, _command: str, words: List[str], cell: Optional[str]) -> None:
         if not words and cell is None:
             raise UsageError("cannot run a program of the host: none was named\n"
                              "hint: write %lpmx host COMMAND, or a script in a %%lpmx host cell")
         core.name()  # outside a container the tool is not there either
+        self._run(host.lpmx("host", *(words or ["sh"])), cell)
+
+    def _elsewhere(self, command: str, words: List[str], cell: Optional[str]) -> None:
+        options = [word for word in words[:1] if word.startswith("-")]
+        if not options and len(words) < 2:
+            place = "CONTAINER" if command == "call" else "IMAGE"
+            raise UsageError(f"cannot run a program elsewhere: %lpmx {command} needs a "
+                             f"{place.lower()} and a command\n"
+                             f"hint: write %lpmx {command} {place} COMMAND")
+        self._run(host.lpmx("exec" if command == "call" else "run",
+                            *(["--here"] if command == "call" and not options else []), *words), cell)
+
+    def _run(self, argv: List[str], text: Optional[str]) -> None:
         try:
-            code = host.run(words or ["sh"], cell)
+            code = host.run(argv, text)
         except host.Interrupted as interrupt:
             self.shell.user_ns["_exit_code"] = interrupt.exit_code
             raise KeyboardInterrupt from None
         self.shell.user_ns["_exit_code"] = code
 
-    def _info(self, words: List[str], _cell: Optional[str]) -> Table:
+    # -- what the host's command does
+
+    def _own_name(self) -> List[str]:
+        """The name of this container, where we are in one."""
+        return [core.name()] if core.inside() else []
+
+    def _plain(self, command: str, words: List[str], _cell: Optional[str]) -> None:
+        self._run(host.lpmx(command, *words), None)
+
+    def _told(self, command: str, words: List[str], _cell: Optional[str]) -> None:
+        """A command that is soon done, and whose failure is an error of the cell."""
+        if "--help" in words or "-h" in words:
+            self._plain(command, ["--help"], None)
+        else:
+            print(self._ask(host.lpmx(command, *self._own_name(), *words)), end="")
+
+    def _list(self, command: str, words: List[str], _cell: Optional[str]) -> Any:
+        if words:
+            return self._plain(command, words, None)
+        own = self._own_name() if command in _OWN else []
+        return Rows(self._json(command, *own), _LISTS[command], f"no {command}")
+
+    def _json(self, *words: str) -> List[Dict[str, Any]]:
+        found: List[Dict[str, Any]] = json.loads(self._ask(host.lpmx(*words, "--json")))
+        return found
+
+    def _ask(self, argv: List[str]) -> str:
+        """What a command prints; its two lines of failure become ours, its notes are shown."""
+        done = host.ask(argv)
+        self.shell.user_ns["_exit_code"] = done.returncode
+        if done.returncode:
+            text = done.stderr.strip() or f"{' '.join(argv)} ended with exit code {done.returncode}"
+            raise UsageError(text[len("lpmx: "):] if text.startswith("lpmx: ") else text)
+        if done.stderr:
+            print(done.stderr, end="")
+        return done.stdout
+
+    def _info(self, _command: str, words: List[str], _cell: Optional[str]) -> Table:
         if words:
             raise UsageError('cannot understand "%lpmx info": it takes no arguments\n'
                              "hint: %lpmx --help")
         return Table(info.facts())
+
+    # -- completion
+
+    def complete(self, _shell: Any, event: Any) -> List[str]:
+        """What may follow on a line of %lpmx, for IPython's complete_command hook."""
+        words = event.line.split()
+        if not event.line.endswith(" ") and len(words) > 1:
+            words.pop()
+        return sorted(word for word in self._candidates(words[1:])
+                      if word.startswith(event.symbol))
+
+    def _candidates(self, before: List[str]) -> List[str]:
+        if not before:
+            return [*self.commands, "--help"]
+        if before == ["env"]:
+            return list(_ENV_ACTIONS)
+        if before[:2] == ["env", "unset"]:
+            return [name for name, value in core.environment().items() if value is not None]
+        if before[:2] == ["env", "set"]:
+            return [f"{name}=" for name in core.environment()]
+        lists = {("call",): ("ps", "name"), ("run",): ("images", "name"),
+                 ("unlink",): ("links", "name"), ("unexpose",): ("exposed", "name")}
+        if tuple(before) in lists:
+            command, key = lists[tuple(before)]
+            own = self._own_name() if command in _OWN else []
+            return [str(one[key]) for one in self._json(command, *own)]
+        return []
 
 
 def _words(text: str) -> List[str]:

@@ -1,0 +1,35 @@
+"""What tests of containers share."""
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def opened(loaded):
+    from lpmx_runtime.store import Store
+    loaded("tiny")
+    return Store.open(loaded.path)
+
+
+@pytest.fixture
+def make(loaded, opened):
+    """Make containers of the tiny image; they are removed afterwards."""
+    from lpmx_runtime.container import Container, Options
+    made = []
+
+    def make(**options):
+        container = Container.create(opened, opened.images.find(loaded("tiny")),
+                                     options=Options(**options))
+        made.append(container)
+        return container
+
+    yield make
+    for container in made:
+        if container.directory.exists():
+            container.remove(force=True)
+
+
+@pytest.fixture
+def shell(loaded, lpmx):
+    """Run `lpmx` in the shared store."""
+    return lambda *arguments, **options: lpmx(*arguments, store=loaded.path, **options)

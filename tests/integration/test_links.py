@@ -1,0 +1,314 @@
+"""Programs of the host and of other containers by names in a container (`lpmx link`)."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+#: Prints its words, variables and directory as they are, and fails as it is told.
+SHOW = """#!{python}
+import os, sys
+sys.stdout.buffer.write(b"|".join(map(os.fsencode, sys.argv[1:])))
+sys.exit(int(os.environ.get("FAIL", 0)))
+"""
+
+
+@pytest.fixture
+def show(tmp_path):
+    """A program of the host that shows its words."""
+    path = tmp_path / "show"
+    path.write_text(SHOW.format(python=sys.executable))
+    path.chmod(0o755)
+    return path
+
+
+def run(container, *argv, **options):
+    """What a program in the container printed, and its exit code."""
+    from lpmx_runtime.container import process
+    child = process.popen(container.launch(argv, entrypoint=False, **options.pop("launch", {})),
+                          stdin=options.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, **options)
+    out, err = child.communicate(timeout=60)
+    return out.decode(errors="surrogateescape"), err.decode(errors="surrogateescape"), child.returncode
+
+
+def test_link_is_a_program_of_the_container(make, shell):
+    """Shells, PATH and running programs find it at once; afterwards it is gone without a trace."""
+    container = make()
+
+    # the image's PATH has only /bin
+    path = shell("link", container.name, "un=host:uname", check=True).stdout.strip()
+
+    assert path == "/bin/un"
+    out, _, code = run(container, "sh", "-c", "command -v un; test -x /bin/un && un -n; env -i /bin/un -n")
+    assert (f"/bin/un\n{os.uname().nodename}\n{os.uname().nodename}\n", 0) == (out, code)
+    [link] = json.loads(shell("links", "--json", container.name).stdout)
+    assert ("un", "/bin/un", None) == (link["name"], link["path"], link["pass"])
+    assert link["target"].startswith("host:/") and link["target"].endswith("/uname")
+    assert "un" in shell("links", container.name).stdout
+
+    assert "/bin/un\n" == shell("unlink", container.name, "un", check=True).stdout
+
+    assert 127 == run(container, "sh", "-c", "un")[2]
+    assert [] == json.loads(shell("links", "--json", container.name).stdout)
+    assert "/bin/un" not in shell("diff", container.name, check=True).stdout
+
+
+def test_link_appears_while_a_program_runs(make, shell):
+    """A shell that was there before calls it."""
+    container = make()
+    from lpmx_runtime.container import process
+    child = process.popen(container.launch(["sh"], entrypoint=False), stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True)
+    child.stdin.write("un; echo $?\n")
+    child.stdin.flush()
+    assert "127\n" == child.stdout.readline()
+
+    shell("link", container.name, "un=host:uname", check=True)
+
+    out, _ = child.communicate("un -n\n", timeout=30)
+    assert f"{os.uname().nodename}\n" == out
+
+
+def test_words_arrive_as_they_were_said(make, show, opened):
+    """Blanks, quotes, line ends, bytes that are no UTF-8, and two megabytes of them."""
+    from lpmx_runtime.container import links
+    container = make()
+    links.add(container, "show", f"host:{show}")
+    words = ["a b", "'", '"', "$HOME", "\n", "\udcff\udc80", "", "*"]
+
+    out, err, code = run(container, "show", *words)
+    assert ("|".join(words), "", 0) == (out, err, code)
+
+    many = ["x" * 1000] * 1900
+    out, err, code = run(container, "show", *many)
+    assert ("|".join(many), "", 0) == (out, err, code)
+
+
+def test_chain_goes_through_containers_and_the_host(make, tmp_path, installed):
+    """A calls B, which calls the host, which calls A; pipes between them."""
+    from lpmx_runtime.container import links
+    a, b = make(), make()
+    back = tmp_path / "back"
+    back.write_text(f"#!/bin/sh\nexport LPMX_STORE={a.store.path}\n"
+                    f"exec {installed.lpmx} exec {a.name} -- sh -c 'read x; echo \"a $x\"'\n")
+    back.chmod(0o755)
+    links.add(a, "other", f"{b.name}:/bin/sh")
+    links.add(b, "back", f"host:{back}")
+    links.add(a, "up", "host:tr")
+
+    out, err, code = run(a, "sh", "-c", "echo one | other -c 'sed s/^/b.in./ | back | sed s/^/b.out./'"
+                         " | up a-z A-Z")
+
+    assert ("B.OUT.A B.IN.ONE\n", "", 0) == (out, err, code)
+    assert f"{b.name}\n" == run(a, "other", "-c", "echo $LPMX_CONTAINER")[0]
+
+
+def test_descriptors_exit_codes_and_signals_are_the_programs_own(make, opened):
+    """Nothing stands between: an inherited descriptor, a status, a signal's end."""
+    from lpmx_runtime.container import links
+    a, b = make(), make()
+    links.add(a, "hostsh", "host:/bin/sh")
+    links.add(a, "othersh", f"{b.name}:/bin/sh")
+    reading, writing = os.pipe()
+    try:
+        for name in ("hostsh", "othersh"):
+            assert 7 == run(a, name, "-c", f"echo {name} >/proc/self/fd/{writing}; exit 7", pass_fds=[writing])[2]
+            assert f"{name}\n".encode() == os.read(reading, 100)
+            assert -signal.SIGUSR1 == run(a, name, "-c", "kill -USR1 $$")[2]
+            assert f"{os.getpid()}\n" == run(a, name, "-c", "echo $PPID")[0]
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_working_directory_is_the_same_or_the_call_fails(make, tmp_path):
+    """By whatever name the other place has it; a directory of the container's own is told."""
+    from lpmx_runtime.container import Bind, links
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    a = make(binds=(Bind(str(shared), "/data"),))
+    b = make(binds=(Bind(str(shared), "/mnt/other"),), contain=True)
+    links.add(a, "hostpwd", "host:/bin/pwd")
+    links.add(a, "otherpwd", f"{b.name}:/bin/pwd")
+    links.add(a, "rootpwd", f"{b.name}:/bin/pwd", cwd="/etc")
+
+    assert f"{shared}\n" == run(a, "hostpwd", launch={"cwd": "/data"})[0]
+    assert "/mnt/other\n" == run(a, "otherpwd", launch={"cwd": "/data"})[0]
+    assert "/etc\n" == run(a, "rootpwd", launch={"cwd": "/var/empty"})[0]
+    assert ("/\n", "/\n") == tuple(run(a, name, launch={"cwd": "/"})[0] for name in ("hostpwd", "otherpwd"))
+    for name in ("hostpwd", "otherpwd"):
+        out, err, code = run(a, name, launch={"cwd": "/var/empty"})
+        assert ("", 125) == (out, code)
+        assert "the caller's working directory \"/var/empty\" is its container's own\nhint: " in err
+    out, err, code = run(a, "otherpwd", launch={"cwd": "/proc"})
+    assert ("/proc\n", 0) == (out, code)
+
+
+def test_variables_that_cross_are_those_that_were_chosen(make, monkeypatch):
+    """The place's own; the caller's where they mean the same everywhere, or as the link says."""
+    from lpmx_runtime.container import links
+    monkeypatch.setenv("OF_HOST", "yes")
+    a = make(env={"OF_A": "a", "OMP_NUM_THREADS": "3", "SLURM_STEP_ID": "5"})
+    b = make(env={"OF_B": "b"})
+    links.add(a, "hostenv", "host:env")
+    links.add(a, "otherenv", f"{b.name}:/bin/env")
+    links.add(a, "some", f"{b.name}:/bin/env", passes=["OF_*"], env={"MORE": "x y"})
+    links.add(a, "none", f"{b.name}:/bin/env", passes=[])
+    links.add(a, "all", "host:env", passes=["*"])
+    b.environment.set("LIVE", "of b")
+    a.environment.set("LIVE_A", "of a")
+
+    def variables(name):
+        return dict(line.split("=", 1) for line in run(a, name)[0].splitlines() if "=" in line)
+
+    host, other, some, none, everything = map(variables, ("hostenv", "otherenv", "some", "none", "all"))
+
+    assert ("yes", "3", "5") == tuple(map(host.get, ("OF_HOST", "OMP_NUM_THREADS", "SLURM_STEP_ID")))
+    assert not {"OF_A", "LIVE_A", "LPMX_CONTAINER"} & set(host)
+    assert os.environ["PATH"] == host["PATH"]
+    assert ("b", "3", "of b", b.name) == tuple(map(other.get, ("OF_B", "OMP_NUM_THREADS", "LIVE",
+                                                              "LPMX_CONTAINER")))
+    assert not {"OF_A", "LIVE_A", "OF_HOST"} & set(other)
+    assert ("a", "x y", "b") == tuple(map(some.get, ("OF_A", "MORE", "OF_B")))
+    assert "OMP_NUM_THREADS" not in some and "OMP_NUM_THREADS" not in none
+    assert ("a", "of a", os.environ["PATH"], "yes") == tuple(
+        map(everything.get, ("OF_A", "LIVE_A", "PATH", "OF_HOST")))
+    assert "LPMX_CONTAINER" not in everything
+
+
+def test_link_lasts_when_the_control_page_is_made_again(make, shell):
+    """It is made from its call file."""
+    container = make()
+    shell("link", container.name, "un=host:uname", check=True)
+    (container.directory / "control").write_bytes(b"")
+
+    assert f"{os.uname().nodename}\n" == shell("exec", container.name, "un", "-n", check=True).stdout
+
+
+def test_link_to_a_container_that_is_gone_says_so(make):
+    """Who calls it learns which view is missing."""
+    from lpmx_runtime.container import links
+    a, b = make(), make()
+    links.add(a, "other", f"{b.name}:/bin/true")
+    b.remove()
+
+    out, err, code = run(a, "other")
+
+    assert ("", 125) == (out, code)
+    assert "its container is gone" in err and "lpmx unlink" in err
+
+
+@pytest.mark.parametrize("words,message", [
+    (["nothing"], "it is not NAME=host:PROGRAM"),
+    (["x=host:/nowhere/x"], 'the host has no program "/nowhere/x"'),
+    (["x=nowhere:/bin/x"], 'there is no container "nowhere"'),
+    (["a/b=host:uname"], "neither a name nor an absolute path"),
+    (["/tmp/x=host:uname"], 'is a directory of the host'),
+    (["/bin/ls=host:uname"], 'the container has "/bin/ls" already'),
+    (["--cwd", "rel", "x=host:uname"], "does not start with /"),
+    (["--pass", "A*B", "x=host:uname"], "is not NAME, PREFIX* or *"),
+])
+def test_misuse_is_told_in_two_lines(make, shell, words, message):
+    """What cannot be linked, why, and what to do."""
+    container = make()
+    options = words[:-1]
+
+    done = shell("link", *options, container.name, words[-1])
+
+    assert done.returncode and message in done.stderr and "\nhint: " in done.stderr
+
+
+def test_link_over_a_program_gives_it_back(make, shell):
+    """With --over; the container's own file stays as it is."""
+    container = make()
+    shell("link", "--over", container.name, "/bin/hostname=host:/usr/bin/env", check=True)
+    assert "PATH=" in run(container, "/bin/hostname")[0]
+
+    shell("unlink", container.name, "hostname", check=True)
+
+    assert f"{os.uname().nodename}\n" == run(container, "/bin/hostname")[0]
+
+
+# -- what the site allows
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Write the site's settings, for what is done in this process."""
+    from lpmx_runtime import settings
+    path = tmp_path / "site.json"
+    monkeypatch.setattr(settings, "SITE_FILE", str(path))
+    return lambda **values: path.write_text(json.dumps(values)) and path
+
+
+def test_call_that_the_site_does_not_allow_is_refused_by_name_of_the_rule(make, site, opened):
+    """When it is linked, and when it is called; what is allowed works."""
+    from lpmx_runtime.container import Container, links
+    from lpmx_runtime.errors import CallRefused
+    container = make()
+    links.add(container, "env2", "host:env")
+    path = site(allowed_calls=["!host:/**/env", "host:/**/uname", "!container:secret:**"])
+    container = Container.open(opened, container.name)
+
+    with pytest.raises(CallRefused) as refused:
+        links.add(container, "e", "host:env")
+    assert f'the rule "!host:/**/env" of "allowed_calls" in "{path}" refuses it' in str(refused.value)
+    with pytest.raises(CallRefused, match='no rule of .* allows "host:.*/cat"'):
+        links.add(container, "c", "host:cat")
+    links.add(container, "un", "host:uname")
+
+    assert f"{os.uname().nodename}\n" == run(container, "un", "-n")[0]
+    for argv, why in ((("env2",), 'the rule "!host:/**/env" of "allowed_calls"'),
+                      (("lpmx", "host", "cat"), 'no rule of "allowed_calls"'),
+                      (("/.lpmx/host/usr/bin/../../bin/cat",), "no rule"),
+                      (("lpmx", "ps"), "no rule")):
+        out, err, code = run(container, *argv)
+        assert ("", 126) == (out, code), argv
+        assert "lpmx: cannot run" in err and why in err and "\nhint: ask" in err, argv
+
+
+def test_calls_are_logged_where_it_is_asked_for(make, site, opened, tmp_path):
+    """One line of JSON each, the refused ones with their rule."""
+    from lpmx_runtime.container import Container, links
+    log = tmp_path / "calls.log"
+    site(call_log=str(log), allowed_calls=["host:/**/uname", "!host:**", "container:**"])
+    container = Container.open(opened, make().name)
+    links.add(container, "un", "host:uname")
+
+    run(container, "sh", "-c", "un; lpmx host env; true")
+
+    first, second = map(json.loads, log.read_text().splitlines())
+    assert (True, container.name, "/bin/busybox", os.getuid()) == (
+        first["allowed"], first["container"], first["caller"], first["uid"])
+    assert first["called"].endswith("/uname") and abs(first["time"] - time.time()) < 60
+    assert (False, "!host:**") == (second["allowed"], second["rule"])
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+# -- many
+
+
+def test_calls_leave_nothing_behind(make):
+    """Eight at once and two hundred in a row: every descriptor and process is gone again."""
+    from lpmx_runtime.container import links
+    a, b = make(), make()
+    links.add(a, "hosttrue", "host:/bin/true")
+    links.add(a, "othertrue", f"{b.name}:/bin/true")
+
+    out, err, code = run(a, "sh", "-c", """
+        for i in 1 2 3 4 5 6 7 8; do (hosttrue && othertrue && echo ok) & done; wait
+        i=0; while [ $i -lt 200 ]; do hosttrue || echo failed; i=$((i+1)); done
+        ls /proc/self/fd | wc -l; ls /proc/$$/fd | wc -l
+        """)
+
+    assert "" == err and 0 == code
+    assert ["ok"] * 8 == out.split()[:8]
+    assert int(out.split()[9]) <= 4
+    assert [] == a.processes() and [] == b.processes()
