@@ -20,6 +20,7 @@ SITE_FILE = "/etc/lpmx/config.json"
 KEYS = {
     "store": "directory of images and containers (LPMX_STORE)",
     "site_stores": "further stores whose images are used and never changed (LPMX_SITE_STORES)",
+    "quota": "how much the layers of the store may take, such as \"50G\" (LPMX_QUOTA)",
     "mirror": "package mirror for `lpmx bootstrap` (LPMX_MIRROR)",
     "insecure_registries": "registries spoken to over plain HTTP",
     "registry_mirrors": "for registries, by name, other places to ask first",
@@ -110,6 +111,22 @@ def site_stores() -> list[str]:
                                  "path", hint="give it a path that starts with /")
         found.append(os.path.normpath(path))
     return list(dict.fromkeys(found))
+
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def quota() -> int | None:
+    """How many bytes the layers of the store may take; None: as many as there is room for."""
+    chosen = os.environ.get("LPMX_QUOTA") or setting("quota")
+    if not chosen:
+        return None
+    text = str(chosen).strip().upper().removesuffix("IB").removesuffix("B")
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS and text[-1:] else (text, "")
+    if not number.isascii() or not number.isdigit() or len(number) > 15:
+        raise InvalidSetting(f'cannot use "{chosen}" as the quota of the store: it is no size',
+                             hint='write a number of bytes, or "500M", "50G", "2T"')
+    return int(number) * _UNITS[unit]
 
 
 def mirror() -> str | None:

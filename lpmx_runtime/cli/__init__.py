@@ -46,6 +46,7 @@ COMMANDS = {
     "pull": ("images", "register_pull", "get an image from a registry"),
     "push": ("images", "register_push", "put an image into a registry"),
     "tags": ("images", "register_tags", "list the tags that a registry has of a repository"),
+    "search": ("search", "register", "look for repositories in a registry"),
     "login": ("logins", "register_login", "log in to a registry"),
     "logout": ("logins", "register_logout", "forget the login for a registry"),
     "load": ("images", "register_load", "get images from a file"),

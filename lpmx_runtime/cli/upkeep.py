@@ -38,6 +38,7 @@ def register_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _df(arguments: argparse.Namespace) -> None:
+    from .. import settings
     from ..store import Store
     from ..store.usage import usage
     from . import output
@@ -58,6 +59,8 @@ def _df(arguments: argparse.Namespace) -> None:
                             for container in found.containers])
     print(f"\nlayers: {output.size(found.layers)}, of which no image needs "
           f"{output.size(found.unused)}")
+    if settings.quota() is not None:
+        print(f"quota of the layers: {output.size(settings.quota() or 0)}")
     if found.sites:
         print()
         output.print_table(("SITE'S STORE", "IMAGES", "LAYERS"),

@@ -94,6 +94,8 @@ def token_scopes(repository: str, challenge: Challenge, actions: str = "pull",
         own = f"repository:{name}:{stated if actions == 'pull' else actions}"
     elif repository:
         own = f"repository:{repository}:{actions}"
+    elif challenge.scope.startswith("registry:"):
+        return [challenge.scope]   # of what is no repository's: the list of them all
     else:
         return []
     return [own, *(f"repository:{source}:pull" for source in sources)]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from dataclasses import dataclass
 from typing import Optional, Sequence, Union
 
@@ -18,20 +17,18 @@ from ..oci.digest import digest_of, is_digest, mismatch
 from ..oci.manifest import INDEXES, MANIFESTS, SIZE_LIMIT, Descriptor
 from ..oci.reference import Reference
 from ..progress import Sink, ignore
-from .address import Mirror, make_address, origin
+from .address import Mirror, make_address
 from .authority import Authority, login_hint
 from .connection import BODY_LIMIT, Connection
 from .credentials import find_login
 from .failures import BROKEN, Said, status_line
+from .pages import LIMIT, body, pages
 from .patience import USUAL, Patience
 from .stop import Stop
 from .stream import BlobStream
 from .upload import Uploader
 
 _ACCEPT = ", ".join(MANIFESTS + INDEXES)
-_TAGS_LIMIT = 1 << 20
-_PAGES_LIMIT = 10_000
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -146,31 +143,23 @@ class Repository:
                 return None
             if response.status_code != 200:
                 self._refuse("tags", response)
-            data = self._body(response, _TAGS_LIMIT, "the list of tags")
+            data = self._body(response, LIMIT, "the list of tags")
         return self._tags_in(data)
 
     def all_tags(self) -> list[str]:
         """All tags of the repository by name, got page by page (OCI distribution spec, "Listing Tags")."""
         found: dict[str, None] = {}
-        path = self._path("tags/list")
-        for _ in range(_PAGES_LIMIT):
-            with self._connection.get(path, headers={}, login=self._authority) as response:
-                if response.status_code == 404:
-                    raise NotFoundInRegistry(
-                        f'{self.failing}: the registry has no repository "{self._name}"',
-                        hint=f'check the name; "{self.registry}" is where it was looked for')
-                if response.status_code != 200:
-                    self._refuse("tags", response)
-                found.update(dict.fromkeys(
-                    self._tags_in(self._body(response, _TAGS_LIMIT, "the list of tags"))))
-                match = _NEXT.search(response.headers.get("Link", ""))
-                if match is None:
-                    return sorted(found)
-                path = self._connection.target(response.url, match.group(1))
-            if origin(path) != origin(response.url):
-                break
-        raise RegistryError(f"{self.failing}: the list of tags leads on for ever, or elsewhere",
-                            hint="tell whoever runs the registry")
+        for page in pages(self._connection, self._path("tags/list"), self._authority,
+                          "the list of tags", self._refuse_tags):
+            found.update(dict.fromkeys(self._tags_in(page)))
+        return sorted(found)
+
+    def _refuse_tags(self, response: requests.Response) -> None:
+        if response.status_code == 404:
+            raise NotFoundInRegistry(
+                f'{self.failing}: the registry has no repository "{self._name}"',
+                hint=f'check the name; "{self.registry}" is where it was looked for')
+        self._refuse("tags", response)
 
     def _tags_in(self, data: bytes) -> list[str]:
         try:
@@ -230,14 +219,7 @@ class Repository:
         return self._connection.get(self._path(rest), headers=headers, login=self._authority)
 
     def _body(self, response: requests.Response, limit: int, what: str) -> bytes:
-        try:
-            data = response.raw.read(limit + 1, decode_content=True)
-        except BROKEN as error:
-            raise self._connection.unreachable(self._path(""), error) from error
-        if len(data) > limit:
-            raise RegistryError(f"{self.failing}: {what} has more than {limit} bytes",
-                                hint="tell whoever runs the registry")
-        return bytes(data)
+        return body(self._connection, response, limit, what)
 
     def _said(self, response: requests.Response) -> Said:
         try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, Callable, ContextManager, Iterator, Optional, Sequence
+from typing import TYPE_CHECKING, BinaryIO, Callable, ContextManager, Iterator, Optional, Sequence
 
 from ..errors import DigestMismatch, StoreDamaged, StoreError
 from .files import (
@@ -28,16 +28,21 @@ from .files import (
     sync_tree,
 )
 
+if TYPE_CHECKING:
+    from .quota import Quota
+
 
 class Layers:
     """The store's `layers` directory, and those of other stores, `below`, in which a layer
     is used where it is."""
 
     def __init__(self, directory: Path, staging: Callable[[], ContextManager[Path]],
-                 below: Sequence["Layers"] = ()) -> None:
+                 below: Sequence["Layers"] = (), quota: Optional[int] = None) -> None:
         self.directory = directory
         self._staging = staging
         self._below = below
+        self._quota = quota
+        self._counted: "Optional[Quota]" = None
 
     def put(self, diff_id: str, stream: BinaryIO, *,
             on_bytes: Optional[Callable[[int], object]] = None) -> Path:
@@ -133,10 +138,28 @@ class Layers:
             if not is_ours(place):
                 raise StoreError(f"cannot remove layer {diff_id}: another user stored it",
                                  hint="ask whoever shares the store with you")
+            size = self._own_size(diff_id) if self._counted is not None else 0
             try:
                 os.rename(place, aside / "layer")
             except FileNotFoundError:
                 return
+            if self._counted is not None:
+                self._counted.give_back(size)
+
+    def _bounded(self, label: str,
+                 on_bytes: Optional[Callable[[int], object]]) -> "_Bounded":
+        """What counts the bytes of one layer against the quota, if there is one."""
+        if self._quota is not None and self._counted is None:
+            from .quota import Quota
+            self._counted = Quota(self._quota, lambda: sum(map(self._own_size, self.list())))
+        return _Bounded(self._counted, label, on_bytes)
+
+    def _own_size(self, diff_id: str) -> int:
+        from .recipe import tar_size
+        try:
+            return tar_size(digest_path(self.directory, diff_id) / "recipe")
+        except StoreError:
+            return 0   # removed since, or damaged
 
     def _part(self, diff_id: str, name: str) -> Path:
         home = self._home(diff_id, name)
@@ -178,7 +201,7 @@ class Layers:
         from .unpack import Recipe, unpack
 
         algorithm = split_digest(diff_id)[0] if diff_id else "sha256"
-        with storing(label), self._staging() as aside:
+        with storing(label), self._bounded(label, on_bytes) as count, self._staging() as aside:
             made = aside / "layer"
             tree = made / "tree"
             for directory in (made, tree):
@@ -188,7 +211,7 @@ class Layers:
                 with open(made / "recipe", "wb") as file:
                     share(file.fileno(), made)
                     recipe = Writer(file)
-                    source = tar.Source(stream, on_bytes, algorithm, recipe)
+                    source = tar.Source(stream, count, algorithm, recipe)
                     listed, attributes, names = unpack(
                         source, fd, label, shared=_shared(made),
                         recipe=Recipe(recipe, made / "spare"))
@@ -206,10 +229,41 @@ class Layers:
             place = digest_path(self.directory, found)
             if replace and place.exists():
                 exchange(made, place)   # and the damaged one goes with the staging directory
-            elif not publish(made, place) and not self.is_own(found):
+            elif publish(made, place):
+                count.keep()
+            elif not self.is_own(found):
                 self.remove(found)  # half of one, which nothing of ours leaves behind
                 publish(made, place)
+                count.keep()
         return found
+
+
+class _Bounded:
+    """Counts the bytes of one layer; what is not kept is given back at the end."""
+
+    def __init__(self, quota: "Optional[Quota]", label: str,
+                 on_bytes: Optional[Callable[[int], object]]) -> None:
+        self._quota = quota
+        self._label = label
+        self._on_bytes = on_bytes
+        self._count = 0
+
+    def __call__(self, count: int) -> None:
+        if self._quota is not None:
+            self._count += count
+            self._quota.take(count, self._label)
+        if self._on_bytes is not None:
+            self._on_bytes(count)
+
+    def keep(self) -> None:
+        self._count = 0
+
+    def __enter__(self) -> "_Bounded":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self._quota is not None:
+            self._quota.give_back(self._count)
 
 
 def _shared(directory: Path) -> bool:

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
 from ..errors import StoreError
-from ..settings import site_stores, store_path
+from ..settings import quota, site_stores, store_path
 from .blobs import Blobs
 from .files import STALE_SECONDS, make_directory, remove_tree, storing, write_file
 from .images import Images
@@ -49,11 +49,13 @@ _ALGORITHMS = ("sha256", "sha512")
 class Store:
     """A store that is open. Cheap to open, and to have open several times."""
 
-    def __init__(self, path: Path, below: Sequence["Store"] = ()) -> None:
+    def __init__(self, path: Path, below: Sequence["Store"] = (),
+                 quota: Optional[int] = None) -> None:
         self.path = path
         self.below = tuple(below)
         self.blobs: Blobs = Blobs(path / "blobs", [one.blobs for one in below])
-        self.layers: Layers = Layers(path / "layers", self.staging, [one.layers for one in below])
+        self.layers: Layers = Layers(path / "layers", self.staging, [one.layers for one in below],
+                                     quota)
         self.indexes: Indexes = Indexes(path / "indexes", path / "grafts", self.layers,
                                         self.staging, [one.indexes for one in below])
         self.images: Images = Images(path / "images", self.layers, [one.images for one in below])
@@ -71,7 +73,8 @@ class Store:
         with storing(f'anything in "{path}"'):
             _prepare(path)
         sites = [Path(place) for place in site_stores()]
-        return cls(path, [cls(site) for site in sites if site != path and _is_there(site)])
+        return cls(path, [cls(site) for site in sites if site != path and _is_there(site)],
+                   quota())
 
     def lock(self, name: str, *, shared: bool = False, timeout: Optional[float] = None) -> Lock:
         """The store's lock `name`, to be held in a `with` block (locks.py)."""

@@ -132,7 +132,8 @@ static int store_setting(const char *file, char store[FRONT_PATH_MAX])
 				string(&json, store, FRONT_PATH_MAX);
 			else if (text_equal(key, "mirror") || text_equal(key, "insecure_registries") ||
 				 text_equal(key, "registry_mirrors") || text_equal(key, "site_stores") ||
-				 text_equal(key, "allowed_calls") || text_equal(key, "call_log"))
+				 text_equal(key, "quota") || text_equal(key, "allowed_calls") ||
+				 text_equal(key, "call_log"))
 				skip(&json, 0);
 			else
 				json.odd = 1;

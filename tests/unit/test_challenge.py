@@ -70,6 +70,13 @@ def test_scope_is_the_registrys_where_it_names_a_repository(scope: str, expected
     assert [expected] == token_scopes("a/b", Challenge("bearer", {"scope": scope}))
 
 
+@pytest.mark.parametrize("scope, expected", [("registry:catalog:*", ["registry:catalog:*"]),
+                                             ("", []), ("read", [])])
+def test_scopes_without_a_repository(scope: str, expected: List[str]) -> None:
+    """For a login none; for the list of repositories what the registry names."""
+    assert expected == token_scopes("", Challenge("bearer", {"scope": scope}))
+
+
 @pytest.mark.parametrize("scope", ["repository:a/b:pull", "", "read"])
 def test_scopes_for_pushing(scope: str) -> None:
     """Writing, whatever the one request needs, and reading what blobs are taken from."""
