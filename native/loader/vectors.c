@@ -17,7 +17,7 @@
 #define PRIVATE_MAX 9
 #define PREFIX_MAX 16
 #define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
-#define CALL_VARIABLES 4096
+#define OTHERS_FIRST 512
 #define STRINGS (8 * CORE_PATH_MAX)
 #define LIVE_FIRST (64ul << 10)
 #define LIVE_LARGEST (2 * (size_t)LPMX_CONTROL_HEAP_SIZE)
@@ -146,6 +146,8 @@ static long variables(const struct loader_exec_vectors *what, char *const *envp,
 long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *what,
 		    char *const *argv, char *const *envp, char *const **new_argv, char ***new_envp)
 {
+	/* of another place the variables are counted while they are read */
+	size_t others = what->call_file || what->environment ? OTHERS_FIRST : 0;
 	size_t bytes = 0, live_size = LIVE_FIRST, max, words;
 	long argc = 0, envc, n, r;
 	const char *theirs = 0, *start_in = 0;
@@ -162,11 +164,11 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 	for (long i = 0; i < envc; i++)
 		if (is_preload(envp[i]))
 			theirs = envp[i] + sizeof("LD_PRELOAD=") - 1;
-	max = (size_t)envc + LIVE_MAX + 1 + (what->call_file || what->environment ? CALL_VARIABLES : 0);
-	words = PRIVATE_MAX + max + PREFIX_MAX + (size_t)argc + 1 + (what->call_file ? max : 0);
-	for (;; live_size *= 8) {
+	for (;; live_size *= 8, others *= 8) {
 		size_t strings = STRINGS + (theirs ? text_length(theirs) : 0);
 
+		max = (size_t)envc + LIVE_MAX + 1 + others;
+		words = PRIVATE_MAX + max + PREFIX_MAX + (size_t)argc + 1 + (what->call_file ? max : 0);
 		memory = arena(slot, words * sizeof(char *) + strings + live_size);
 		if (!memory)
 			return -ENOMEM;

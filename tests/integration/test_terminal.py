@@ -240,6 +240,40 @@ def test_shell_inside_has_jobs_of_its_own(terminal, how):
     assert 4 == terminal.code()
 
 
+@pytest.mark.parametrize("place", ["host", "terminal2"])
+def test_linked_program_is_a_job_of_the_shell_inside(terminal, place):
+    """Of the host or of another container: the same terminal, Ctrl-Z, fg, Ctrl-D, Ctrl-C."""
+    terminal.line("$LPMX create --name terminal2 ${RUN##* } >/dev/null; "
+                  f"$LPMX link terminal far={place}:/bin/sh >/dev/null; echo link''ed")
+    terminal.expect("linked\r\n" + PROMPT)
+    terminal.line("PS1='<in''side>' $EXEC env PS1='<in''side>' sh")
+    terminal.expect("<inside>")
+
+    terminal.line("far -c 'test -t 0 && test -t 2 && echo star''ted; exec cat'")
+    terminal.expect("started\r\n")
+    terminal.type("\x1a")
+    terminal.expect("Stopped")
+    terminal.expect("<inside>")
+    terminal.line("fg")
+    terminal.expect("fg\r\n.*\r\n")
+    terminal.line("typed")
+    terminal.expect("typed\r\ntyped\r\n")
+    terminal.type("\x04")
+    terminal.expect("<inside>")
+    terminal.line("far -c 'trap \"echo caught; exit 5\" INT; echo star''ted; while :; do read x; done'; "
+                  "echo code $?")
+    terminal.expect("started\r\n")
+    terminal.type("\x03")
+    terminal.expect("caught\r\n")
+    terminal.expect("code 5\r\n<inside>")
+
+    terminal.line("exit 4")
+    terminal.expect(PROMPT)
+    assert 4 == terminal.code()
+    terminal.line("$LPMX rm -f terminal2; echo gone")
+    terminal.expect("gone\r\n")
+
+
 @BOTH
 def test_program_in_the_background_is_stopped_when_it_reads(terminal, how):
     """The terminal belongs to the foreground; fg gives it over."""

@@ -178,6 +178,10 @@ def _sleeps(pid: str) -> bool:
     ("%lpmx host 'open", "cannot read the arguments: no closing quotation"),
     ("%%lpmx info\ntext", 'cannot run "%%lpmx info": it takes no cell'),
     ("%lpmx env set LPMX_VIEW=1", "that cannot be the name of a variable"),
+    ("%lpmx call here", "%lpmx call needs a container and a command"),
+    ("%lpmx link x=host:/nowhere", 'the host has no program "/nowhere"'),
+    ("%lpmx commit", "the following arguments are required: NAME[:TAG]"),
+    ("%lpmx env load /nowhere", 'cannot read the variables in "/nowhere"'),
 ])
 def test_misuse_is_told_in_two_lines(jupyter: Jupyter, line: str, message: str) -> None:
     """What, why and what to do; no traceback."""
@@ -189,6 +193,79 @@ def test_misuse_is_told_in_two_lines(jupyter: Jupyter, line: str, message: str) 
     assert cell.error.startswith("UsageError: ")
     assert message in cell.error
     assert "\nhint: " in cell.error
+
+
+def test_programs_elsewhere_run_from_a_cell(jupyter: Jupyter, lpmx: Any) -> None:
+    """%lpmx run, %lpmx call and links: output as it comes, exit codes in _exit_code."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    image = jupyter.loaded("tiny")
+    other = lpmx("create", image, store=jupyter.loaded.path, check=True).stdout.strip()
+    try:
+        assert f"{other} a  b" == kernel.text(f"%lpmx call {other} sh -c 'echo $LPMX_CONTAINER \"$1\"' sh 'a  b'")
+        assert str(jupyter.folder) == kernel.text(f"%lpmx call {other} pwd")
+        assert "3" == kernel.text(f"%lpmx call {other} sh -c 'exit 3'\nprint(_exit_code)")
+        assert "2" == kernel.text(f"%%lpmx call {other} grep -c e\none\ntwo\nthree\n")
+        assert "one two" == kernel.text(f"%%lpmx run {image} cat\none two\n")
+        assert "4" == kernel.text(f"%lpmx run {image} sh -c 'exit 4'\nprint(_exit_code)")
+        assert "/bin/say" == kernel.text(f"%lpmx link /bin/say={other}:/bin/echo")
+        assert "hello" == kernel.text("!/bin/say hello")
+        assert f"NAME  TARGET            PATH\nsay   {other}:/bin/echo  /bin/say".split() == \
+            kernel.text("%lpmx links").split()
+        assert "/bin/say" == kernel.text("%lpmx unlink say")
+        assert "no links" == kernel.text("%lpmx links")
+        names = kernel.text("x = %lpmx ps\nprint([one['name'] for one in x], '<table>' in x._repr_html_())")
+        assert other in names and names.endswith("True")
+    finally:
+        lpmx("rm", "-f", other, store=jupyter.loaded.path, check=True)
+
+
+def test_container_is_exposed_and_committed_from_a_cell(jupyter: Jupyter, lpmx: Any, tmp_path: Any) -> None:
+    """This one, without saying its name."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    [container] = jupyter.containers()
+
+    told = kernel.text(f"%lpmx expose ls --dir {tmp_path}/bin")
+
+    assert f"\n{tmp_path}/bin/ls" in told and "is not in your PATH" in told
+    assert container in kernel.text("%lpmx exposed\n%lpmx ps")
+    kernel.text("%lpmx unexpose ls")
+    assert not (tmp_path / "bin" / "ls").exists()
+    kernel.text("%lpmx commit lpmx-test/of-a-cell:1 --quiet")
+    listed = lpmx("images", "-q", store=jupyter.loaded.path, check=True).stdout.split()
+    assert "lpmx-test/of-a-cell:1" in listed
+    lpmx("rmi", "lpmx-test/of-a-cell:1", store=jupyter.loaded.path, check=True)
+    assert "usage: lpmx link" in kernel.text("%lpmx link --help")
+    assert "%lpmx call CONTAINER COMMAND" in kernel.text("%lpmx --help")
+
+
+def test_variables_come_from_a_file_and_have_a_history(jupyter: Jupyter) -> None:
+    """The file is the container's; os.environ has its values in the same cell."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    kernel.text("import os\nos.makedirs('/etc/x')\nopen('/etc/x/my.env', 'w').write('A=\"one two\" # x\\nB=2\\n')")
+
+    assert "A B\none two 2" == kernel.text("os.environ['B'] = 'own'\n%lpmx env load /etc/x/my.env\n"
+                                           "print(os.environ['A'], os.environ['B'])")
+    kernel.text("%lpmx env unset A")
+
+    changes = kernel.text("x = %lpmx env history\nprint([(c['name'], c['value']) for c in x])")
+    assert "[('A', 'one two'), ('B', '2'), ('A', None)]" == changes
+    assert ["WHEN", "PID", "NAME", "VALUE"] == kernel.text("%lpmx env history").splitlines()[0].split()
+
+
+def test_line_is_completed(jupyter: Jupyter) -> None:
+    """Commands, actions, and names that are there."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    [container] = jupyter.containers()
+    kernel.text("%lpmx env set MY_OWN=1")
+
+    def matches(line: str) -> list:
+        return list(kernel.client.complete(line, reply=True, timeout=60)["content"]["matches"])
+
+    assert ["link", "links"] == matches("%lpmx lin")
+    assert ["history"] == matches("%lpmx env h")
+    assert ["MY_OWN"] == matches("%lpmx env unset MY")
+    assert container in matches("%lpmx call ")
+    assert "lpmx-test/tiny:1" in matches("%%lpmx run lpmx-")
 
 
 def test_info_tells_where_the_notebook_runs(jupyter: Jupyter) -> None:

@@ -15,14 +15,13 @@ KERNEL_VIEW = "in a kernel view"
 
 def load_ipython_extension(shell: Any) -> None:
     """Give the kernel its magic, and have os.environ follow the container's variables."""
-    from . import core, environment
+    from . import completion, core, environment
     from .magics import LpmxMagics
     leave_python_path()
     live = environment.LiveEnvironment()
     magics = LpmxMagics(shell, live)
     shell.register_magics(magics)
-    for name in ("%lpmx", "%%lpmx"):
-        shell.set_hook("complete_command", magics.complete, str_key=name)
+    completion.install(shell, magics.candidates)
     if core.inside():
         live.follow()
         shell.events.register("pre_run_cell", live.before_cell)
@@ -34,7 +33,9 @@ def load_ipython_extension(shell: Any) -> None:
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take the magic away again."""
+    from . import completion
     magics = shell.magics_manager.registry.pop("LpmxMagics", None)
+    completion.remove(shell)
     shell.magics_manager.magics["line"].pop("lpmx", None)
     shell.magics_manager.magics["cell"].pop("lpmx", None)
     if magics is not None:

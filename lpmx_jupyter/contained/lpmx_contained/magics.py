@@ -51,7 +51,7 @@ _LISTS: Dict[str, Tuple[str, ...]] = {
     "ps": ("name", "image", "processes"),
     "links": ("name", "target", "path"),
     "exposed": ("name", "program", "path"),
-    "images": ("name", "digest"),
+    "images": ("familiar", "digest"),
 }
 #: Commands about this container, whose name comes first, and others that are the host's.
 _OWN = ("link", "unlink", "links", "expose", "unexpose", "exposed", "commit")
@@ -219,15 +219,12 @@ class LpmxMagics(Magics):
                              "hint: %lpmx --help")
         return Table(info.facts())
 
-    # -- completion
-
-    def complete(self, _shell: Any, event: Any) -> List[str]:
-        """What may follow on a line of %lpmx, for IPython's complete_command hook."""
-        words = event.line.split()
-        if not event.line.endswith(" ") and len(words) > 1:
-            words.pop()
-        return sorted(word for word in self._candidates(words[1:])
-                      if word.startswith(event.symbol))
+    def candidates(self, before: List[str]) -> List[str]:
+        """What may come behind the words `before`; nothing where nothing can be said."""
+        try:
+            return self._candidates(before)
+        except (OSError, UsageError, ValueError):
+            return []
 
     def _candidates(self, before: List[str]) -> List[str]:
         if not before:
@@ -238,7 +235,7 @@ class LpmxMagics(Magics):
             return [name for name, value in core.environment().items() if value is not None]
         if before[:2] == ["env", "set"]:
             return [f"{name}=" for name in core.environment()]
-        lists = {("call",): ("ps", "name"), ("run",): ("images", "name"),
+        lists = {("call",): ("ps", "name"), ("run",): ("images", "familiar"),
                  ("unlink",): ("links", "name"), ("unexpose",): ("exposed", "name")}
         if tuple(before) in lists:
             command, key = lists[tuple(before)]
