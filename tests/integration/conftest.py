@@ -33,3 +33,13 @@ def make(loaded, opened):
 def shell(loaded, lpmx):
     """Run `lpmx` in the shared store."""
     return lambda *arguments, **options: lpmx(*arguments, store=loaded.path, **options)
+
+
+@pytest.fixture
+def tiny(loaded, lpmx):
+    """Run `lpmx` in the shared store; `tiny.image` is an image of one static program."""
+    def run(*arguments, **options):
+        return lpmx(*arguments, store=loaded.path, **options)
+    run.image = loaded("tiny")
+    run.store = loaded.path
+    return run

@@ -8,15 +8,6 @@ import pytest
 
 
 @pytest.fixture
-def tiny(loaded, lpmx):
-    def run(*arguments, **options):
-        return lpmx(*arguments, store=loaded.path, **options)
-    run.image = loaded("tiny")
-    run.store = loaded.path
-    return run
-
-
-@pytest.fixture
 def container(tiny):
     tiny("create", "--name", "bad", tiny.image, check=True)
     yield "bad"

@@ -12,16 +12,6 @@ import pytest
 
 
 @pytest.fixture
-def tiny(loaded, lpmx):
-    """Run `lpmx` in the shared store; `tiny.image` is an image of one static program."""
-    def run(*arguments, **options):
-        return lpmx(*arguments, store=loaded.path, **options)
-    run.image = loaded("tiny")
-    run.store = loaded.path
-    return run
-
-
-@pytest.fixture
 def container(tiny):
     """The name of a container of the tiny image, removed afterwards."""
     name = f"test-{os.getpid()}-{time.monotonic_ns()}"

@@ -218,6 +218,32 @@ def languages(suite: str, packages: Sequence[str], sources: Sequence[str],
     return build
 
 
+#: Of programs that tests/languages/programs.py has at work.
+PROGRAMS = ("binutils-gold", "busybox", "cargo", "chromium", "clang", "default-jdk-headless", "esbuild", "gdb",
+            "golang-go", "less", "libopenmpi-dev", "lld", "man-db", "manpages-dev", "mold", "musl-tools",
+            "nodejs", "npm", "openmpi-bin", "openssh-client", "openssh-server", "postgresql",
+            "python3-numpy", "r-base-core", "redis-server", "ripgrep", "rustc", "sqlite3", "strace",
+            "tmux", "util-linux-extra", "valgrind", "vim", "bsdutils")
+#: And those that come as wheels.
+TOOLS = ("uv", "ruff", "ziglang")
+
+
+def programs(suite: str) -> Callable[[Built, "Cache"], None]:
+    """A machine full of programs, with their manual; TOOLS in /srv/tools, their wheels in /srv/give."""
+    def build(built: Built, cache: "Cache") -> None:
+        scratch = built.directory / "scratch"
+        run("/usr/bin/python3", "-m", "venv", scratch / "fetch")
+        run(scratch / "fetch/bin/pip", "download", "-q", "-d", scratch / "give", *TOOLS)
+        script = ("python3 -m venv --system-site-packages /srv/tools; "
+                  f"/srv/tools/bin/pip install -q --no-index --find-links /srv/give {' '.join(TOOLS)}")
+        mmdebstrap(suite, built.tar, *TOOLCHAIN, *PROGRAMS, options=[
+            f"--customize-hook=copy-in {scratch / 'give'} /srv",
+            f'--customize-hook=chroot "$1" sh -euc {shlex.quote(script)}'])
+        configure(new_layout(built, built.tar), cmd=["bash"], env=[PATH])
+        shutil.rmtree(scratch)
+    return build
+
+
 def layered(built: Built, cache: "Cache") -> None:
     """Six layers, one of each kind of change: base, added packages, deletions (of a file and
     of a directory), a replaced directory, added files, changed files."""
@@ -325,6 +351,7 @@ RECIPES: Dict[str, Recipe] = {
     "suites-compiled-bookworm": Recipe(languages(
         "bookworm", ("libacl1-dev", "libattr1-dev", "attr", "acl"),
         ("tar", "coreutils", "posixtestsuite"), COMPILED), 1, soak=True),
+    "programs-trixie": Recipe(programs("trixie"), 1, soak=True),
     "layered": Recipe(layered, 1),
 }
 

@@ -84,6 +84,12 @@ int same_object(const struct stat *one, const struct stat *other);
  * control lists; sorted. */
 int user_names(char *list, long size, char **names, int max);
 
+/* ---- watch.c */
+
+/* Make a file in the directory, write to it, rename and remove it: a watched life. `between`
+ * is called when it is there, and when it has its other name. */
+void make_and_remove(const char *directory, const char *name, void (*between)(void *), void *of);
+
 /* ---- listing.c */
 
 struct entry {

@@ -281,22 +281,12 @@ static void say_events(int fd)
 static void watched(const struct word *a)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	char path[4400], moved[4410];
 	long result = call(SYS_inotify_add_watch, fd, P(a[0].text),
-			   APPEARS | GOES | IN_MODIFY | IN_CLOSE_WRITE), file;
+			   APPEARS | GOES | IN_MODIFY | IN_CLOSE_WRITE);
 
 	say_error(result < 0 ? result : 0);
-	snprintf(path, sizeof(path), "%s/%s", a[0].text, a[1].text);
-	snprintf(moved, sizeof(moved), "%s.moved", path);
-	file = call(SYS_openat, AT_FDCWD, P(path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	say(" ");
-	say_error(file < 0 ? file : 0);
-	if (file >= 0) {
-		call(SYS_write, file, P("x"), 1);
-		call(SYS_close, file);
-		call(SYS_renameat2, AT_FDCWD, P(path), AT_FDCWD, P(moved), 0);
-		call(SYS_unlinkat, AT_FDCWD, P(moved), 0);
-	}
+	make_and_remove(a[0].text, a[1].text, NULL, NULL);
 	say_events(fd);
 	close(fd);
 }

@@ -114,6 +114,35 @@ static int begin_watch(void)
 			     | FAN_CLOEXEC | FAN_NONBLOCK, 0);
 }
 
+void make_and_remove(const char *directory, const char *name, void (*between)(void *), void *of)
+{
+	char path[4400], moved[4410];
+	long file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	snprintf(moved, sizeof(moved), "%s.moved", path);
+	file = call(SYS_openat, AT_FDCWD, P(path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	say_error(file < 0 ? file : 0);
+	if (file < 0)
+		return;
+	call(SYS_write, file, P("x"), 1);
+	call(SYS_close, file);
+	if (between)
+		between(of);
+	call(SYS_renameat2, AT_FDCWD, P(path), AT_FDCWD, P(moved), 0);
+	if (between)
+		between(of);
+	call(SYS_unlinkat, AT_FDCWD, P(moved), 0);
+}
+
+/* `of`: the watch, and the handle of the directory. */
+static void say_names_of(void *of)
+{
+	void **both = of;
+
+	say_names(*(int *)both[0], both[1]);
+}
+
 /*
  * marked =DIRECTORY =NAME [SLOT]: what a mark on the directory tells of a name's life in it;
  * it is named by the path, or by the slot and no path
@@ -121,28 +150,16 @@ static int begin_watch(void)
 static void marked(const struct word *a)
 {
 	int fd = begin_watch();
-	char path[4400], moved[4410];
 	struct handle directory;
-	long file, result = a[2].number
+	long result = a[2].number
 		? call(SYS_fanotify_mark, fd, FAN_MARK_ADD, TOLD, fd_of(a[2].number), 0)
 		: call(SYS_fanotify_mark, fd, FAN_MARK_ADD, TOLD, AT_FDCWD, P(a[0].text));
 
 	say_error(result);
 	say(" ");
 	say_error(handle_of(AT_FDCWD, a[0].text, AT_HANDLE_FID | AT_SYMLINK_FOLLOW, &directory));
-	snprintf(path, sizeof(path), "%s/%s", a[0].text, a[1].text);
-	snprintf(moved, sizeof(moved), "%s.moved", path);
-	file = call(SYS_openat, AT_FDCWD, P(path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	say(" ");
-	say_error(file < 0 ? file : 0);
-	if (file >= 0) {
-		call(SYS_write, file, P("x"), 1);
-		call(SYS_close, file);
-		say_names(fd, &directory);
-		call(SYS_renameat2, AT_FDCWD, P(path), AT_FDCWD, P(moved), 0);
-		say_names(fd, &directory);
-		call(SYS_unlinkat, AT_FDCWD, P(moved), 0);
-	}
+	make_and_remove(a[0].text, a[1].text, say_names_of, (void *[]){ &fd, &directory });
 	say_names(fd, &directory);
 	close(fd);
 }
