@@ -415,6 +415,8 @@ long permission_fd(struct core_task *task, const char *host, int fd, int want) H
 /* May the program change `node`'s directory, and take the name away if it is a `victim`? */
 long permission_to_change(struct core_task *task, const struct core_node *node, int victim) HIDDEN;
 long permission_to_link(struct core_task *task, const struct core_node *node) HIDDEN;
+/* May it open `node`, which is there, with O_CREAT? */
+long permission_to_create_over(struct core_task *task, const struct core_node *node) HIDDEN;
 long permission_to_give(const struct core_task *task, const struct meta *meta,
 			const struct meta *to) HIDDEN;
 uint32_t permission_mode(const struct core_task *task, const struct meta *meta,

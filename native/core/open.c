@@ -190,6 +190,9 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 		return -EEXIST;
 	if ((flags & O_CREAT) && IS(node->mode, S_IFDIR))
 		return -EISDIR;
+	r = flags & O_CREAT ? permission_to_create_over(task, node) : 0;
+	if (r < 0)
+		return r;
 	if (node->bind) {
 		if (writes(flags) && IS(node->mode, S_IFREG)) {
 			r = upper_writable(task, node);

@@ -202,6 +202,46 @@ long permission_to_link(struct core_task *task, const struct core_node *node)
 	return 0;
 }
 
+/* A setting of the host's kernel, 0 where it does not tell. */
+static int protects(const char *setting)
+{
+	char text[4];
+	long fd = sys_call4(__NR_openat, AT_FDCWD, setting, O_RDONLY | O_CLOEXEC, 0), n;
+
+	if (fd < 0)
+		return 0;
+	n = sys_call3(__NR_read, fd, text, sizeof(text));
+	sys_call1(__NR_close, fd);
+	return n > 0 ? text[0] - '0' : 0;
+}
+
+/* As the kernel's may_create_in_sticky: O_CREAT of what is there, and another's. */
+long permission_to_create_over(struct core_task *task, const struct core_node *node)
+{
+	char path[CORE_PATH_MAX];
+	uint32_t length = path_parent(node->path, node->path_length), fsuid = task->credentials.fsuid;
+	struct meta own, above;
+	long r;
+	int set;
+
+	/* without a record it is root's */
+	if (node->bind || !task->view->illusion ||
+	    (!fsuid && node->place == CORE_UPPER && IS(node->mode, S_IFREG) && !(node->mode & S_ISVTX)))
+		return 0;
+	r = meta_shown(task, node, &own);
+	if (r < 0 || own.uid == fsuid)
+		return r == -ENOENT ? 0 : r;
+	bytes_copy(path, node->path, length);
+	path[length] = 0;
+	r = meta_of_path(task, path, &above);
+	if (r < 0 || !(above.mode & S_ISVTX) || own.uid == above.uid)
+		return r == -ENOENT ? 0 : r;
+	set = IS(own.mode, S_IFREG)   ? protects("/proc/sys/fs/protected_regular")
+	      : IS(own.mode, S_IFIFO) ? protects("/proc/sys/fs/protected_fifos")
+				      : 1;
+	return set && (above.mode & 2 || (set > 1 && above.mode & 020)) ? -EACCES : 0;
+}
+
 /* Give `meta` the owner and group of `to`, ~0 for none. */
 long permission_to_give(const struct core_task *task, const struct meta *meta, const struct meta *to)
 {

@@ -7,45 +7,53 @@
  */
 #include "internal.h"
 
-/* The number that the lower object behind `fd`, which has the name `path`, is known by. */
-static uint64_t number_behind(const struct core_view *view, int fd, const char *path)
+/* A lower object that is open. */
+struct behind {
+	const struct lpmx_index_entry *entry; /* NULL over a live directory */
+	uint64_t number;                      /* that it is known by, or 0 */
+};
+
+static struct behind object_behind(const struct core_view *view, int fd, const char *path)
 {
-	const struct lpmx_index_entry *entry;
+	struct behind behind = { 0, 0 };
 	size_t length = text_length(path);
 	struct stat st;
 
-	if (!view->index)
-		return sys_call2(__NR_fstat, fd, &st) ? 0 : identity_inode(view, st.st_dev, st.st_ino);
-	entry = index_find(view->index, fnv(path, length), path, (uint32_t)length);
-	return entry ? object_number(view, entry) : 0;
+	if (!view->index) {
+		behind.number = sys_call2(__NR_fstat, fd, &st)
+					? 0
+					: identity_inode(view, st.st_dev, st.st_ino);
+		return behind;
+	}
+	behind.entry = index_find(view->index, fnv(path, length), path, (uint32_t)length);
+	behind.number = behind.entry ? object_number(view, behind.entry) : 0;
+	return behind;
 }
 
-/*
- * The object that a change through `fd` is for, which is open on the lower object
- * at `path`: 1 and `node`, wherever it was renamed to since; 0 if it has no name
- * any more, so that nobody can see the change.
- */
-static long find_behind(struct core_task *task, int fd, const char *path, struct core_node *node)
+/* Is what was found at `node` the object, or its copy? */
+static long is_object(struct core_task *task, const struct behind *behind,
+		      const struct core_node *node)
 {
-	const struct core_view *view = task->view;
-	uint64_t number = number_behind(view, fd, path);
 	struct meta meta;
-	struct stat st;
-	long r = path_node(task, path, node);
+	long r;
 
-	if (r >= 0 && node->bind)
+	if (node->bind)
 		return node->place != CORE_ABSENT;
-	if (r >= 0 && node->place == CORE_LOWER)
-		return 1;
-	if (r >= 0 && node->place == CORE_UPPER) {
-		r = meta_shown(task, node, &meta);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		if (r >= 0 && (!number || meta.inode == number ||
-			       (record_apart(meta.mode) && !meta.inode)))
-			return 1;
-	}
-	r = number ? upper_find(view, number, node->host) : 0;
+	if (node->place != CORE_UPPER)
+		return node->place == CORE_LOWER;
+	r = meta_shown(task, node, &meta);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return !behind->number || meta.inode == behind->number ||
+	       (record_apart(meta.mode) && !meta.inode);
+}
+
+/* A copy that was renamed: 1 and `node`. */
+static long find_moved(const struct core_view *view, uint64_t number, struct core_node *node)
+{
+	struct stat st;
+	long r = upper_find(view, number, node->host);
+
 	if (r <= 0)
 		return r;
 	node->place = CORE_UPPER;
@@ -59,6 +67,47 @@ static long find_behind(struct core_task *task, int fd, const char *path, struct
 		return 0;
 	node->mode = st.st_mode;
 	return 1;
+}
+
+/* Another name of the file that still shows it: 1 and `node`. */
+static long find_other_name(struct core_task *task, const struct behind *behind,
+			    struct core_node *node)
+{
+	const struct lpmx_index_header *index = task->view->index;
+	const struct lpmx_index_entry *other = 0;
+	char path[CORE_PATH_MAX];
+
+	while ((other = index_link(index, behind->entry->link_group, other))) {
+		const char *bytes = index_bytes(index, other->path, other->path_length);
+
+		if (!bytes || other->path_length >= sizeof(path))
+			continue;
+		bytes_copy(path, bytes, other->path_length);
+		path[other->path_length] = 0;
+		if (path_node(task, path, node) >= 0 && !node->bind && node->place == CORE_LOWER &&
+		    node->entry && node->entry->link_group == behind->entry->link_group)
+			return 1;
+	}
+	node->bind = 0;
+	return 0;
+}
+
+/*
+ * The object that a change through `fd` is for, which is open on the lower object
+ * at `path`: 1 and `node`, wherever it was renamed to since; 0 if it has no name
+ * any more, so that nobody can see the change.
+ */
+static long find_behind(struct core_task *task, int fd, const char *path, struct core_node *node)
+{
+	struct behind behind = object_behind(task->view, fd, path);
+	long r = path_node(task, path, node);
+
+	r = r < 0 ? 0 : is_object(task, &behind, node);
+	if (!r && !node->bind && behind.number)
+		r = find_moved(task->view, behind.number, node);
+	if (!r && !node->bind && behind.entry && behind.entry->link_group)
+		r = find_other_name(task, &behind, node);
+	return r;
 }
 
 #define F_GETFL_ 3

@@ -143,14 +143,26 @@ static long change(const struct core_task *task, const struct request *q, const 
 
 /* ---- by descriptor ---------------------------------------------------------------------- */
 
-/* Of a layer's file that has no name any more: nobody can see what is not refused. */
-static long change_unseen(const struct request *q, const char *name)
+/* An access control list: set whether or not there is one, and no error to take away. */
+static long change_unseen_list(const struct core_task *task, const struct request *q,
+			       const char *name)
 {
-	long there = sys_call4(__NR_fgetxattr, q->directory, name, 0, 0);
+	struct stat st;
+	long r = sys_call2(__NR_fstat, q->directory, &st);
 
-	/* to take a list away where there is none is no error */
-	if (q->what == REMOVE && there == -ENODATA && acl_is_list(name))
-		return 0;
+	if (r >= 0 && q->what == SET)
+		r = acl_check(task, (void *)q->value, q->size);
+	return r > 0 && !acl_is_access(name) && !IS(st.st_mode, S_IFDIR) ? -EACCES : r < 0 ? r : 0;
+}
+
+/* Of a layer's file that has no name any more: nobody can see what is not refused. */
+static long change_unseen(const struct core_task *task, const struct request *q, const char *name)
+{
+	long there;
+
+	if (acl_is_list(name))
+		return change_unseen_list(task, q, name);
+	there = sys_call4(__NR_fgetxattr, q->directory, name, 0, 0);
 	if (q->what == REMOVE || (q->how & 2 /* XATTR_REPLACE */))
 		return there < 0 ? there : 0;
 	return there >= 0 && (q->how & 1 /* XATTR_CREATE */) ? -EEXIST : 0;
@@ -190,7 +202,7 @@ static long change_fd(struct core_task *task, const struct request *q, const cha
 	case TARGET_KERNEL:
 		return by_descriptor(q, q->name);
 	case TARGET_NONE:
-		return change_unseen(q, name);
+		return change_unseen(task, q, name);
 	default:
 		return r;
 	}

@@ -500,10 +500,24 @@ CASES.update({
         ("lsetxattr", "/links/relative", ACCESS, WIDE, 0), ("lgetxattr", "/links/relative", ACCESS), ("lremovexattr", "/links/relative", ACCESS),
         ("removexattr", "/etc/hosts", ACCESS), ("removexattr", "/etc/hosts", DEFAULT), ("removexattr", "/data", DEFAULT), ("getxattr", "/etc/hosts", DEFAULT),
         ("setxattr", "/etc/hosts", "system.posix_acl_other", WIDE, 0), ("getxattr", "/etc/hosts", "system.posix_acl_other")],
+    "another's in a sticky directory": [
+        ("symlink", "/etc/hosts", HERE, "/tmp/link"), ("mknod", HERE, "/tmp/null", CHR | 0o666, 0x103), ("mknod", HERE, "/tmp/fifo", FIFO | 0o666, 0),
+        ("mknod", HERE, "/tmp/socket", SOCK | 0o666, 0), ("open", 1, HERE, "/tmp/file", W | CREATE, 0o666),
+        *[step for name in ("link", "null", "fifo", "socket", "file") for step in (
+            ("chown", HERE, f"/tmp/{name}", 7, 7, NOFOLLOW),
+            *[("open", 2, HERE, f"/tmp/{name}", RW | os.O_NONBLOCK | more, 0o600) for more in (0, CREATE, CREATE | os.O_NOFOLLOW, CREATE | EXCL, CREATE | TRUNC)])],
+        ("chmod", HERE, "/tmp", 0o1775), ("open", 2, HERE, "/tmp/null", RW | CREATE, 0), ("open", 2, HERE, "/tmp/link", RW | CREATE | os.O_NOFOLLOW, 0),
+        ("chmod", HERE, "/tmp", 0o777), ("open", 2, HERE, "/tmp/null", RW | CREATE, 0), ("chown", HERE, "/tmp", 7, 7, 0), ("chmod", HERE, "/tmp", 0o1777),
+        ("open", 2, HERE, "/tmp/null", RW | CREATE, 0)],
+    "changed by a name that is gone": [
+        *[step for name, other in (("/data/h1", "/data/h2"), ("/data/h2", "/data/h1")) for step in (
+            ("open", 1, HERE, name, R, 0), ("unlink", HERE, name, 0), ("fchmod", 1, 0o604), ("futimens", 1, 1_100_000_000), ("fsetxattr", 1, "user.a", b"1", 0),
+            ("fstat", 1), ("stat", HERE, other, 0), ("getxattr", other, "user.a"))]],
     "lists of a file without a name": [
         ("open", 1, HERE, "/etc/hosts", R, 0), ("unlink", HERE, "/etc/hosts", 0), ("fgetxattr", 1, ACCESS), ("fremovexattr", 1, ACCESS),
         ("fremovexattr", 1, DEFAULT), ("fremovexattr", 1, "user.none"), ("open", 2, HERE, "/tmp/new", RW | CREATE, 0o600),
-        ("unlink", HERE, "/tmp/new", 0), ("fremovexattr", 2, ACCESS), ("fremovexattr", 2, DEFAULT), ("fremovexattr", 2, "user.none")],
+        ("unlink", HERE, "/tmp/new", 0), ("fremovexattr", 2, ACCESS), ("fremovexattr", 2, DEFAULT), ("fremovexattr", 2, "user.none"),
+        *[("fsetxattr", slot, name, value, how) for slot in (1, 2) for name in (ACCESS, DEFAULT) for value in (WIDE, b"", b"x") for how in (0, 1, 2)]],
     "access control lists of devices and what is open": [
         ("mknod", HERE, "/tmp/null", CHR | 0o660, os.makedev(1, 3)), ("setxattr", "/tmp/null", ACCESS, WIDE, 0), ("stat", HERE, "/tmp/null", 0),
         ("getxattr", "/tmp/null", ACCESS), ("chmod", HERE, "/tmp/null", 0o640), ("getxattr", "/tmp/null", ACCESS), ("rename", HERE, "/tmp/null", HERE, "/etc/null", 0),
