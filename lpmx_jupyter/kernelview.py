@@ -14,7 +14,6 @@ import os
 import site
 import sys
 import sysconfig
-from dataclasses import replace
 from pathlib import Path
 from typing import Iterable, Iterator
 
@@ -115,7 +114,7 @@ def make(container: ViewSpec, view_file: Path, root: View) -> ViewSpec:
     """
     binds = [Bind(os.path.realpath(path) if os.path.isdir(path) else path,
                   place(root, path), True) for path in host_paths()]
-    return replace(container, kind="kernel", program=place(root, program()),
+    return container.but(kind="kernel", program=place(root, program()),
                    container=view_file, binds=merge(container.binds, binds))
 
 
@@ -135,4 +134,4 @@ def place(root: View, path: str) -> str:
 
 def place_all(root: View, binds: Iterable[Bind]) -> list[Bind]:
     """`binds`, each where the view can show it."""
-    return [replace(bind, at=place(root, bind.at)) for bind in binds]
+    return [bind._replace(at=place(root, bind.at)) for bind in binds]

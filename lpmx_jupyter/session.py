@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
@@ -148,10 +148,10 @@ class KernelSession:
             extra = [*extra, Bind(os.path.realpath(self.folder), self.folder)]
         plain_file, view_file = self._file("view"), self._file("python.view")
         # First as root, who may make the directories that the binds need.
-        self._write(plain_file, replace(spec, uid=0, gid=0))
+        self._write(plain_file, spec.but(uid=0, gid=0))
         with _native.View(plain_file) as root:
-            spec = replace(spec, binds=binds_of.merge(spec.binds, [_MODULES],
-                                                      kernelview.place_all(root, extra)))
+            spec = spec.but(binds=binds_of.merge(spec.binds, [_MODULES],
+                                                 kernelview.place_all(root, extra)))
             seen_by_kernel = (kernelview.make(spec, plain_file, root)
                               if kernel.kind == "kernel view" else None)
         self._write(plain_file, spec)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Optional, Union
+from typing import Iterator, NamedTuple, Optional, Union
 
 from ..errors import NativeError
 
@@ -69,8 +68,7 @@ def tool_path() -> Path:
     return _binary("lpmx")
 
 
-@dataclass(frozen=True)
-class Stat:
+class Stat(NamedTuple):
     """What stat tells in a view; times in nanoseconds."""
 
     st_dev: int
@@ -103,8 +101,7 @@ def _stat(data: bytes) -> Stat:
                 at * second + atn, mt * second + mtn, ct * second + ctn)
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One resolved path: where the object of the view really is."""
 
     path: str

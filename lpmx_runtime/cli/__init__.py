@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Optional, Sequence
+from typing import IO, Optional, Sequence
 
 from ..errors import LpmxError
 
@@ -96,7 +96,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     _forget_own_locale()
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        _flush(sys.stdout)  # here, so that a full disk is told as other errors are
+        return code
     except LpmxError as error:
         print(f"lpmx: {error.message}", file=sys.stderr)
         if error.hint:
@@ -114,6 +116,35 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return _MISUSED
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def command() -> int:
+    """`lpmx-python`: one command line, and the end of the process.
+
+    Python takes all its modules down one by one when it ends, which costs as much as
+    starting it. Where nobody counts on that, the process just ends.
+    """
+    code = main()
+    threads = sys.modules.get("threading")
+    if not _at_exit() and (threads is None or threads.active_count() == 1):
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                _flush(stream)
+            except OSError:
+                pass  # there was another error, and that is told
+        os._exit(code)
+    return code
+
+
+def _flush(stream: "Optional[IO[str]]") -> None:
+    if stream is not None:  # closed when we were started
+        stream.flush()
+
+
+def _at_exit() -> int:
+    """How many functions wait for the end of the process."""
+    import atexit
+    return int(getattr(atexit, "_ncallbacks", lambda: 1)())
 
 
 def _forget_own_locale() -> None:

@@ -2,15 +2,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from .. import _native
 from ..errors import RunFailed
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """`uid` and `gid` as shown; None: the caller's own, without any illusion."""
 
     uid: Optional[int]

@@ -6,9 +6,11 @@ import json
 import os
 import stat
 import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Union
+from types import MappingProxyType
+from typing import (
+    Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union,
+)
 
 from .. import _native
 from ..errors import (
@@ -30,7 +32,6 @@ from . import (
     host_calls,
     identity,
     launch,
-    links,
     processes,
     record,
 )
@@ -41,8 +42,7 @@ _BINDS_LIMIT = 64  # CORE_BINDS_MAX
 _ROOT = Identity(0, 0, "root", "/root")
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What is chosen when a container is made.
 
     `user` is NAME, UID, either with :GROUP, "host" for one's own identity, None for
@@ -51,12 +51,15 @@ class Options:
     """
 
     binds: tuple[Bind, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
     user: Optional[str] = None
     workdir: Optional[str] = None
     contain: bool = False
     preload: bool = True
     gpu: bool = True
+
+
+_PLAIN = Options()
 
 
 class Container:
@@ -71,7 +74,7 @@ class Container:
 
     @classmethod
     def create(cls, store: Store, image: Image, *, name: Optional[str] = None,
-               options: Options = Options(), temporary: bool = False,
+               options: Options = _PLAIN, temporary: bool = False,
                labels: Optional[Mapping[str, str]] = None,
                fill: Optional[Callable[[_native.View], object]] = None) -> "Container":
         """Make a container of `image`; without a name it gets one of its own.
@@ -121,6 +124,7 @@ class Container:
         directory, values = record.read(store.containers, name)
         container = cls(store, directory, values)
         if not record.is_current(directory, values):
+            from . import links
             container._repair()
             links.restore(container)
         return container
@@ -261,7 +265,7 @@ class Container:
         return launch.prepare(str(self.directory), self._record, argv or (), environ=os.environ,
                               env=env, cwd=cwd, entrypoint=entrypoint, here=here,
                               view_file=None if view_file is None else str(view_file),
-                              identity=None if who is None else vars(who))
+                              identity=None if who is None else who._asdict())
 
     def view(self) -> _native.View:
         """The container's files, for this process; use it in a `with` block."""
@@ -402,9 +406,9 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
         chosen = [*_possible(view, binds.default(live=image.live, contain=options.contain)),
                   *(_placed(view, bind) for bind in options.binds)]
         values["gpu"] = _drivers(view, values, aside, final)
-    values["identity"] = vars(who)
+    values["identity"] = who._asdict()
     if fill is not None:
-        record.replace(path, replace(_spec(store, values, aside, _maker(who)), binds=[]).encode())
+        record.replace(path, _spec(store, values, aside, _maker(who)).but(binds=()).encode())
         with _native.View(path) as view:
             fill(view)
     values["binds"] = [_listed(bind) for bind in binds.merge(chosen)]
@@ -443,7 +447,7 @@ def _record_of(image: Image, config: ImageConfig, name: str, options: Options,
             "user": config.user,
             "stop_signal": config.stop_signal,
         },
-        "options": {**vars(options), "binds": [_listed(bind) for bind in options.binds],
+        "options": {**options._asdict(), "binds": [_listed(bind) for bind in options.binds],
                     "env": dict(options.env)},
         "made": record.made(final),
     }

@@ -2,16 +2,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import Optional, Union
+from typing import Any, NamedTuple, Optional, Sequence, Union
 
 MAGIC = b"lpmx-view 1"
 
 _Path = Union[str, bytes, "os.PathLike[str]"]
 
 
-@dataclass(frozen=True)
-class Bind:
+class Bind(NamedTuple):
     """A host path that appears at `at` in the view."""
 
     host: str
@@ -19,30 +17,32 @@ class Bind:
     read_only: bool = False
 
 
-@dataclass
 class ViewSpec:
-    """The fields of one view file; None leaves a field out."""
+    """The fields of one view file; None leaves a field out.
 
-    kind: str
-    name: str
-    loader: _Path
-    directory: Optional[_Path] = None
-    index: Optional[_Path] = None
-    layers: list[_Path] = field(default_factory=list)
-    upper: Optional[_Path] = None
-    work: Optional[_Path] = None
-    control: Optional[_Path] = None
-    preload: Optional[_Path] = None
-    binds: list[Bind] = field(default_factory=list)
-    uid: Optional[int] = None
-    gid: Optional[int] = None
-    program: Optional[str] = None
-    container: Optional[_Path] = None
-    hostview: Optional[_Path] = None
-    hostenv: Optional[_Path] = None
-    rules: Optional[_Path] = None
-    allow: list[str] = field(default_factory=list)
-    calllog: Optional[_Path] = None
+    A plain class: dataclasses cost more to import than a container costs to make, and a
+    tuple has a method of the name `index`.
+    """
+
+    def __init__(self, kind: str, name: str, loader: _Path, *, directory: Optional[_Path] = None,
+                 index: Optional[_Path] = None, layers: Sequence[_Path] = (),
+                 upper: Optional[_Path] = None, work: Optional[_Path] = None,
+                 control: Optional[_Path] = None, preload: Optional[_Path] = None,
+                 binds: Sequence[Bind] = (), uid: Optional[int] = None,
+                 gid: Optional[int] = None, program: Optional[str] = None,
+                 container: Optional[_Path] = None, hostview: Optional[_Path] = None,
+                 hostenv: Optional[_Path] = None, rules: Optional[_Path] = None,
+                 allow: Sequence[str] = (), calllog: Optional[_Path] = None) -> None:
+        self.kind, self.name, self.loader, self.directory = kind, name, loader, directory
+        self.index, self.layers, self.upper, self.work = index, layers, upper, work
+        self.control, self.preload, self.binds = control, preload, binds
+        self.uid, self.gid, self.program, self.container = uid, gid, program, container
+        self.hostview, self.hostenv = hostview, hostenv
+        self.rules, self.allow, self.calllog = rules, allow, calllog
+
+    def but(self, **changes: Any) -> "ViewSpec":
+        """The same with these fields in place of its own."""
+        return ViewSpec(**{**vars(self), **changes})
 
     def encode(self) -> bytes:
         """The bytes of the file."""

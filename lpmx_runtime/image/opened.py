@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Optional
 
@@ -38,7 +38,7 @@ def opened_container(container: Container, *, failing: str) -> Iterator[Opened]:
     """
     try:
         before = os.stat(container.directory)
-        spec = replace(container.spec(_ROOT), binds=[])
+        spec = container.spec(_ROOT).but(binds=())
     except FileNotFoundError:
         raise _removed(failing) from None
     with ExitStack() as stack:
@@ -69,7 +69,7 @@ def opened_image(store: Store, image: Image) -> Iterator[View]:
 
 
 def _of_image(spec: ViewSpec) -> ViewSpec:
-    return replace(spec, upper=None, work=None, control=None)
+    return spec.but(upper=None, work=None, control=None)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import hashlib
 import json
 import zlib
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Optional, Protocol, Sequence
 
@@ -82,7 +82,7 @@ def _remember(store: Store, image: Image, manifest: bytes, digest: str) -> None:
     store.blobs.put(digest, [manifest])
     try:
         if image.place is None and store.images.get(image.name) == image:
-            store.images.put(replace(image, digest=digest))
+            store.images.put(image._replace(digest=digest))
     except ImageUnknown:
         pass  # removed meanwhile
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional
 
 from ..container import Bind, Container, Options
@@ -215,7 +215,7 @@ def _options(files: ArchiveFiles, values: Mapping[str, Any]) -> tuple[Options, l
             binds.append(Bind(bind[0], os.path.normpath(bind[1]), bind[2]))
         else:
             left_out.append(f'"{bind[0]}" is not on this machine, and so not bound at "{bind[1]}"')
-    return replace(Options(**chosen), binds=tuple(binds)), left_out
+    return Options(**chosen)._replace(binds=tuple(binds)), left_out
 
 
 def _is_bind(value: Any) -> bool:
@@ -225,5 +225,4 @@ def _is_bind(value: Any) -> bool:
 
 
 def _default(name: str) -> Any:
-    return next((getattr(Options(), one.name) for one in fields(Options) if one.name == name),
-                None)
+    return Options._field_defaults.get(name)

@@ -4,16 +4,14 @@ OCI image spec, "Image Configuration"; Docker's older form has the same fields.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, NamedTuple, Optional, Union
 
 from ..errors import ImageDamaged
 from .digest import is_digest
 from .document import MAKE_AGAIN, Cause, load_json
 
 
-@dataclass(frozen=True)
-class ImageConfig:
+class ImageConfig(NamedTuple):
     """A config with what is absent filled in; `raw` is all of it, as it came."""
 
     architecture: str

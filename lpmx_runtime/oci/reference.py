@@ -11,8 +11,7 @@ counts and the tag is a remark.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from ..errors import InvalidReference
 from .digest import is_digest
@@ -33,8 +32,7 @@ _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _EXAMPLE = 'a reference looks like "ubuntu:18.04" or "ghcr.io/acme/solver:2.4"'
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """An image's name in full. Compare and store these rather than what was typed."""
 
     registry: str

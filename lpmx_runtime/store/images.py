@@ -10,9 +10,8 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 from ..errors import ImageUnknown, InvalidReference, StoreDamaged
 from ..oci.reference import Reference
@@ -26,8 +25,7 @@ _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})\Z")
 HOST_NAME = "host"
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """An image of the store.
 
     `name` is the canonical reference ("docker.io/library/ubuntu:18.04"),
@@ -83,7 +81,7 @@ class Images:
             raise ValueError("the live host is in every store")
         for diff_id in image.diff_ids:
             self._layers.entries(diff_id)
-        record = {"version": _RECORD_VERSION, **asdict(image)}
+        record = {"version": _RECORD_VERSION, **image._asdict()}
         del record["live"], record["place"]
         with storing(f'image "{image.familiar}"'):
             write_file(self._path(image.name), json.dumps(record, indent=1).encode())
@@ -128,7 +126,7 @@ class Images:
         found: dict[str, Image] = {}
         for one in reversed(self._below):
             place = str(one.directory.parent)
-            found.update({image.name: replace(image, place=place) for image in one.own()})
+            found.update({image.name: image._replace(place=place) for image in one.own()})
         found.update({image.name: image for image in self.own()})
         return sorted(found.values(), key=lambda image: image.name)
 
@@ -139,7 +137,7 @@ class Images:
         except FileNotFoundError:
             for one in self._below:
                 try:
-                    return replace(self._read(one._path(name)), place=str(one.directory.parent))
+                    return self._read(one._path(name))._replace(place=str(one.directory.parent))
                 except FileNotFoundError:
                     continue
             raise
@@ -174,9 +172,8 @@ class Images:
             record = json.loads(text)
             version = record.pop("version")
             if version == _RECORD_VERSION:
-                known = {field.name for field in fields(Image)}
-                image = Image(**{k: v for k, v in record.items() if k in known})
-                return Image(**{**image.__dict__, "diff_ids": tuple(image.diff_ids)})
+                image = Image(**{k: v for k, v in record.items() if k in Image._fields})
+                return image._replace(diff_ids=tuple(image.diff_ids))
             cause = f"it has version {version}, and we read version {_RECORD_VERSION}"
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             cause = f"it is damaged ({error})"

@@ -71,9 +71,10 @@ const struct front_word *front_find(const struct front_word *word, uint32_t coun
 /* Its value; NULL if it is not set. */
 const char *front_value(const struct front_caller *caller, const char *name);
 int front_read_caller(struct front_caller *caller, char *const *envp);
-/* The environment of `program`; NULL to ask Python. */
+/* The environment of `program`, which starts in `here` and nowhere else if that is given;
+ * NULL to ask Python. */
 char **front_variables(const struct front_start *start, const struct front_caller *caller,
-		       const char *program);
+		       const char *program, const char *here);
 /* Let host calls have the caller's environment. */
 int front_tell_host(const struct front_start *start, const struct front_caller *caller);
 

@@ -1,6 +1,6 @@
 /*
- * `lpmx exec CONTAINER [--] COMMAND [ARG...]` becomes the program, where the container's
- * start file can be believed.  Anything else is executed by the command line in Python,
+ * `lpmx exec [--here] CONTAINER [--] COMMAND [ARG...]` becomes the program, where the
+ * container's start file can be believed.  Anything else is executed by the command line in Python,
  * with the same words: it knows all options, mends what is out of order, explains what
  * went wrong, and writes the start file that serves the next call.
  */
@@ -58,10 +58,18 @@ static void restore_signals(void)
 /* Become the program in the container, or return. */
 static void execute(char **words, char *const *envp)
 {
-	static char store[FRONT_PATH_MAX], containers[FRONT_PATH_MAX];
-	const char *name = *words++, *trace;
+	static char store[FRONT_PATH_MAX], containers[FRONT_PATH_MAX], here[FRONT_PATH_MAX];
+	const char *name, *trace;
 	char **environment;
 
+	if (text_equal(*words, "--here")) {
+		words++;
+		/* one that is gone, or out of reach, has no name that begins so */
+		if (sys_call2(__NR_getcwd, here, sizeof(here)) < 0 || here[0] != '/')
+			return;
+	}
+	if (!(name = *words++))
+		return;
 	if (*words && text_equal(*words, "--"))
 		words++;
 	if (!*words || !is_name(name) || !front_read_caller(&caller, envp))
@@ -73,7 +81,7 @@ static void execute(char **words, char *const *envp)
 	    !front_store(&caller, start.settings, store) || !front_join(containers, store, "containers") ||
 	    !front_join(start.directory, containers, name) || !front_read_start(&start))
 		return;
-	environment = front_variables(&start, &caller, *words);
+	environment = front_variables(&start, &caller, *words, here[0] ? here : 0);
 	if (!environment || !front_tell_host(&start, &caller))
 		return;
 	restore_signals();

@@ -173,7 +173,7 @@ static int put_live(struct made *made, const char *path)
 }
 
 char **front_variables(const struct front_start *start, const struct front_caller *caller,
-		       const char *program)
+		       const char *program, const char *here)
 {
 	static char *environment[OUT_MAX + 1], arena[ARENA_SIZE], control[FRONT_PATH_MAX];
 	static struct made made;
@@ -194,7 +194,9 @@ char **front_variables(const struct front_start *start, const struct front_calle
 	/* the private ones come last, as the loader puts them */
 	put(&made, text_of(&made, LPMX_ENV_VIEW "=", start->directory, "/view"));
 	put(&made, text_of(&made, LPMX_ENV_PROGRAM "=", program, ""));
-	if (start->cwd)
+	if (here)
+		put(&made, text_of(&made, "LPMX_CALL=", here, ""));
+	else if (start->cwd)
 		put(&made, text_of(&made, "LPMX_CWD=", start->cwd, ""));
 	if (trap)
 		put(&made, text_of(&made, "LPMX_NO_TRAP=", trap, ""));

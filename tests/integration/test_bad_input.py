@@ -260,3 +260,21 @@ def test_disk_that_is_full_leaves_no_container(tiny):
     assert_refused(done, 1, 'cannot store container "full": file too large', "")
     assert before == sorted(os.listdir(tiny.store / "containers"))
     assert [] == os.listdir(tiny.store / "tmp")
+
+
+# -- what is printed
+
+
+def test_results_that_cannot_be_written_are_an_error(tiny):
+    """A full disk is not an empty list; whoever closed a pipe has read enough."""
+    with open("/dev/full", "w") as full:
+        done = tiny("images", stdout=full)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        unread = tiny("images", stdout=pipe)
+
+    assert ('lpmx: cannot go on: no space left on device\nhint: run "lpmx check"\n', 125) == (
+        done.stderr, done.returncode)
+    assert ("", 0) == (unread.stderr, unread.returncode)
+    assert 0 == tiny("images", preexec_fn=lambda: os.close(1)).returncode

@@ -156,10 +156,9 @@ def test_stop_reaches_a_stopped_program(container, started):
 def test_stop_signal_of_the_image_is_used(loaded, opened):
     """STOPSIGNAL SIGINT."""
     from lpmx_runtime.container import Container, process
-    from lpmx_runtime.store import Image
     base = opened.images.find(loaded("tiny"))
     config = {**base.config, "config": {**base.config["config"], "StopSignal": "SIGUSR1"}}
-    container = Container.create(opened, Image(**{**vars(base), "config": config}))
+    container = Container.create(opened, base._replace(config=config))
     child = process.popen(container.launch(
         ["sh", "-c", 'trap "exit 7" USR1; echo ready; while :; do sleep 0.05; done'],
         entrypoint=False), stdout=subprocess.PIPE)

@@ -97,13 +97,13 @@ def test_program_dies_of_a_closed_pipe(tiny, installed):
 
 def config_of(tiny, **values):
     """A second image of the same layer with another config; returns its name."""
-    from lpmx_runtime.store import Image, Store
+    from lpmx_runtime.store import Store
     store = Store.open(tiny.store)
     base = store.images.find(tiny.image)
     config = {**base.config, "config": {**base.config["config"], **values}}
     name = "docker.io/lpmx-test/configured:1"
     with store.keeping():
-        store.images.put(Image(**{**vars(base), "name": name, "config": config}))
+        store.images.put(base._replace(name=name, config=config))
     return name
 
 

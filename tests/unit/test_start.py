@@ -131,6 +131,20 @@ def test_program_begins_where_python_has_it_begin(place):
     assert b"/opt" == place.variables()[b"LPMX_CWD"]
 
 
+def test_command_that_is_exposed_starts_where_it_is_called(place, tmp_path):
+    """Whatever directory the container has; where that has no name, Python says what is wrong."""
+    place.write(config={**place.values["config"], "working_dir": "/srv"})
+
+    pairs = place.run("exec", "--here", NAME, "--", *TELL, cwd=tmp_path).stdout.split(b"\0")
+
+    assert b"LPMX_CALL=" + bytes(tmp_path) in pairs
+    assert not [pair for pair in pairs if pair.startswith(b"LPMX_CWD=")]
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = place.run("exec", "--here", NAME, *TELL, preexec_fn=lambda: (os.chdir(gone), gone.rmdir()))
+    assert done.stdout.startswith(LEFT)
+
+
 def test_words_arrive_as_they_are(place):
     """Empty ones, bytes that are no text, and more than a megabyte; "--" once is ours."""
     words = ["printf", b"%s.", b"", b"\xff\n ", b"--", b"x" * 100_000, *[b"y" * 1000] * 1000]
@@ -171,7 +185,8 @@ def test_signals_are_as_a_program_expects_them(place):
 
 
 @pytest.mark.parametrize("words", [
-    (), ("--help",), ("exec",), ("exec", NAME), ("exec", NAME, "--"), ("exec", "-e", "A=1", NAME, "true"),
+    (), ("--help",), ("exec",), ("exec", NAME), ("exec", NAME, "--"), ("exec", "--here"),
+    ("exec", "--here", NAME), ("exec", "--here", "--here", NAME, "true"), ("exec", "-e", "A=1", NAME, "true"),
     ("exec", "../fit-7", "true"), ("exec", "", "true"), ("exec", "other", "true"), ("ps",),
     ("run", NAME, "true"),
 ])
