@@ -464,6 +464,7 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 static long link_nameless(struct core_task *task, const char *magic, struct core_node *to)
 {
 	char host[CORE_HOST_MAX], work[CORE_HOST_MAX];
+	struct core_node from;
 	long r;
 
 	if (to->bind)
@@ -471,13 +472,18 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 				 AT_SYMLINK_FOLLOW);
 	if (!task->view->upper.length)
 		return -EROFS;
-	/* never a second name for a layer's file: one that the view does not show any
-	 * more has no name at all, and such a file cannot get one */
+	/* never a second name for a layer's file: it is its copy that gets one, by what other
+	 * name the view shows it; where it shows none, such a file cannot get any */
 	r = host_of_link(task->view, magic, host, sizeof(host));
 	if (r < 0 && r != -ENAMETOOLONG)
 		return r == -ENOENT ? -EBADF : r;
-	if (r >= 0 && in_layer(task->view, host) && !in_upper(task->view, host))
-		return -ENOENT;
+	if (r >= 0 && in_layer(task->view, host) && !in_upper(task->view, host)) {
+		int fd = proc_own_fd(magic);
+
+		return fd >= 0 && target_of_fd(task, fd, 1, &from) == TARGET_NAME
+			       ? link_union(task, &from, to)
+			       : -ENOENT;
+	}
 	r = permission_to_change(task, to, 0);
 	if (r >= 0)
 		r = upper_parents(task, to);

@@ -60,6 +60,7 @@ static long find_moved(const struct core_view *view, uint64_t number, struct cor
 	node->bind = 0;
 	node->entry = 0;
 	node->read_only = 0;
+	node->has_lower = 0;
 	text_put(node->path, node->host + view->upper.length);
 	node->path_length = (uint32_t)text_length(node->path);
 	node->hash = fnv(node->path, node->path_length);

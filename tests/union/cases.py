@@ -513,6 +513,10 @@ CASES.update({
         *[step for name, other in (("/data/h1", "/data/h2"), ("/data/h2", "/data/h1")) for step in (
             ("open", 1, HERE, name, R, 0), ("unlink", HERE, name, 0), ("fchmod", 1, 0o604), ("futimens", 1, 1_100_000_000), ("fsetxattr", 1, "user.a", b"1", 0),
             ("fstat", 1), ("stat", HERE, other, 0), ("getxattr", other, "user.a"))]],
+    "another name by one that is gone": [
+        ("open", 1, HERE, "/data/h1", R, 0), ("open", 2, HERE, "/data/h1", PATH, 0), ("unlink", HERE, "/data/h1", 0), ("linkfd", 1, HERE, "/tmp/again"),
+        ("link", 2, "", HERE, "/tmp/more", EMPTY_PATH), ("stat", HERE, "/tmp/again", 0), ("stat", HERE, "/tmp", 0), ("chmod", HERE, "/tmp/again", 0o611),
+        ("stat", HERE, "/data/h2", 0)],
     "lists of a file without a name": [
         ("open", 1, HERE, "/etc/hosts", R, 0), ("unlink", HERE, "/etc/hosts", 0), ("fgetxattr", 1, ACCESS), ("fremovexattr", 1, ACCESS),
         ("fremovexattr", 1, DEFAULT), ("fremovexattr", 1, "user.none"), ("open", 2, HERE, "/tmp/new", RW | CREATE, 0o600),
