@@ -20,7 +20,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Mapping, NamedTuple, Optional, Union
+from typing import Any, BinaryIO, Iterable, Mapping, NamedTuple, Optional, Union
 
 from ..container import Container
 from ..errors import ArchiveDamaged, InvalidReference, LpmxError
@@ -32,10 +32,12 @@ from ..store import Image, Store
 from ..store.files import storing
 from . import archive_docker, archive_oci, archive_root, sif, sif_signature, squashfs, unbundle
 from .archive_files import ArchiveFiles, DirectoryFiles, TarFiles, is_regular
+from .ext import Ext
 from .found import Found
 from .layers import store_layers
 from .platform import host_platform
 from .record import all_or_nothing, collect_quietly, record
+from .sif_overlay import overlay_tar
 from .streams import Counted, decompressed, is_compressed, pieces
 
 _SUFFIXES = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?|gz|zst|xz|bz2|oci|docker|sif|simg|sqfs|sqsh|squashfs)\Z", re.IGNORECASE)
@@ -76,7 +78,8 @@ def load_all(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Option
     chosen = None if name is None else Reference.parse(name)
     wanted = Platform.parse(platform) if platform else host_platform()
     with ExitStack() as stack:
-        files, wanted = _open(store, path, failing, wanted, keyring, progress, stack)
+        more: list[Path] = []
+        files, wanted = _open(store, path, failing, wanted, keyring, progress, stack, more)
         default = _default_name(path)
         wrapped: list[unbundle.FoundContainer] = []
         extras: Mapping[str, Any] = {}
@@ -87,7 +90,7 @@ def load_all(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Option
         elif files.size("manifest.json") is not None or files.size("repositories") is not None:
             found = archive_docker.find(files, default, wanted)
         elif isinstance(files, TarFiles) and archive_root.is_root(files):
-            found = archive_root.find(files, default, wanted)
+            found = archive_root.find(files, default, wanted, more)
         else:
             raise ArchiveDamaged(
                 f"{failing}: it is no image archive, having neither manifest.json nor index.json, "
@@ -155,8 +158,9 @@ def _default_name(path: Path) -> str:
 
 
 def _open(store: Store, path: Path, failing: str, wanted: Platform, keyring: Optional[Path],
-          progress: Sink, stack: ExitStack) -> tuple[ArchiveFiles, Platform]:
-    """The files of the archive, and the platform that it is for where that is said outside them."""
+          progress: Sink, stack: ExitStack, more: list[Path]) -> tuple[ArchiveFiles, Platform]:
+    """The files of the archive, and the platform that it is for where that is said outside them.
+    `more` gets the tars of layers on top of it."""
     if path.is_dir():
         if keyring is not None:
             raise _not_signed(failing)
@@ -173,7 +177,7 @@ def _open(store: Store, path: Path, failing: str, wanted: Platform, keyring: Opt
                 if is_compressed(head):
                     size = os.fstat(source.fileno()).st_size
                     path = _copy(store, source, size, path, failing, progress, stack)
-        path, wanted = _as_tar(store, path, failing, wanted, keyring, progress, stack)
+        path, wanted = _as_tar(store, path, failing, wanted, keyring, progress, stack, more)
         files = TarFiles(path, failing)
     except OSError as error:
         if not isinstance(error, LpmxError) and error.filename is not None:
@@ -185,8 +189,9 @@ def _open(store: Store, path: Path, failing: str, wanted: Platform, keyring: Opt
 
 
 def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, keyring: Optional[Path],
-            progress: Sink, stack: ExitStack) -> tuple[Path, Platform]:
-    """A file system in squashfs as a tar that lives as long as `stack`; others as they are."""
+            progress: Sink, stack: ExitStack, more: list[Path]) -> tuple[Path, Platform]:
+    """A file system in squashfs as a tar that lives as long as `stack`; others as they are.
+    `more` gets the tars of further layers."""
     with open(path, "rb") as source:
         head = source.read(64)
         if keyring is not None and not sif.is_sif(head):
@@ -199,25 +204,34 @@ def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, keyring: O
         else:
             return path, wanted
         system = squashfs.Squashfs(source.fileno(), part.offset, part.size, failing)
-        target = stack.enter_context(store.staging()) / "root.tar"
-        task, count = f"squashfs {path}", 0
-        progress(TaskStarted(task, path.name, None))
-        with storing(f'the content of "{path}"'), open(target, "wb") as file:
-            for piece in system.tar():
-                file.write(piece)
-                count += len(piece)
-                progress(TaskAdvanced(task, count, None))
-        progress(TaskFinished(task, "read"))
+        place = stack.enter_context(store.staging())
+        target = _written(place / "root.tar", system.tar(), path, progress)
+        if sif.is_sif(head):
+            for number, overlay in enumerate(sif.overlays(source.fileno(), failing)):
+                changes = Ext(source.fileno(), overlay.offset, overlay.size, failing)
+                more.append(_written(place / f"overlay{number}.tar",
+                                     overlay_tar(changes, failing), path, progress))
     if part.architecture is not None:
         wanted = replace(wanted, architecture=part.architecture, variant=None)
     return target, wanted
 
 
+def _written(target: Path, pieces: Iterable[bytes], path: Path, progress: Sink) -> Path:
+    """A tar of a part of the file `path`."""
+    task, count = f"{target.stem} {path}", 0
+    progress(TaskStarted(task, path.name, None))
+    with storing(f'the content of "{path}"'), open(target, "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            count += len(piece)
+            progress(TaskAdvanced(task, count, None))
+    progress(TaskFinished(task, "read"))
+    return target
+
+
 def _look_at_signatures(store: Store, fd: int, failing: str, keyring: Optional[Path],
                         progress: Sink) -> None:
     """Verify who signed the Singularity image file, or tell who is said to have done it."""
-    if sif.has_overlay(fd, failing):
-        progress(Note("the changes that came with it, in an overlay of its own, are left out"))
     if keyring is not None:
         with store.staging() as scratch:
             key = sif_signature.verify(fd, failing, keyring, scratch)

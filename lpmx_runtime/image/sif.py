@@ -24,7 +24,7 @@ _DESCRIPTORS_MAX = 4096
 PARTITION, SIGNATURE, _OCI_INDEX = 0x4004, 0x4005, 0x400A
 #: These bits say that a number is a group's.
 GROUPS = 0xF0000000
-_SQUASHFS, _ENCRYPTED = 1, 5
+_SQUASHFS, _EXT3, _ENCRYPTED = 1, 2, 5
 _PRIMARY, _OVERLAY = 2, 4
 # Of files that are written here, as Apptainer writes them.
 _LAUNCH = b"#!/usr/bin/env run-singularity\n"
@@ -33,7 +33,7 @@ _TABLE_AT, _TABLE_ENTRIES = 4096, 48
 DATA_AT = 36864
 _ARCHITECTURES = {b"01": "386", b"02": "amd64", b"03": "arm", b"04": "arm64", b"05": "ppc64",
                   b"06": "ppc64le", b"10": "s390x", b"11": "riscv64"}
-_FILE_SYSTEMS = {2: "ext3", 3: "an archive", 4: "raw data"}
+_FILE_SYSTEMS = {1: "squashfs", 2: "ext3", 3: "an archive", 4: "raw data", 5: "encrypted"}
 
 #: What is read of a root file system to know what it says of itself.
 ABOUT = (".singularity.d/labels.json", ".singularity.d/runscript")
@@ -145,11 +145,20 @@ def primary(fd: int, failing: str) -> Part:
     return found[0]
 
 
-def has_overlay(fd: int, failing: str) -> bool:
-    """Whether the file has changes of its image with it, in a file system of their own."""
-    return any(part.kind == PARTITION
-               and _PARTITION.unpack(part.extra[:_PARTITION.size])[1] == _OVERLAY
-               for part in descriptors(fd, failing))
+def overlays(fd: int, failing: str) -> "list[Descriptor]":
+    """The parts of the file with changes of its image, the oldest first. Raises
+    `ArchiveDamaged` for one that cannot be read."""
+    found = []
+    for part in descriptors(fd, failing):
+        if part.kind == PARTITION:
+            system, role, _ = _PARTITION.unpack(part.extra[:_PARTITION.size])
+            if role == _OVERLAY and system != _EXT3:
+                raise ArchiveDamaged(
+                    f"{failing}: its overlay is {_FILE_SYSTEMS.get(system, f'of kind {system}')}, "
+                    "and ext3 can be read", hint="have Apptainer build a new image of it first")
+            if role == _OVERLAY:
+                found.append(part)
+    return found
 
 
 # -- writing

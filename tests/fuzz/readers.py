@@ -15,7 +15,7 @@ import tempfile
 import zlib
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Callable, Dict, Iterable
 
 try:
     import atheris
@@ -24,8 +24,18 @@ except ImportError:
 
 with atheris.instrument_imports(include=["lpmx_runtime"]) if atheris else nullcontext():
     from lpmx_runtime.errors import LpmxError
-    from lpmx_runtime.image import archive_docker, archive_oci, archive_root
+    from lpmx_runtime.image import (
+        archive_docker,
+        archive_oci,
+        archive_root,
+        sif,
+        sif_signature,
+        unbundle,
+    )
     from lpmx_runtime.image.archive_files import TarFiles
+    from lpmx_runtime.image.ext import Ext
+    from lpmx_runtime.image.sif_overlay import overlay_tar
+    from lpmx_runtime.image.squashfs import Squashfs
     from lpmx_runtime.image.streams import decompressed, pieces
     from lpmx_runtime.oci.challenge import choose, parse_challenges, token_scopes
     from lpmx_runtime.oci.config import ImageConfig
@@ -99,12 +109,40 @@ def archive(data: bytes) -> None:
     try:
         if files.size("index.json") is not None:
             archive_oci.find(files, "x", HERE)
+            unbundle.find(files, HERE)
+            unbundle.extras(files)
         elif archive_root.is_root(files):
             archive_root.find(files, "x", HERE)
         else:
             archive_docker.find(files, "x", HERE)
     finally:
         files.close()
+
+
+def bounded(found: Iterable[bytes]) -> None:
+    total = 0
+    for piece in found:
+        total += len(piece)
+        if total > ENOUGH:
+            return
+
+
+def singularity(data: bytes) -> None:
+    path = SCRATCH / "sif"
+    path.write_bytes(data)
+    with open(path, "rb") as file:
+        fd = file.fileno()
+        sif_signature.signatures(fd, "cannot load it")
+        sif.overlays(fd, "cannot load it")
+        part = sif.primary(fd, "cannot load it")
+        bounded(Squashfs(fd, part.offset, part.size, "cannot load it").tar())
+
+
+def overlay(data: bytes) -> None:
+    path = SCRATCH / "overlay"
+    path.write_bytes(data)
+    with open(path, "rb") as file:
+        bounded(overlay_tar(Ext(file.fileno(), 0, len(data), "cannot load it"), "cannot load it"))
 
 
 # -- files of a store, which may be damaged
@@ -140,17 +178,13 @@ def tar_recipe(data: bytes) -> None:
     (place / "tree" / "a").write_bytes(b"a" * 1000)
     (place / "recipe").write_bytes(data)
     recipe.tar_size(place / "recipe")
-    total = 0
-    for piece in recipe.make_tar(place / "recipe"):
-        total += len(piece)
-        if total > ENOUGH:
-            return
+    bounded(recipe.make_tar(place / "recipe"))
 
 
 TARGETS: Dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (reference, manifest, config, challenge, said, logins, compressed, archive,
-                     entry_list, index, tar_recipe)}
+                     singularity, overlay, entry_list, index, tar_recipe)}
 
 
 def read(target: str, data: bytes) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,12 @@ from typing import Dict, List
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from lpmx_runtime.container import Container, Options  # noqa: E402
+from lpmx_runtime.errors import ContainerUnknown  # noqa: E402
+from lpmx_runtime.image.build_sif import build_sif  # noqa: E402
+from lpmx_runtime.image.bundle import bundle  # noqa: E402
 from lpmx_runtime.image.save import FORMS, save  # noqa: E402
+from lpmx_runtime.store import Image  # noqa: E402
 from support import layers  # noqa: E402
 from support.made import make_image  # noqa: E402
 from union.bare import Bare  # noqa: E402
@@ -31,7 +37,7 @@ from union.scenes import image  # noqa: E402
 
 CORE = ["INDEX", "CONTROL", "VIEW", "PATHS"]
 READERS = ["reference", "manifest", "config", "challenge", "said", "logins", "compressed",
-           "archive", "entry_list", "index", "tar_recipe"]
+           "archive", "singularity", "overlay", "entry_list", "index", "tar_recipe"]
 
 PATHS = ["/etc/../etc/./hosts", "/links/loop1/x", "links/up/links/chain", "/tmp/link/hosts",
          "/moved/a/b/c/leaf", "//./..//data/h1/", "/proc/self/cwd/etc", "/proc/self/root/../etc"]
@@ -76,11 +82,40 @@ def seeds_of(bare: Bare) -> Dict[str, List[bytes]]:
         "said": [b'{"errors": [{"code": "DENIED", "message": "no \\u001b[1m", "detail": {}}]}'],
         "logins": [json.dumps(LOGINS).encode()],
         "compressed": [gzip.compress(tar), tar],
-        "archive": [tar, *(b"".join(save(bare.store, ["seed:1"], form=form)) for form in FORMS)],
+        "archive": [tar, *(b"".join(save(bare.store, ["seed:1"], form=form)) for form in FORMS),
+                    b"".join(bundle(bare.store, [_container(bare, made)]))],
+        "singularity": [b"".join(build_sif(bare.store, made))],
+        "overlay": [_overlay()],
         "entry_list": [path.read_bytes() for path in lists],
         "index": [bare.index.read_bytes()],
         "tar_recipe": [path.with_name("recipe").read_bytes() for path in lists],
     }
+
+
+def _container(bare: Bare, made: Image) -> Container:
+    try:
+        return Container.open(bare.store, "seed")
+    except ContainerUnknown:
+        container = Container.create(bare.store, made, name="seed", options=Options(contain=True))
+        with container.view() as view:
+            view.unlink("/etc/names")
+        return container
+
+
+def _overlay() -> bytes:
+    """A small ext3 file system with something of each kind."""
+    with tempfile.TemporaryDirectory() as place:
+        upper = Path(place, "tree/upper")
+        (upper / "etc").mkdir(parents=True)
+        (upper / "etc/new").write_bytes(b"new" * 1000)
+        (upper / "link").symlink_to("etc/" + "x" * 70)
+        os.mknod(upper / "gone", stat.S_IFCHR | 0o600, 0)
+        os.setxattr(upper / "etc", "user.overlay.opaque", b"y")
+        path = Path(place, "system")
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-N", "16", "-O",
+                        "^has_journal", "-d", f"{place}/tree", path, "96K"], check=True,
+                       env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"})
+        return path.read_bytes()
 
 
 def variables(bare: Bare) -> Dict[str, str]:

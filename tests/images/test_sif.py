@@ -22,12 +22,19 @@ from lpmx_runtime.container import Container, Options
 from lpmx_runtime.errors import ArchiveDamaged, UnsupportedImage
 from lpmx_runtime.image.archive import load, load_all
 from lpmx_runtime.image.build_sif import build_sif
+from lpmx_runtime.image.ext import Ext
+from lpmx_runtime.image.sif_overlay import overlay_tar
 from lpmx_runtime.image.squashfs import Squashfs
 from lpmx_runtime.image.squashfs_writer import BLOCK, Unwritable, write_squashfs
 from lpmx_runtime.progress import Note
 from lpmx_runtime.store import Store
 
 SEED = 20261126
+
+HEAD = struct.Struct("<32s10s3s3s16s8q")
+ENTRY = struct.Struct("<i?3I7q128s384s")
+TABLE = 4096
+GROUP = 0xF0000001
 
 
 # -- the file system
@@ -213,13 +220,113 @@ def test_this_machine_is_no_image(opened: Store) -> None:
         list(build_sif(opened, opened.images.get("host")))
 
 
+# -- an overlay inside
+
+
+def overlay(tree: Path, path: Path, *options: str) -> Path:
+    """The ext3 file system that mke2fs makes of a tree."""
+    subprocess.run(["mke2fs", "-q", "-F", "-d", tree, *options, path, "16M"], check=True,
+                   env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"})
+    return path
+
+
+def with_overlay(path: Path, system: bytes, *, kind: int = 2) -> Path:
+    """Add the file system as Apptainer does (`apptainer overlay create`)."""
+    data = bytearray(path.read_bytes())
+    ENTRY.pack_into(data, TABLE + ENTRY.size, 0x4004, True, 2, GROUP, 0, len(data), len(system),
+                    len(system), 0, 0, 0, 0, b"overlay", struct.pack("<2i3s", kind, 4, b"02\0"))
+    path.write_bytes(bytes(data) + system)
+    return path
+
+
+@pytest.fixture
+def upper(tmp_path: Path) -> Path:
+    """What a writable overlay has in it, after something of everything was done over BASE."""
+    tree, generator = tmp_path / "overlay/upper", random.Random(SEED)
+    (tmp_path / "overlay/work").mkdir(parents=True)
+    (tree / "etc/new").mkdir(parents=True)
+    (tree / "old").mkdir()
+    os.setxattr(tree / "old", "user.overlay.opaque", b"y")
+    (tree / "old/only").write_bytes(b"only")
+    os.mknod(tree / "etc/motd", stat.S_IFCHR | 0o600, 0)
+    os.mkfifo(tree / "pipe")
+    for number in range(300):
+        (tree / f"etc/new/file-{number}").write_bytes(b"%d" % number)
+    (tree / "large").write_bytes(generator.randbytes(700_001))
+    os.link(tree / "large", tree / "same")
+    os.setxattr(tree / "large", "user.colour", b"green")
+    with open(tree / "holes", "wb") as file:
+        for place in (0, 5 << 20, 70 << 20):
+            file.seek(place)
+            file.write(b"here")
+    (tree / "short").symlink_to("old/only")
+    (tree / "long").symlink_to("/" + "x/" * 40 + "y")
+    (tree / "large").chmod(0o4755)
+    return tree
+
+
+@pytest.mark.parametrize("options", [
+    ("-t", "ext3"), ("-t", "ext3", "-b", "1024"), ("-t", "ext2", "-I", "128"),
+    ("-t", "ext4"), ("-t", "ext4", "-b", "1024", "-O", "^64bit,^flex_bg")], ids=" ".join)
+def test_an_overlay_is_one_more_layer(opened: Store, upper: Path, tmp_path: Path,
+                                      options: Any) -> None:
+    """Files of every size, holes, links and deletions, from every form of the file system."""
+    path = with_overlay(made(opened, make_image(opened, "base:1", BASE), tmp_path / "x.sif"),
+                        overlay(upper.parent, tmp_path / "system", *options).read_bytes())
+
+    image, = load(opened, path)
+
+    assert 2 == len(image.diff_ids)
+    container = Container.create(opened, image, options=Options(contain=True))
+    with container.view() as view:
+        assert ["only"] == view.listdir("/old")
+        assert not view.exists("/etc/motd") and view.exists("/etc/passwd")
+        for name in ("large", "same", "holes", *(f"etc/new/file-{n}" for n in range(300))):
+            assert (upper / name).read_bytes() == view.read(f"/{name}"), name
+        assert view.lstat("/large").st_ino == view.lstat("/same").st_ino
+        assert 0o4755 == stat.S_IMODE(view.lstat("/large").st_mode)
+        assert b"green" == view.getxattr("/large", "user.colour")
+        assert int((upper / "large").stat().st_mtime) == view.lstat("/large").st_mtime_ns // 10 ** 9
+        assert ["old/only", "/" + "x/" * 40 + "y"] == [view.readlink("/short"), view.readlink("/long")]
+        assert stat.S_ISFIFO(view.lstat("/pipe").st_mode)
+    tree = opened.layers.tree(image.diff_ids[1])
+    assert (tree / "holes").stat().st_blocks * 512 < 1 << 20
+
+
+def test_an_overlay_that_is_damaged(opened: Store, upper: Path, tmp_path: Path) -> None:
+    """Bytes of it changed at random: an answer, or an error that speaks of it; nothing else."""
+    path = overlay(upper.parent, tmp_path / "system", "-t", "ext4", "-b", "1024")
+    system = path.read_bytes()
+    used = [at for at in range(0, len(system), 1024) if system[at:at + 1024].strip(b"\0")]
+    generator = random.Random(SEED)
+    with open(path, "r+b", buffering=0) as file:
+        for _ in range(60):
+            places = [generator.choice(used[:400]) + generator.randrange(1024) for _ in range(4)]
+            for place in places:
+                os.pwrite(file.fileno(), generator.randbytes(1), place)
+            try:
+                size = sum(len(piece) for piece in overlay_tar(
+                    Ext(file.fileno(), 0, len(system), "cannot load"), "cannot load"))
+            except ArchiveDamaged as error:
+                assert "overlay" in str(error)
+            else:
+                assert size < 1 << 30
+            for place in places:
+                os.pwrite(file.fileno(), system[place:place + 1], place)
+
+
+@pytest.mark.parametrize(("kind", "system", "cause"), [
+    (1, b"hsqs", "its overlay is squashfs"), (5, b"x", "its overlay is encrypted"),
+    (2, bytes(4096), "it is no ext3 file system"), (2, b"short", "points outside itself")])
+def test_an_overlay_that_cannot_be_read(opened: Store, tmp_path: Path, kind: int, system: bytes,
+                                        cause: str) -> None:
+    path = made(opened, make_image(opened, "base:1", BASE), tmp_path / "x.sif")
+
+    with pytest.raises(ArchiveDamaged, match=cause):
+        load(opened, with_overlay(path, system, kind=kind))
+
+
 # -- signatures
-
-
-HEAD = struct.Struct("<32s10s3s3s16s8q")
-ENTRY = struct.Struct("<i?3I7q128s384s")
-TABLE = 4096
-GROUP = 0xF0000001
 
 
 @pytest.fixture(scope="module")
