@@ -236,6 +236,16 @@ def certificate_folders() -> list[Path]:
             Path("/etc/docker/certs.d")]
 
 
+def _temporary() -> str:
+    """The folder for temporary files, as tempfile finds it, which is slow to import."""
+    told = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
+    first = [*told, "/tmp"][0]
+    if os.path.isabs(first) and os.path.isdir(first) and os.access(first, os.W_OK | os.X_OK):
+        return os.path.abspath(first)
+    import tempfile
+    return tempfile.gettempdir()
+
+
 def runtime_path() -> Path:
     """A private directory of this user on this node, short enough for socket names."""
     from pathlib import Path
@@ -243,8 +253,7 @@ def runtime_path() -> Path:
     if base and os.access(base, os.W_OK):
         path = Path(base) / "lpmx"
     else:
-        import tempfile  # slow to import, and seldom needed
-        path = Path(tempfile.gettempdir()) / f"lpmx-{os.getuid()}"
+        path = Path(_temporary()) / f"lpmx-{os.getuid()}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = path.lstat()
     if owner.st_uid != os.getuid() or owner.st_mode & 0o077:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from typing import Any, Callable, NoReturn, Optional
@@ -10,7 +11,28 @@ from . import COMMANDS, GROUP
 
 _MISUSED = 125
 
+_COLUMNS = 80
+
 Register = Callable[[argparse.ArgumentParser], None]
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """As argparse's, which asks shutil for the width, and that is slow to import: each
+    argument that a parser gets makes one."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """How wide the terminal is that help goes to, as shutil.get_terminal_size has it."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdigit() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(1).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,7 +71,7 @@ def parser_of(name: str) -> Optional[Parser]:
     if register is None:
         return None
     parser = Parser(prog=f"lpmx {name}", allow_abbrev=False, description=help_of(name, register),
-                    formatter_class=argparse.RawDescriptionHelpFormatter)
+                    formatter_class=_Formatter)
     register(parser)
     return parser
 

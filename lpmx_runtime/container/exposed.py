@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
 import sys
-import sysconfig
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from .. import settings
@@ -123,6 +120,7 @@ def _keep(container: "Container", commands: list[Command]) -> None:
 
 
 def _script(container: "Container", command: Command) -> str:
+    import shlex  # here, for every container that is removed looks for its commands
     store = str(container.store.path)
     lines = [f"{_MARK}{command.container} {command.program}"]
     if store != settings.default_store():
@@ -134,6 +132,7 @@ def _script(container: "Container", command: Command) -> str:
 
 def _lpmx() -> list[str]:
     """The command of this installation."""
+    import sysconfig
     path = os.path.join(sysconfig.get_path("scripts"), "lpmx")
     return [path] if os.access(path, os.X_OK) else [sys.executable, "-m", "lpmx_runtime"]
 
@@ -157,6 +156,7 @@ def _notes(command: Command) -> list[str]:
     places = [os.path.realpath(one) for one in os.environ.get("PATH", "").split(":") if one]
     if os.path.realpath(directory) not in places:
         return [f'"{directory}" is not in your PATH: add it, or call "{command.path}"']
+    import shutil
     first = shutil.which(command.name)
     if first is not None and os.path.realpath(first) != os.path.realpath(command.path):
         return [f'"{command.name}" is still "{first}" for you, which comes first in your PATH']
