@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..oci.config import ImageConfig
 from ..store import Image, Store
-from ..store.files import storing, sync_directory
+from ..store.files import needs_file, storing, sync_directory, write_file
 from . import (
     binds,
     drivers,
@@ -102,7 +102,6 @@ class Container:
             values["labels"] = dict(labels or {})
             values["maker"] = processes.myself() if temporary else None
             _write_record(aside, values)
-            _let_group_read(aside, store.containers)
             try:
                 os.rename(aside, final)
             except OSError as error:
@@ -111,6 +110,7 @@ class Container:
                 raise
             if not temporary:
                 sync_directory(store.containers)
+            _tell_group(store, chosen, values)
         return cls(store, final, values)
 
     @classmethod
@@ -153,7 +153,8 @@ class Container:
 
     @classmethod
     def damaged(cls, store: Store) -> List[str]:
-        """Names of containers whose record cannot be read."""
+        """Names of containers whose record cannot be read; those of others that are closed to
+        us are not among them."""
         found = []
         for name in sorted(os.listdir(store.containers)):
             try:
@@ -163,7 +164,7 @@ class Container:
             except ContainerUnknown:
                 if record.is_name(name):
                     found.append(name)
-        return found
+        return [name for name in found if os.access(store.containers / name, os.X_OK)]
 
     @classmethod
     def sweep(cls, store: Store) -> List[str]:
@@ -382,6 +383,7 @@ def discard(store: Store, name: str) -> None:
         except FileNotFoundError:
             raise ContainerUnknown(f'cannot remove container "{name}": it is gone already',
                                    hint='run "lpmx ps" to see what there is') from None
+        needs_file(store.containers, name).unlink(missing_ok=True)
         store.lock(f"container-{name}").path.unlink(missing_ok=True)
 
 
@@ -562,12 +564,13 @@ def _make_working_directory(view: _native.View, path: str) -> None:
                         hint="name another with --workdir") from None
 
 
-def _let_group_read(directory: str, containers: Path) -> None:
-    """In a group's store others must see which layers a container needs, whatever the umask.
-    What was changed in it, its maker's umask decides about."""
-    if os.stat(containers).st_mode & stat.S_IWGRP:
-        for path, mode in ((directory, 0o050), (os.path.join(directory, record.FILE), 0o040)):
-            os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | mode)
+def _tell_group(store: Store, name: str, values: Mapping[str, Any]) -> None:
+    """In a group's store others must see which layers a container needs, also one that is
+    closed to them by the umask of its maker."""
+    if (os.stat(store.containers).st_mode & stat.S_IWGRP
+            and os.stat(store.containers / name).st_mode & 0o050 != 0o050):
+        write_file(needs_file(store.containers, name), json.dumps(
+            {key: values[key] for key in ("image", "diff_ids", "config_digest")}).encode())
 
 
 def _write_record(directory: str, values: Mapping[str, Any]) -> None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Iterator
 
 from ..errors import ImageInUse, StoreDamaged, StoreError, StoreLocked
-from .files import remove_abandoned
+from .files import needs_file, remove_abandoned
 from .images import Image
 from .index import chain_id
 
@@ -30,6 +31,19 @@ class Freed:
 
     layers: list[str] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)
+
+
+def _record_of(store: "Store", path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except PermissionError:
+        pass
+    try:
+        return needs_file(store.containers, path.parent.name).read_bytes()
+    except OSError:
+        raise StoreError("cannot tell which layers are needed: the container "
+                         f'"{path.parent.name}" is another user\'s, who does not share it',
+                         hint=f'ask whose it is ("ls -ld {path.parent}")') from None
 
 
 def remove_image(store: "Store", text: str) -> Image:
@@ -97,7 +111,7 @@ def _containers(store: "Store") -> Iterator[_Container]:
     for directory in store.containers.iterdir():
         path = directory / "container.json"
         try:
-            record = json.loads(path.read_bytes())
+            record = json.loads(_record_of(store, path))
             yield _Container(directory.name, record["image"], tuple(record["diff_ids"]),
                              record.get("config_digest", ""))
         except (FileNotFoundError, NotADirectoryError):

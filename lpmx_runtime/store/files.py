@@ -189,6 +189,11 @@ def exchange(made: Path, place: Path) -> None:
     sync_directory(place.parent)
 
 
+def needs_file(containers: Path, name: str) -> Path:
+    """Where it is said which layers a container needs, if it is closed to a group's others."""
+    return containers / f".{name}.needs"
+
+
 def copy_file(source: Union[bytes, Path], target: Union[bytes, Path]) -> None:
     """Copy a regular file with its mode and times."""
     import shutil

@@ -84,7 +84,8 @@ class Indexes:
     def trees(self, diff_ids: Sequence[str]) -> list[Path]:
         """The directories that a view file must name as its layers: those of the
         chain, base first, and one more where the index, which is there then, needs grafts."""
-        self.ensure(diff_ids)
+        if not self.path(diff_ids).exists():
+            self.ensure(diff_ids)
         trees = [self._layers.tree(diff_id) for diff_id in diff_ids]
         chain = chain_id(diff_ids)
         grafts = digest_path(self._home(chain).grafts, chain) / "tree"

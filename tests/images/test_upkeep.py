@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 from support import layers
@@ -15,7 +15,9 @@ from support.registry import Registry
 from lpmx_runtime.container import Container, Options
 from lpmx_runtime.image.pull import pull
 from lpmx_runtime.image.push import push
+from lpmx_runtime.errors import StoreError
 from lpmx_runtime.store import Image, Store
+from lpmx_runtime.store.collect import collect
 from lpmx_runtime.store.usage import ImageUse, usage
 from lpmx_runtime.store.verify import verify
 
@@ -60,6 +62,43 @@ def test_gc_frees_what_nobody_needs(opened: Store, lpmx: Any) -> None:
     assert "" == lpmx("gc", check=True).stdout
     with Container.open(opened, "c").view() as view:
         assert b"b" * 1000 == view.read("/d/base")
+
+
+@pytest.fixture
+def groups(store: Path) -> Iterator[Store]:
+    """A group's store in which a user works whose umask is closed to all others."""
+    store.mkdir()
+    store.chmod(0o2770)
+    before = os.umask(0o077)
+    yield Store.open(store)
+    os.umask(before)
+
+
+def test_a_group_sees_what_a_container_needs(groups: Store) -> None:
+    """In a store that a group shares, whatever the umask. What was changed in the container
+    is its maker's alone."""
+    container = Container.create(groups, make_image(groups, "a:1", BASE), name="c")
+
+    for place in (groups.images.directory, groups.layers.directory, groups.path / "locks"):
+        assert 0o070 == place.stat().st_mode & 0o077
+    record, = groups.images.directory.glob("*.json")
+    assert 0o060 == record.stat().st_mode & 0o077
+    assert 0 == container.directory.stat().st_mode & 0o077
+    (container.directory).chmod(0)   # as it is for the others of the group
+    try:
+        groups.images.remove("docker.io/library/a:1")
+        assert ([], [], []) == (collect(groups).layers, Container.damaged(groups),
+                                Container.list(groups))
+        needs, = groups.containers.glob(".*")
+        hidden = needs.rename(groups.path / "tmp" / "hidden")
+        with pytest.raises(StoreError, match='container "c" is another user'):
+            collect(groups)
+        hidden.rename(needs)
+    finally:
+        container.directory.chmod(0o700)
+    container.remove()
+    assert [] == list(groups.containers.iterdir())
+    assert 1 == len(collect(groups).layers)
 
 
 def damaged_file(store: Store, image: Image) -> None:
