@@ -6,7 +6,8 @@ and send it on. What makes it a container again is a member of its image config,
 
     "io.lpmx.container": {"version": 1, "name": "fit", "image": "docker.io/library/solver:2.4",
                           "digest": <of that image's manifest>, "config": <of its config>,
-                          "options": {...}, "live": {"NAME": "value", "GONE": null}}
+                          "options": {...}, "labels": {...},
+                          "live": {"NAME": "value", "GONE": null}}
 
 and its entry in the index, called container-NAME, has the annotation `io.lpmx.container`. The config of the image
 that it was made of is in the archive, too, whether that image is or not. What other
@@ -132,6 +133,7 @@ class _Bundle(OciArchive):
                               "version": VERSION, "name": container.name,
                               "image": container.image, "digest": container.record["digest"],
                               "config": digest_of(base), "options": container.record["options"],
+                              "labels": container.labels,
                               "live": container.environment.live()}})
         manifest = make_manifest(config, [
             *((one, self.store.layers.tar_size(one)) for one in layers[:-1]),

@@ -35,6 +35,7 @@ class FoundContainer:
     image: Image
     config: bytes
     options: Options
+    labels: Mapping[str, str]
     live: Mapping[str, Optional[str]]
     changes: str
     layers: tuple[LayerSource, ...]
@@ -104,7 +105,8 @@ def make(store: Store, found: FoundContainer, progress: Sink, failing: str) -> C
                                      f"({error})", hint="make the bundle again") from None
 
     store.blobs.put(found.image.config_digest, [found.config])
-    return Container.create(store, found.image, name=found.name, options=found.options, fill=fill)
+    return Container.create(store, found.image, name=found.name, options=found.options,
+                            labels=found.labels, fill=fill)
 
 
 # -- reading ---------------------------------------------------------------------------
@@ -132,6 +134,7 @@ def _found(files: ArchiveFiles, entry: Descriptor, platform: Platform,
     options, left_out = _options(files, about.get("options", dict))
     return FoundContainer(
         name=name, config=base, options=options, left_out=tuple(left_out),
+        labels=_labels(files, about.get("labels", dict)),
         live=_live(files, about.get("live", dict)),
         changes=config.diff_ids[-1], layers=state.layers,
         image=Image(name=str(reference), digest=digest, config_digest=about.get("config", str),
@@ -179,6 +182,12 @@ def _is_text(value: Any) -> bool:
 def _are_variables(value: Any) -> bool:
     return (isinstance(value, dict) and all(map(_is_text, value.values()))
             and all(name and _is_text(name) and "=" not in name for name in value))
+
+
+def _labels(files: ArchiveFiles, value: Mapping[str, Any]) -> Mapping[str, str]:
+    if not all(map(_is_text, (*value, *value.values()))):
+        raise files.damaged("the labels of a container in it make no sense")
+    return dict(value)
 
 
 def _live(files: ArchiveFiles, value: Mapping[str, Any]) -> Mapping[str, Optional[str]]:

@@ -33,7 +33,7 @@ def worked(opened: Store, tmp_path: Path) -> Container:
     image = make_image(opened, "base:1", BASE, config=CONFIG)
     container = Container.create(opened, image, name="work", options=Options(
         contain=True, env={"GIVEN": "é"}, workdir="/srv",
-        binds=(Bind(str(tmp_path / "bound"), "/data", True),)))
+        binds=(Bind(str(tmp_path / "bound"), "/data", True),)), labels={"made": "by a test"})
     change(container)
     container.environment.set("LIVE", "yes\udcff")
     container.environment.unset("KEPT")
@@ -71,7 +71,8 @@ def test_a_container_is_the_same_in_another_store(worked: Container, file: Path,
     assert list(differences(worked)) == list(differences(there))
     assert worked.options == there.options
     assert {"LIVE": "yes\udcff", "KEPT": None} == there.environment.live()
-    for key in ("name", "image", "digest", "config_digest", "diff_ids", "config", "identity"):
+    for key in ("name", "image", "digest", "config_digest", "diff_ids", "config", "identity",
+                "labels"):
         assert worked.record[key] == there.record[key]
     assert {"other": [1, "two"]} == loaded.extras
     assert list(there.record["diff_ids"]) == elsewhere.layers.list()
@@ -254,6 +255,7 @@ def option(**changes: Any) -> Callable[[Dict[str, Any], Dict[str, bytes]], None]
     (container(config="sha256:" + 64 * "0"), "it has no file"),
     (container(live=[]), '"live" of a container'),
     (container(live={"A": 1}), "live variables"),
+    (container(labels={"A": 1}), "labels of a container"),
     (container(live={"A\0B": "1"}), "live variables"),
     (container(live={"LPMX_STORE": "/x"}), 'the live variable "LPMX_STORE"'),
     (container(options=None), '"options" of a container'),
