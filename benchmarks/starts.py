@@ -16,24 +16,27 @@ import statistics
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 from typing import Dict, List
 
-from lpmx_runtime.container import Container
+from lpmx_runtime.container import Container, exposed
 from lpmx_runtime.store import Store
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PYTHON = "python3 -c pass"
 
 
-def rows(container: Container, image: str) -> Dict[str, List[str]]:
-    """What is started. The interpreter of `python3 -c pass` is the one that lpmx has, too."""
+def rows(container: Container, image: str, directory: str) -> Dict[str, List[str]]:
+    """What is started, an exposed command in `directory` among it. The interpreter of `python3 -c pass` is the one that lpmx has, too."""
     name = container.name
+    command, _ = exposed.add(container, "/bin/true", directory=directory)
     return {
         "true": ["/bin/true"],
         PYTHON: [sys.executable, "-c", "pass"],
         "lpmx exec, of true": [str(SCRIPTS / "lpmx"), "exec", name, "/bin/true"],
+        "true, by lpmx expose": [command.path],
         "lpmx exec by way of Python": [str(SCRIPTS / "lpmx-python"), "exec", name, "/bin/true"],
         "lpmx exec -e A=1": [str(SCRIPTS / "lpmx"), "exec", "-e", "A=1", name, "/bin/true"],
         "lpmx run": [str(SCRIPTS / "lpmx"), "run", image, "/bin/true"],
@@ -56,6 +59,17 @@ def measure(argv: List[str]) -> "tuple[float, float]":
     return wall * 1000, (usage.ru_utime + usage.ru_stime) * 1000
 
 
+def run(commands: Dict[str, List[str]], rounds: int) -> "Dict[str, List[tuple[float, float]]]":
+    results: Dict[str, List[tuple[float, float]]] = {row: [] for row in commands}
+    for argv in commands.values():
+        for _ in range(3):  # caches, compiled modules, and the start file
+            measure(argv)
+    for _ in range(rounds):
+        for row in random.sample(list(commands), len(commands)):
+            results[row].append(measure(commands[row]))
+    return results
+
+
 def table(results: "Dict[str, List[tuple[float, float]]]") -> str:
     lines = ["| | least, ms | median, ms | CPU, ms | to `python3 -c pass` | more than `true`, ms |",
              "|---|---|---|---|---|---|"]
@@ -76,15 +90,9 @@ def main() -> None:
     store = Store.open()
     container = Container.create(store, store.images.find(arguments.image))
     try:
-        commands = rows(container, arguments.image)
-        results: Dict[str, List[tuple[float, float]]] = {row: [] for row in commands}
-        for argv in commands.values():
-            for _ in range(3):  # caches, compiled modules, and the start file
-                measure(argv)
-        for _ in range(arguments.rounds):
-            for row in random.sample(list(commands), len(commands)):
-                results[row].append(measure(commands[row]))
-        print(table(results))
+        with tempfile.TemporaryDirectory() as directory:
+            os.chdir(directory)  # an exposed command starts where it is called, if the container has it
+            print(table(run(rows(container, arguments.image, directory), arguments.rounds)))
     finally:
         container.remove(force=True)
         subprocess.run([SCRIPTS / "lpmx", "ps", "-q"], stdout=subprocess.DEVNULL, check=True)

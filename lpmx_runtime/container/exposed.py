@@ -2,7 +2,9 @@
 
 A command is a small script in a directory of the user's PATH. It goes through `lpmx
 exec --here`, which becomes the contained program: arguments, descriptors, signals and
-the exit code are the program's own. `exposed.json` in the container's directory says
+the exit code are the program's own. Where it can be, `lpmx` itself is the script's
+interpreter, which reads the comments (native/front/exposed.c); to a shell the rest says
+the same. `exposed.json` in the container's directory says
 which there are, and they go when the container goes.
 """
 from __future__ import annotations
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from .lifecycle import Container
 
 DEFAULT_DIRECTORY = "~/.local/bin"
-_MARK = "#!/bin/sh\n# lpmx expose "
+_MARK = "# lpmx expose "
+_SHELL = "/bin/sh"
+#: What every kernel reads of the first line of a script, and how much a mark may be.
+_INTERPRETER_LIMIT, _HEAD_LIMIT = 127, 1024
 
 
 class Command(NamedTuple):
@@ -122,12 +127,24 @@ def _keep(container: "Container", commands: list[Command]) -> None:
 def _script(container: "Container", command: Command) -> str:
     import shlex  # here, for every container that is removed looks for its commands
     store = str(container.store.path)
-    lines = [f"{_MARK}{command.container} {command.program}"]
+    lpmx = _lpmx()
+    lines = [f"#!{_interpreter(lpmx)}", f"{_MARK}{command.container} {command.program}"]
     if store != settings.default_store():
+        if "\n" in store:
+            lines[0] = f"#!{_SHELL}"
+        else:
+            lines.append(f"# store {store}")
         lines.append(f"export LPMX_STORE={shlex.quote(store)}")
-    words = [*_lpmx(), "exec", "--here", command.container, "--", command.program]
+    words = [*lpmx, "exec", "--here", command.container, "--", command.program]
     lines.append(f'exec {" ".join(map(shlex.quote, words))} "$@"')
     return "\n".join(lines) + "\n"
+
+
+def _interpreter(lpmx: list[str]) -> str:
+    """The front, where a script can name it: it is a path of no more and no other bytes."""
+    path = lpmx[0]
+    named = len(lpmx) == 1 and len(os.fsencode(path)) + 2 <= _INTERPRETER_LIMIT
+    return path if named and not set(path) & set(" \t\n") else _SHELL
 
 
 def _lpmx() -> list[str]:
@@ -138,12 +155,13 @@ def _lpmx() -> list[str]:
 
 
 def _is_ours(path: str, container: str) -> bool:
-    start = os.fsencode(f"{_MARK}{container} ")
     try:
         with open(path, "rb") as file:
-            return not os.path.islink(path) and file.read(len(start)) == start
+            first, _, rest = file.read(_HEAD_LIMIT).partition(b"\n")
     except OSError:
         return False
+    return (not os.path.islink(path) and first.startswith(b"#!")
+            and rest.startswith(os.fsencode(f"{_MARK}{container} ")))
 
 
 def _remove_file(command: Command) -> None:

@@ -78,6 +78,12 @@ char **front_variables(const struct front_start *start, const struct front_calle
 /* Let host calls have the caller's environment. */
 int front_tell_host(const struct front_start *start, const struct front_caller *caller);
 
+/* ---- exposed.c ---- */
+
+/* Put what the command in the file argv[1] stands for into *argv and *envp; 0 if it is no
+ * such file. */
+int front_exposed(long argc, char ***argv, char ***envp);
+
 /* ---- files.c ---- */
 
 /* "DIRECTORY/NAME"; 0 if that is too long. */

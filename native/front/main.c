@@ -1,9 +1,11 @@
 /*
  * `lpmx exec [--here] CONTAINER [--] COMMAND [ARG...]` becomes the program, where the
- * container's start file can be believed.  Anything else is executed by the command line in Python,
+ * container's start file can be believed; so does a command that `lpmx expose` made.  Anything else is executed by the command line in Python,
  * with the same words: it knows all options, mends what is out of order, explains what
  * went wrong, and writes the start file that serves the next call.
  */
+#include <linux/auxvec.h>
+
 #include "front.h"
 
 #define CANNOT_RUN 125
@@ -109,10 +111,25 @@ static int ask_python(char **argv, char *const *envp)
 	return CANNOT_RUN;
 }
 
+/* Whether we are a script's interpreter: what was executed is our first word. */
+static int is_interpreter(const char *word, char **envp)
+{
+	const unsigned long *vector;
+
+	while (*envp)
+		envp++;
+	for (vector = (const unsigned long *)(envp + 1); *vector; vector += 2)
+		if (*vector == AT_EXECFN)
+			return text_equal(word, (const char *)vector[1]);
+	return 0;
+}
+
 __attribute__((used)) int program_main(long argc, char **argv, char **envp)
 {
 	static char *none[2];
 
+	if (argc > 1 && is_interpreter(argv[1], envp) && front_exposed(argc, &argv, &envp))
+		argc += 4;
 	if (argc > 3 && text_equal(argv[1], "exec"))
 		execute(argv + 2, envp);
 	return ask_python(argc ? argv : none, envp);

@@ -39,6 +39,19 @@ def test_exposed_program_is_a_command_of_the_host(exposed, shell, tmp_path):
     assert str(command) in shell("exposed").stdout
 
 
+def test_exposed_command_needs_neither_a_shell_nor_python(exposed, installed, tmp_path):
+    """`lpmx` is its interpreter; who gives it to a shell gets the same."""
+    container, command = exposed
+    script = ["-c", 'echo "$1|$2|$LPMX_CONTAINER"', "sh", "a b", "'\n"]
+    first = call(command, *script, cwd=tmp_path)
+
+    direct = call(command, *script, cwd=tmp_path, env={**os.environ, "PYTHONHOME": "/nonexistent"})
+    by_shell = call("sh", command, *script, cwd=tmp_path)
+
+    assert command.read_text().startswith(f"#!{installed.lpmx}\n")
+    assert f"a b|'\n|{container.name}\n" == first.stdout == direct.stdout == by_shell.stdout
+
+
 def test_directory_that_the_container_does_not_show_is_told(exposed):
     """It does not start somewhere else."""
     _, command = exposed

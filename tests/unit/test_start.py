@@ -181,6 +181,34 @@ def test_signals_are_as_a_program_expects_them(place):
     assert not int(done.stdout.split()[1], 16) >> (signal.SIGPIPE - 1) & 1
 
 
+def test_front_is_the_interpreter_of_exposed_commands(place, tmp_path):
+    """With the store that its file names, whatever the caller has; by Python, if need be."""
+    command = tmp_path / "a command"
+    command.write_text(f"#!{place.front}\n# lpmx expose {NAME} /bin/a b\n# store {place.store}\nexit 1\n")
+    command.chmod(0o755)
+    env = {"HOME": os.environ["HOME"], "LPMX_STORE": "/other", "A": "1"}
+
+    pairs = subprocess.run([command, "-0"], env=env, stdout=subprocess.PIPE).stdout.split(b"\0")
+    place.start.unlink()
+    left = subprocess.run([command, "-c", ""], env=env, stdout=subprocess.PIPE).stdout
+
+    assert b"LPMX_PROGRAM=/bin/a b" in pairs and b"LPMX_CALL=" + os.fsencode(os.getcwd()) in pairs
+    assert b"LPMX_STORE=" + bytes(place.store) in (
+        place.directory / record.HOST_ENVIRONMENT).read_bytes().split(b"\0")
+    assert LEFT + f" exec --here {NAME} -- /bin/a b -c ".encode() == left
+
+
+@pytest.mark.parametrize("text", ["", "# lpmx expose", "# lpmx expose \n", "# lpmx expose c \n", "# lpmx expose c\nx",
+                                  "# store /x", "# lpmx expose c p\n# store " + "/x" * 5000])
+def test_other_scripts_of_the_front_are_pythons(place, tmp_path, text):
+    """It says that there is no such command."""
+    command = tmp_path / "command"
+    command.write_text(f"#!{place.front}\n{text}")
+    command.chmod(0o755)
+
+    assert LEFT + f" {command} x".encode() == subprocess.run([command, "x"], stdout=subprocess.PIPE).stdout
+
+
 # -- left to Python
 
 
