@@ -121,18 +121,23 @@ void acl_announce(const struct core_view *view)
 		__atomic_store_n(&view->control->lists, 1, __ATOMIC_SEQ_CST);
 }
 
+int acl_any(const struct core_view *view)
+{
+	return !view->index || !view->control ||
+	       __atomic_load_n(&view->control->lists, __ATOMIC_RELAXED);
+}
+
 /* As the kernel's posix_acl_permission(), for who is not the owner. */
 NOINLINE long acl_allows(const struct core_task *task, const struct meta *meta, uint32_t uid,
 			 int want, const char *host, int fd)
 {
-	const struct lpmx_control *control = task->view->control;
 	uint32_t mask = meta->mode >> 3 & 7, needed = (uint32_t)want;
 	int member = 0;
 	char list[ROOM];
 	long n;
 
 	/* without any right of the group, nobody has one by a list */
-	if ((!host && fd < 0) || !mask || (task->view->index && control && !__atomic_load_n(&control->lists, __ATOMIC_RELAXED)))
+	if ((!host && fd < 0) || !mask || !acl_any(task->view))
 		return -EAGAIN;
 	n = get(host, fd, ACL_ACCESS, list);
 	if (n <= 0)

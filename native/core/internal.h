@@ -450,6 +450,8 @@ int acl_is_list(const char *name) HIDDEN;
 int acl_is_access(const char *name) HIDDEN;
 /* Has what the program wants to set the form of one?  1 with entries, 0 without, or -errno. */
 long acl_check(const struct core_task *task, const void *list, size_t size) HIDDEN;
+/* May there be lists in the view? */
+int acl_any(const struct core_view *view) HIDDEN;
 /* Let a list that the kernel gave tell of the mode that the view shows. */
 void acl_show(char *list, long size, uint32_t mode) HIDDEN;
 /* The same for the list of the upper object at `host` (or `fd` >= 0): its size or -errno. */

@@ -290,8 +290,10 @@ static long bound(struct core_task *task, struct outgoing *to)
 	struct stat st;
 	long r;
 
-	if (to->creates == 1)
+	if (to->creates == 1 && !acl_any(task->view))
 		return 0;
+	if (to->creates == 1) /* a default list may have left us no right to it */
+		return meta_created(task, to->place, -1, &to->meta, 0);
 	/* of a bind the umask is always asked, even where a default list is */
 	r = sys_call4(__NR_newfstatat, AT_FDCWD, to->made, &st, AT_SYMLINK_NOFOLLOW);
 	if (r >= 0)

@@ -359,13 +359,42 @@ long call_stat(struct core_task *task, long nr, const long a[6])
 
 /* ---- access ------------------------------------------------------------------------------ */
 
-long call_access(struct core_task *task, long nr, const long a[6])
+static long allowed(const struct core_task *task, const struct meta *meta, int want, int effective,
+		    const char *host, int fd)
 {
 	const struct core_credentials *c = &task->credentials;
+
+	return permission_in(task, meta, effective ? c->fsuid : c->ruid,
+			     effective ? c->fsgid : c->rgid, want, host, fd)
+		       ? 0
+		       : -EACCES;
+}
+
+/* Of an open file of the union that has no name to be found by: 1 if *r is the answer. */
+static int access_nameless(struct core_task *task, int fd, int want, int effective, long *r)
+{
+	const struct core_view *view = task->view;
+	char host[CORE_HOST_MAX];
+	struct meta meta;
+	struct stat st;
+	int upper;
+
+	if (!view->illusion || !want || host_of_fd(view, fd, host, sizeof(host)) < 0)
+		return 0;
+	upper = in_upper(view, host) || in_work(view, host);
+	if ((!upper && (!in_layer(view, host) || in_bind(view, host))) || stat_fd(task, fd, &st) < 0)
+		return 0;
+	meta = (struct meta){ .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid };
+	*r = allowed(task, &meta, want, effective, 0, upper ? fd : -1);
+	return 1;
+}
+
+long call_access(struct core_task *task, long nr, const long a[6])
+{
 	int at = nr != __NR_access;
 	int want = (int)a[at + 1];
 	int flags = nr == 439 /* faccessat2 */ ? (int)a[3] : 0;
-	int effective;
+	int effective = (flags & AT_EACCESS) != 0, fd;
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	struct meta meta;
@@ -378,11 +407,15 @@ long call_access(struct core_task *task, long nr, const long a[6])
 		return r;
 	if (!path[0] && (flags & AT_EMPTY_PATH)) {
 		/* of a descriptor, by its path if it still has one */
-		if (path_of_fd(task, (int)a[0], path, sizeof(path)) < 0)
-			return sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
-		r = path_node(task, path, &node);
-		if (r >= 0 && node.place == CORE_ABSENT)
-			return sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
+		r = path_of_fd(task, (int)a[0], path, sizeof(path));
+		if (r >= 0)
+			r = path_node(task, path, &node);
+		else
+			node.place = CORE_ABSENT;
+		if (node.place == CORE_ABSENT)
+			return access_nameless(task, (int)a[0], want, effective, &r)
+				       ? r
+				       : sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
 	} else {
 		r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
 				 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
@@ -394,6 +427,9 @@ long call_access(struct core_task *task, long nr, const long a[6])
 		return -EROFS;
 	if (!node.bind && IS(node.mode, S_IFLNK))
 		return 0;
+	fd = node.bind && !(flags & AT_SYMLINK_NOFOLLOW) ? proc_own_fd(node.host) : -1;
+	if (fd >= 0 && access_nameless(task, fd, want, effective, &r))
+		return r;
 	if (node.bind || (!task->view->illusion && node.place == CORE_LOWER && !node.entry))
 		return sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0);
 	if (!want)
@@ -401,11 +437,7 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	r = meta_shown(task, &node, &meta);
 	if (r < 0)
 		return r;
-	effective = (flags & AT_EACCESS) != 0;
-	return permission_in(task, &meta, effective ? c->fsuid : c->ruid,
-			     effective ? c->fsgid : c->rgid, want, permission_host(&node), -1)
-		       ? 0
-		       : -EACCES;
+	return allowed(task, &meta, want, effective, permission_host(&node), -1);
 }
 
 /* ---- readlink ------------------------------------------------------------------------------ */

@@ -77,9 +77,9 @@ int main() { int n = 0; std::thread t([&] { try { throw 7; } catch (int i) { n =
 X
 g++ -std=c++17 t.cc -o t-cc && ./t-cc'
 t "make -j of forty files" '40 right' '
-mkdir -p many && cd many && for i in $(seq 40); do echo "int f$i(void) { return $i; }" >f$i.c; done
-printf "all: prog\nprog: \$(patsubst %%.c,%%.o,\$(wildcard f*.c)) main.o\n\tgcc -o \$@ \$^\n" >Makefile
-{ seq -f "int f%g(void);" 40; echo "#include <stdio.h>"; echo "int main(){int n=0;"; seq -f "n += f%g() == %g;" 40 | sed "s/f\([0-9]*\)() == .*/f\1() == \1;/"; echo "printf(\"%d right\\n\", n);}"; } >main.c
+mkdir -p many && cd many && { echo "#include <stdio.h>"; for i in $(seq 40); do echo "int f$i(void);"; echo "int f$i(void) { return $i; }" >f$i.c; done
+echo "int main(void) { int n = 0;"; for i in $(seq 40); do echo "n += f$i() == $i;"; done; echo "printf(\"%d right\\n\", n); return 0; }"; } >main.c
+printf "prog: \$(patsubst %%.c,%%.o,\$(wildcard *.c))\n\tgcc -o \$@ \$^\n" >Makefile
 make -s -j4 && ./prog'
 """
 

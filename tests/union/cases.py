@@ -517,6 +517,11 @@ CASES.update({
         ("open", 1, HERE, "/data/h1", R, 0), ("open", 2, HERE, "/data/h1", PATH, 0), ("unlink", HERE, "/data/h1", 0), ("linkfd", 1, HERE, "/tmp/again"),
         ("link", 2, "", HERE, "/tmp/more", EMPTY_PATH), ("stat", HERE, "/tmp/again", 0), ("stat", HERE, "/tmp", 0), ("chmod", HERE, "/tmp/again", 0o611),
         ("stat", HERE, "/data/h2", 0)],
+    "access by lists": [
+        ("open", 1, HERE, "/tmp", RW | TMPFILE, 0o4755), ("fsetxattr", 1, ACCESS, WIDE, 0), ("access", HERE, "/proc/self/fd/{1}", 7), ("faccessat2", 1, "", 7, EMPTY_PATH),
+        ("open", 2, HERE, "/data/one", R, 0), ("fchmod", 2, 0o600), ("unlink", HERE, "/data/one", 0), ("access", HERE, "/proc/self/fd/{2}", 1), ("access", HERE, "/proc/self/fd/{2}", 6),
+        ("setxattr", "/data", DEFAULT, acl(0, 0, 0), 0), ("bind", 3, "/data/socket", STREAM), ("stat", HERE, "/data/socket", 0), ("connect", 4, "/data/socket", STREAM),
+        ("chdir", "/data"), ("bind", 5, "other", DGRAM), ("stat", HERE, "other", 0), ("sendto", 5, "/data/other", b"x"), ("access", HERE, "/data/other", 6)],
     "lists of a file without a name": [
         ("open", 1, HERE, "/etc/hosts", R, 0), ("unlink", HERE, "/etc/hosts", 0), ("fgetxattr", 1, ACCESS), ("fremovexattr", 1, ACCESS),
         ("fremovexattr", 1, DEFAULT), ("fremovexattr", 1, "user.none"), ("open", 2, HERE, "/tmp/new", RW | CREATE, 0o600),
