@@ -104,10 +104,16 @@ static long put_file(struct making *m, const char *path, char *arena, size_t siz
 	if (size < 2)
 		return -E2BIG;
 	n = loader_file_environment(path, read, m->max - m->count, arena, size);
+	if (n < 0)
+		return n;
+	if (!m->count) {
+		m->count = (size_t)n; /* there is none that it could be in place of */
+		return 0;
+	}
 	/* what is put comes no further than what was read */
 	for (long i = 0; r >= 0 && i < n; i++)
 		r = put(m, read[i]);
-	return n < 0 ? n : r;
+	return r;
 }
 
 long loader_call_environment(const char *file, char *const *caller, char **to, size_t max,
