@@ -85,20 +85,22 @@ bench: $(STAMPS)/installed
 # ---- tests ---------------------------------------------------------------------------
 
 # Root prepares a copy that an ordinary user owns, and the tests run there as that
-# user, but for the few that need root. The largest session comes last, so that its
-# summary ends the output; a failure in any of them fails the target.
+# user, but for the few that need root. Those run beside the others, and tell what
+# became of them at the end; a failure in any session fails the target.
 ifeq ($(shell id -u),0)
 test:
 	@tests/support/have-packages $(TEST_PACKAGES)
 	@copy=$$($(SUPPORT).prepare | tail -n 1) && [ -n "$$copy" ] \
 	&& cache=$${LPMX_TEST_CACHE:-$$copy/.cache/tests} \
 	&& as_user="runuser -u lpmx-test -- env LPMX_TEST_CACHE=$$cache $(MAKE) --no-print-directory -C $$copy" \
-	&& $$as_user set-up && result=0 \
-	&& { echo "== as root: only tests marked so"; cd $$copy; \
-	     $(PYTEST) -p no:cacheprovider $(TESTS) || [ $$? = 5 ] || result=1; \
-	     find . -user root -exec chown -h lpmx-test {} +; \
+	&& $$as_user set-up && result=0 && said=$$(mktemp -d) \
+	&& { cd $$copy; \
+	     { $(PYTEST) -p no:cacheprovider $(TESTS) >$$said/root 2>&1; echo $$? >$$said/code; } & \
 	     $$as_user sessions TESTS="$(TESTS)" PYTEST_OPTIONS="$(PYTEST_OPTIONS)" || result=1; \
-	     exit $$result; }
+	     wait; find . -user root -exec chown -h lpmx-test {} +; \
+	     echo "== as root: only tests marked so"; cat $$said/root; \
+	     case $$(cat $$said/code) in 0|5) ;; *) result=1;; esac; \
+	     rm -r $$said; exit $$result; }
 else
 test: set-up
 	@echo "tests marked \"root\" need \"make test\" as root and are left out"
