@@ -11,6 +11,7 @@ import struct
 from typing import Iterator, NamedTuple
 
 from ..errors import ArchiveDamaged
+from . import tarwriter
 
 _SUPERBLOCK_AT, _SUPERBLOCK_SIZE = 1024, 1024
 _MAGIC = 0xEF53
@@ -163,6 +164,9 @@ class Ext:
             if elsewhere or size > _VALUE_MAX or place + size > len(values):
                 raise self._damaged("an attribute in it is damaged")
             if kind in _PREFIXES and b"\0" not in name and b"=" not in name:
+                if not tarwriter.can_name(name):
+                    raise self._damaged(f"the name of an attribute in it, {name!r}, is no UTF-8, "
+                                        "and so cannot be in a layer")
                 found[_PREFIXES[kind] + name] = values[place:place + size]
 
     # -- inodes and blocks

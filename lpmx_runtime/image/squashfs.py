@@ -308,7 +308,7 @@ class Squashfs:
             prefix = _PREFIXES.get(kind & 0xFF)
             if prefix is None or not name or b"\0" in name or b"=" in name:
                 raise self._damaged("an attribute in it has no name")
-            if not _is_text(name):
+            if not tarwriter.can_name(name):
                 raise self._damaged(f"the name of an attribute in it, {name!r}, is no UTF-8, "
                                     "and so cannot be in a layer")
             found[prefix + name] = value
@@ -394,14 +394,6 @@ class Squashfs:
 
     def _damaged(self, cause: str) -> ArchiveDamaged:
         return ArchiveDamaged(f"{self._failing}: {cause}", hint="make or copy the file again")
-
-
-def _is_text(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 # -- compression

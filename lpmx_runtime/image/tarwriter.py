@@ -51,6 +51,15 @@ def sparse_map(extents: Sequence[tuple[int, int]]) -> bytes:
     return text + padding(len(text))
 
 
+def can_name(name: bytes) -> bool:
+    """Whether an extended attribute of a member can be called so: PAX has names in UTF-8."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def padding(size: int) -> bytes:
     """What fills up the last block of a content of `size` bytes."""
     return bytes(-size % BLOCK)

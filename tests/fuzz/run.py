@@ -114,6 +114,7 @@ def _overlay() -> bytes:
         path = Path(place, "system")
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-N", "16", "-O",
                         "^has_journal", "-d", f"{place}/tree", path, "96K"], check=True,
+                       stdout=subprocess.DEVNULL,
                        env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"})
         return path.read_bytes()
 
