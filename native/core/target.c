@@ -11,22 +11,27 @@
 struct behind {
 	const struct lpmx_index_entry *entry; /* NULL over a live directory */
 	uint64_t number;                      /* that it is known by, or 0 */
+	uint32_t mode;                        /* 0: not known */
 };
 
 static struct behind object_behind(const struct core_view *view, int fd, const char *path)
 {
-	struct behind behind = { 0, 0 };
+	struct behind behind = { 0, 0, 0 };
 	size_t length = text_length(path);
 	struct stat st;
 
 	if (!view->index) {
-		behind.number = sys_call2(__NR_fstat, fd, &st)
-					? 0
-					: identity_inode(view, st.st_dev, st.st_ino);
+		if (!sys_call2(__NR_fstat, fd, &st)) {
+			behind.number = identity_inode(view, st.st_dev, st.st_ino);
+			behind.mode = st.st_mode;
+		}
 		return behind;
 	}
 	behind.entry = index_find(view->index, fnv(path, length), path, (uint32_t)length);
-	behind.number = behind.entry ? object_number(view, behind.entry) : 0;
+	if (behind.entry) {
+		behind.number = object_number(view, behind.entry);
+		behind.mode = behind.entry->mode;
+	}
 	return behind;
 }
 
@@ -44,6 +49,8 @@ static long is_object(struct core_task *task, const struct behind *behind,
 	r = meta_shown(task, node, &meta);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
+	if (behind->mode && ((behind->mode ^ meta.mode) & S_IFMT))
+		return 0;
 	return !behind->number || meta.inode == behind->number ||
 	       (record_apart(meta.mode) && !meta.inode);
 }

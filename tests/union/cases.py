@@ -513,6 +513,9 @@ CASES.update({
         *[step for name, other in (("/data/h1", "/data/h2"), ("/data/h2", "/data/h1")) for step in (
             ("open", 1, HERE, name, R, 0), ("unlink", HERE, name, 0), ("fchmod", 1, 0o604), ("futimens", 1, 1_100_000_000), ("fsetxattr", 1, "user.a", b"1", 0),
             ("fstat", 1), ("stat", HERE, other, 0), ("getxattr", other, "user.a"))]],
+    "changed by a name that a link has now": [
+        ("open", 1, HERE, "/data/one", R, 0), ("symlink", "../etc", HERE, "/tmp/l"), ("rename", HERE, "/tmp/l", HERE, "/data/one", 0),
+        ("fsetxattr", 1, "user.a", b"1", 0), ("fchmod", 1, 0o604), ("fchown", 1, 3, 4), ("futimens", 1, 1_100_000_000), ("stat", HERE, "/data/one", NOFOLLOW)],
     "another name by one that is gone": [
         ("open", 1, HERE, "/data/h1", R, 0), ("open", 2, HERE, "/data/h1", PATH, 0), ("unlink", HERE, "/data/h1", 0), ("linkfd", 1, HERE, "/tmp/again"),
         ("link", 2, "", HERE, "/tmp/more", EMPTY_PATH), ("stat", HERE, "/tmp/again", 0), ("stat", HERE, "/tmp", 0), ("chmod", HERE, "/tmp/again", 0o611),
