@@ -1,8 +1,8 @@
 """An ext2, ext3 or ext4 file system, read without mounting it.
 
 The format is that of Documentation/filesystems/ext4 of the kernel. Whatever is read from the
-file may be wrong: places are inside it, lists are bounded by what fits in it, and a
-directory is in one place.
+file may be wrong: places are inside it, what is read is bounded by its size, as each block
+belongs to one object, and a directory is in one place.
 """
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ class Ext:
 
     def __init__(self, fd: int, offset: int, size: int, failing: str) -> None:
         self._fd, self._offset, self._size, self._failing = fd, offset, size, failing
+        # Every block belongs to one object. The lists of a file's blocks are read twice, for
+        # where its holes are, and for its content.
+        self._left = 2 * size
         head = self._read(_SUPERBLOCK_AT, _SUPERBLOCK_SIZE)
         magic, = struct.unpack_from("<H", head, 56)
         if magic != _MAGIC:
@@ -81,10 +84,10 @@ class Ext:
     # -- objects
 
     def root(self) -> Inode:
-        return self._inode(_ROOT)
+        return self.inode(_ROOT)
 
-    def names(self, directory: Inode) -> "Iterator[tuple[bytes, Inode]]":
-        """What is in a directory, without "." and ".."."""
+    def names(self, directory: Inode) -> "Iterator[tuple[bytes, int]]":
+        """What is in a directory, without "." and "..", and the numbers of the inodes."""
         for data in self._blocks(directory):
             at = 0
             while at + 8 <= len(data):
@@ -96,7 +99,7 @@ class Ext:
                 if number and name not in (b".", b".."):
                     if not name or b"/" in name or b"\0" in name:
                         raise self._damaged(f"a name in it is {name!r}")
-                    yield name, self._inode(number)
+                    yield name, number
 
     def extents(self, inode: Inode) -> "list[tuple[int, int]]":
         """The parts of a file that are no holes, as offsets and lengths."""
@@ -116,6 +119,7 @@ class Ext:
         """The bytes of those parts."""
         for logical, physical, count in self._runs(inode):
             left = min(count * self._block, inode.size - logical * self._block)
+            self._take(left)
             at = physical * self._block
             while left > 0:
                 piece = self._read(at, min(left, 1 << 20))
@@ -171,7 +175,8 @@ class Ext:
 
     # -- inodes and blocks
 
-    def _inode(self, number: int) -> Inode:
+    def inode(self, number: int) -> Inode:
+        """The object of that number."""
         if not 0 < number <= self._inodes:
             raise self._damaged("a name in it leads nowhere")
         group, place = divmod(number - 1, self._per_group)
@@ -191,6 +196,7 @@ class Ext:
     def _blocks(self, inode: Inode) -> Iterator[bytes]:
         for _, physical, count in self._runs(inode):
             for number in range(count):
+                self._take(self._block)
                 yield self._read((physical + number) * self._block, self._block)
 
     def _runs(self, inode: Inode) -> "Iterator[tuple[int, int, int]]":
@@ -218,7 +224,7 @@ class Ext:
             if depth:
                 _, low, high = struct.unpack_from("<IIH", node, at)
                 yield from self._extent_runs(
-                    self._read((low | high << 32) * self._block, self._block), level + 1)
+                    self._list_block(low | high << 32), level + 1)
                 continue
             logical, length, high, low = struct.unpack_from("<IHHI", node, at)
             if length <= 0x8000:   # longer ones are not written yet: holes
@@ -250,12 +256,22 @@ class Ext:
             first += each ** level
 
     def _list(self, block: int, level: int, first: int, each: int) -> "Iterator[tuple[int, int]]":
-        for number, place in enumerate(struct.unpack(
-                f"<{each}I", self._read(block * self._block, self._block))):
+        for number, place in enumerate(struct.unpack(f"<{each}I", self._list_block(block))):
             if place and level > 1:
                 yield from self._list(place, level - 1, first + number * each ** (level - 1), each)
             elif place:
                 yield first + number, place
+
+    def _list_block(self, number: int) -> bytes:
+        """A block that says where others are."""
+        self._take(self._block)
+        return self._read(number * self._block, self._block)
+
+    def _take(self, count: int) -> None:
+        """Count bytes that belong to one object only."""
+        self._left -= count
+        if self._left < 0:
+            raise self._damaged("blocks in it belong to several files")
 
     def _read(self, at: int, size: int) -> bytes:
         if at + size > self._size:

@@ -93,6 +93,8 @@ def descriptors(fd: int, failing: str) -> "list[Descriptor]":
         raise _damaged(failing, f"it is of version {version[:2].decode('latin-1')} of SIF, and 01 can be read")
     if not 0 < total <= _DESCRIPTORS_MAX or at < 0 or length < 0:
         raise _damaged(failing, "its table of parts is damaged")
+    if at + total * _DESCRIPTOR.size > size:
+        raise _damaged(failing, "its table of parts is cut short")
     found: list[Descriptor] = []
     for n in range(total):
         entry = os.pread(fd, _DESCRIPTOR.size, at + n * _DESCRIPTOR.size)

@@ -27,9 +27,9 @@ _KINDS = {stat.S_IFREG: tarwriter.FILE, stat.S_IFDIR: tarwriter.DIRECTORY,
 
 def overlay_tar(system: Ext, failing: str) -> Iterator[bytes]:
     """The pieces of the tar; it has no members where nothing was changed."""
-    upper = next((inode for name, inode in system.names(system.root()) if name == _UPPER), None)
-    if upper is not None and stat.S_ISDIR(upper.mode):
-        yield from _Changes(system, failing).members(upper)
+    upper = next((number for name, number in system.names(system.root()) if name == _UPPER), None)
+    if upper is not None and stat.S_ISDIR(system.inode(upper).mode):
+        yield from _Changes(system, failing).members(system.inode(upper))
     yield tarwriter.END
 
 
@@ -49,7 +49,8 @@ class _Changes:
             if entry is None:
                 stack.pop()
                 continue
-            name, inode = entry
+            name, number = entry
+            inode = self._system.inode(number)
             path = prefix + name
             kind = _KINDS.get(stat.S_IFMT(inode.mode))
             if kind is None:
@@ -70,8 +71,8 @@ class _Changes:
                 yield tarwriter.header(path + b"/" + _OPAQUE, tarwriter.FILE, 0o600)
             stack.append((path + b"/", self._entries(inode)))
 
-    def _entries(self, directory: Inode) -> "Iterator[tuple[bytes, Inode]]":
-        return iter(sorted(self._system.names(directory), key=lambda entry: entry[0]))
+    def _entries(self, directory: Inode) -> "Iterator[tuple[bytes, int]]":
+        return iter(sorted(self._system.names(directory)))
 
     def _member(self, path: bytes, kind: bytes, inode: Inode) -> Iterator[bytes]:
         first = self._first.setdefault(inode.number, path) if inode.links > 1 else path

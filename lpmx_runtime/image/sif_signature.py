@@ -55,8 +55,8 @@ def signatures(fd: int, failing: str) -> "list[Signature]":
 
 
 def verify(fd: int, failing: str, keyring: Path, scratch: Path) -> str:
-    """Verify that the root file system is signed with a key in the file `keyring`; that key's
-    fingerprint. `scratch` is an empty directory.
+    """Verify that the root file system, and every overlay, is signed with a key in the file
+    `keyring`; that key's fingerprint. `scratch` is an empty directory.
 
     Raises `ArchiveDamaged` if it is not, or is not what was signed.
     """
@@ -95,7 +95,7 @@ def _why(verdict: Verdict) -> str:
 
 def _compare(fd: int, failing: str, text: bytes, link: int) -> None:
     """Compare the file with what was signed. All parts that the signature is for must be what
-    they were, and the root file system one of them."""
+    they were, and all that becomes a layer among them."""
     try:
         said: Any = json.loads(text)
         if said["version"] != _VERSION:
@@ -109,8 +109,12 @@ def _compare(fd: int, failing: str, text: bytes, link: int) -> None:
     group = link if link & sif.GROUPS == sif.GROUPS else None
     wanted = [part for part in parts if (part.group == group if group is not None
                                          else part.id == link)]
-    if not any(part.offset == sif.primary(fd, failing).offset for part in wanted):
+    covered = {(part.offset, part.size) for part in wanted}
+    root = sif.primary(fd, failing)
+    if (root.offset, root.size) not in covered:
         raise _wrong(failing, "its signature is for other parts of it than its files")
+    if any((part.offset, part.size) not in covered for part in sif.overlays(fd, failing)):
+        raise _wrong(failing, "it has an overlay that its signature is not for")
     first = min(part.id for part in parts if part.group == wanted[0].group)
     if _changed(head, [sif.identity(fd)]):
         raise _changed_since(failing)

@@ -27,6 +27,8 @@ _NONE = 0xFFFFFFFF
 _NO_TABLE = (1 << 64) - 1
 _NO_XATTRS = 1 << 9
 _NAME_MAX = 256
+_IDS_MAX = 0xFFFF
+_MAJOR_MAX, _MINOR_MAX = 0xFFF, 0xFFFFF
 _PADDING = 4096
 _HALF = 1 << 32
 _COMPRESSIONS = {"gzip": 1, "zstd": 6}
@@ -121,6 +123,9 @@ class _Writer:
             above.children[parts[-1]] = node
             return
         else:
+            if member.kind in (tar.BLOCK_DEVICE, tar.CHARACTER) and (
+                    member.major > _MAJOR_MAX or member.minor > _MINOR_MAX):
+                raise Unwritable(f"the device {member.major}:{member.minor}")
             node = above.children[parts[-1]] = _Node(
                 _KINDS[member.kind], target=member.target, size=member.size,
                 device=member.major << 8 | member.minor & 0xFF | (member.minor & ~0xFF) << 12)
@@ -335,7 +340,7 @@ class _Writer:
 
     def _id(self, number: int) -> int:
         place = self._ids.setdefault(number, len(self._ids))
-        if place > 0xFFFF or not 0 <= number <= _NONE:
+        if place >= _IDS_MAX or not 0 <= number <= _NONE:
             raise Unwritable("more owners, or others, than a file system of this kind can have")
         return place
 

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from support import layers
@@ -136,10 +136,22 @@ def test_an_empty_tree(tmp_path: Path) -> None:
     assert b"squashfs-root" == listed.stdout.split()[-1]
 
 
-@pytest.mark.parametrize("member", [layers.file(b"../x"), layers.link(b"a", b"nowhere")])
+@pytest.mark.parametrize("member", [
+    layers.file(b"../x"), layers.link(b"a", b"nowhere"),
+    layers.header(b"tty", kind=tarfile.CHRTYPE, major=1 << 12),
+    layers.header(b"disk", kind=tarfile.BLKTYPE, minor=1 << 20)])
 def test_a_tar_that_is_no_tree(tmp_path: Path, member: bytes) -> None:
     with pytest.raises(Unwritable):
         written(layers.tar(member), tmp_path / "made")
+
+
+def test_more_owners_than_can_be(tmp_path: Path) -> None:
+    """65536 of files, and 0, whose the root is."""
+    tar = layers.tar(*(layers.header(b"%d" % number, uid=number, gid=number + 0x8000)
+                       for number in range(1, 0x8001)))
+
+    with pytest.raises(Unwritable, match="more owners"):
+        written(tar, tmp_path / "made")
 
 
 # -- the image file
@@ -230,11 +242,13 @@ def overlay(tree: Path, path: Path, *options: str) -> Path:
     return path
 
 
-def with_overlay(path: Path, system: bytes, *, kind: int = 2) -> Path:
+def with_overlay(path: Path, system: bytes, *, kind: int = 2, entry: int = 1,
+                 group: int = GROUP) -> Path:
     """Add the file system as Apptainer does (`apptainer overlay create`)."""
     data = bytearray(path.read_bytes())
-    ENTRY.pack_into(data, TABLE + ENTRY.size, 0x4004, True, 2, GROUP, 0, len(data), len(system),
-                    len(system), 0, 0, 0, 0, b"overlay", struct.pack("<2i3s", kind, 4, b"02\0"))
+    ENTRY.pack_into(data, TABLE + entry * ENTRY.size, 0x4004, True, entry + 1, group, 0, len(data),
+                    len(system), len(system), 0, 0, 0, 0, b"overlay",
+                    struct.pack("<2i3s", kind, 4, b"02\0"))
     path.write_bytes(bytes(data) + system)
     return path
 
@@ -313,6 +327,58 @@ def test_an_overlay_that_is_damaged(opened: Store, upper: Path, tmp_path: Path) 
                 assert size < 1 << 30
             for place in places:
                 os.pwrite(file.fileno(), system[place:place + 1], place)
+
+
+def _extents(*runs: Tuple[int, int, int], depth: int = 0) -> bytes:
+    """A node of a tree of extents: (first block, place, length), or (first block, node, 0)."""
+    return struct.pack("<4HI", 0xF30A, len(runs), len(runs), depth, 0) + b"".join(
+        struct.pack("<IIHH", first, place, 0, 0) if depth
+        else struct.pack("<IHHI", first, length, 0, place) for first, place, length in runs)
+
+
+@pytest.mark.parametrize(("name", "form"), [("file", "tree"), ("directory", "tree"),
+                                            ("file", "runs")])
+def test_an_overlay_that_says_more_than_fits_in_it(tmp_path: Path, name: str, form: str) -> None:
+    """Of 16 MiB: blocks that belong to a file again and again, or lists of blocks that lead to
+    the same ones, which lead nowhere; 84 to the power of 5 would be read."""
+    (tmp_path / "tree/upper/directory").mkdir(parents=True)
+    (tmp_path / "tree/upper/file").write_bytes(b"x" * 5000)
+    path = overlay(tmp_path / "tree", tmp_path / "system", "-t", "ext4", "-b", "1024")
+    data = bytearray(path.read_bytes())
+    with open(path, "r+b", buffering=0) as file:
+        system = Ext(file.fileno(), 0, len(data), "cannot load")
+        upper = system.inode(dict(system.names(system.root()))[b"upper"])
+        inode = system.inode(dict(system.names(upper))[name.encode()])
+        at = data.index(inode.raw)
+        spare = [number for number in range(len(data) // 1024 - 1, 0, -1)
+                 if not any(data[number * 1024:number * 1024 + 1024])][:5]
+        first, = struct.unpack_from("<I", inode.raw, 40 + 12 + 8)
+        if form == "runs":
+            root = _extents(*((n * 12000, first, 12000) for n in range(4)))
+        else:
+            root = _extents(*((0, spare[0], 0) for _ in range(4)), depth=5)
+            for level, number in enumerate(spare[:4]):
+                os.pwrite(file.fileno(), _extents(
+                    *((0, spare[level + 1], 0) for _ in range(84)), depth=4 - level), number * 1024)
+            os.pwrite(file.fileno(), _extents(), spare[4] * 1024)
+        os.pwrite(file.fileno(), root, at + 40)
+        os.pwrite(file.fileno(), struct.pack("<I", 100 << 20), at + 4)
+        system = Ext(file.fileno(), 0, len(data), "cannot load")
+
+        with pytest.raises(ArchiveDamaged, match="blocks in it belong to several files"):
+            for _ in overlay_tar(system, "cannot load"):
+                pass
+
+
+@pytest.mark.parametrize("at", [1 << 20, (1 << 63) - 1])
+def test_a_table_of_parts_that_is_elsewhere(opened: Store, tmp_path: Path, at: int) -> None:
+    path = made(opened, make_image(opened, "base:1", BASE), tmp_path / "x.sif")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<q", data, HEAD.size - 5 * 8 + 8, at)
+    path.write_bytes(data)
+
+    with pytest.raises(ArchiveDamaged, match="its table of parts is cut short"):
+        load(opened, path)
 
 
 @pytest.mark.parametrize(("kind", "system", "cause"), [
@@ -417,6 +483,18 @@ def test_a_signature_of_something_else(opened: Store, tmp_path: Path, signer: Si
 
     with pytest.raises(ArchiveDamaged, match=cause):
         load_all(opened, sign(path, how.pop("signer", signer), **how), keyring=signer.ring)
+
+
+@pytest.mark.parametrize("group", [0, GROUP + 1])
+def test_an_overlay_that_is_not_signed_is_refused(opened: Store, signed: Path, signer: Signer,
+                                                  upper: Path, tmp_path: Path, group: int) -> None:
+    """In a group that the signature is not for: the one that is signed is as it was."""
+    system = overlay(upper.parent, tmp_path / "system", "-t", "ext3").read_bytes()
+    with_overlay(signed, system, entry=2, group=group)
+    assert 2 == len(load(opened, signed)[0].diff_ids)
+
+    with pytest.raises(ArchiveDamaged, match="it has an overlay that its signature is not for"):
+        load_all(opened, signed, keyring=signer.ring)
 
 
 def test_a_key_that_is_not_in_the_keyring(opened: Store, signed: Path, tmp_path: Path) -> None:
