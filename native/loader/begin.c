@@ -1,6 +1,7 @@
 /* A start, from the kernel's jump to ours. */
 #include <asm-generic/errno.h>
 #include <linux/auxvec.h>
+#include <linux/elf.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <linux/personality.h>
@@ -128,6 +129,28 @@ static long open_program(const struct loader_stack *s, const char **name, const 
 	return core_host_open(found.host, O_RDONLY | O_CLOEXEC);
 }
 
+/*
+ * Something above the vDSO, where a process that the kernel made has its interpreter.  Who
+ * reads /proc/self/maps may lose the line behind that of the vDSO (PMIx does, which starts the
+ * processes of Open MPI), and must not lose the stack's.
+ */
+static void part_vdso_from_stack(const struct loader_stack *s)
+{
+	uint64_t vdso = loader_auxiliary(s, AT_SYSINFO_EHDR), end = 0;
+	const Elf64_Ehdr *header = (const Elf64_Ehdr *)vdso;
+
+	if (!vdso)
+		return;
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		const Elf64_Phdr *part = (const Elf64_Phdr *)(vdso + header->e_phoff) + i;
+
+		if (part->p_type == PT_LOAD)
+			end = part->p_vaddr + part->p_memsz;
+	}
+	sys_call6(__NR_mmap, (vdso + end + PAGE - 1) & ~(PAGE - 1), PAGE, PROT_NONE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
 static void map_interpreter(int randomize)
 {
 	static struct core_node node;
@@ -184,8 +207,10 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	if (r < 0)
 		cannot_map("it", r);
 	sys_call1(__NR_close, fd);
-	if (program.interpreter[0])
+	if (program.interpreter[0]) {
+		part_vdso_from_stack(s);
 		map_interpreter(randomize);
+	}
 	loader_set_name(command, command != name);
 	jump.sp = loader_stack_write(s, &program, program.interpreter[0] ? &interpreter : 0, name);
 	jump.entry = program.interpreter[0] ? interpreter.entry : program.entry;

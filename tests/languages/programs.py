@@ -271,7 +271,7 @@ export TERM=xterm
 t "busybox sh" 'ash: root 3' 'busybox sh -c "echo ash: \$(busybox whoami) \$(busybox seq 3 | busybox tail -n 1)"'
 t "tmux" 'in tmux: 42' 'tmux -L t kill-server; tmux -L t new-session -d -x 80 -y 24; tmux -L t send-keys "echo in tmux: \$((6*7)); tmux -L t wait-for -S done" Enter; timeout 20 tmux -L t wait-for done; tmux -L t capture-pane -p; tmux -L t kill-server'
 t "vim" 'changed by vim' 'echo x >v.txt; vim -u NONE -N -es -c "%s/x/changed by vim/" -c wq v.txt; cat v.txt'
-t "less in a terminal" 'Debian' 'script -qec "sh -c \"echo q | less -X /etc/os-release\"" /dev/null'
+t "less in a terminal" 'Debian' 'script -qec "sh -c \"less -EX /etc/os-release\"" /dev/null'
 t "top" 'PID +USER' 'top -bn1'
 t "man" 'execve - execute program|execute program' 'man --nj -P cat 2 execve | head -8'
 t "ps, pgrep and pidof know the program" 'sleep 54321.[0-9]+.[0-9]+' 'sleep 54321 & p=$!; ps -o args= -p $p; pgrep -f "^sleep 54321"; pidof sleep | tr " " "\n" | grep -x $p; kill $p'
@@ -294,7 +294,7 @@ SERVERS = T + r"""
 t "sqlite3" '5000.ok' 'rm -f s.db; sqlite3 s.db "pragma journal_mode=wal; create table t(x); insert into t select value from generate_series(1,5000); select count(*) from t; pragma integrity_check"'
 t "redis" 'PONG.OK.42' 'rm -rf rd && mkdir rd && redis-server --port 0 --unixsocket /tmp/work/rd/s --dir /tmp/work/rd --daemonize yes --logfile /tmp/work/rd/log; for i in $(seq 100); do redis-cli -s rd/s ping 2>/dev/null | grep -q PONG && break; sleep 0.1; done; redis-cli -s rd/s ping; redis-cli -s rd/s set n 42; redis-cli -s rd/s get n; redis-cli -s rd/s bgsave; redis-cli -s rd/s shutdown save; ls rd'
 P=$(ls -d /usr/lib/postgresql/*/bin)
-t "PostgreSQL" '100000 .*55' "rm -rf /tmp/pg; install -d -o postgres /tmp/pg; runuser -u postgres -- sh -c '
+t "PostgreSQL" '100000 .*55' "rm -rf /tmp/pg; install -d -o postgres /tmp/pg; setpriv --reuid postgres --regid postgres --clear-groups sh -c '
 $P/initdb -D /tmp/pg/d -A trust >/tmp/pg/init 2>&1 || cat /tmp/pg/init
 $P/pg_ctl -D /tmp/pg/d -w -t 60 -l /tmp/pg/log -o \"-k /tmp/pg -c listen_addresses=\" start >/tmp/pg/start || cat /tmp/pg/log
 psql -h /tmp/pg -Atc \"create table t as select generate_series(1,100000) n\" -c \"create index on t(n)\" -c \"select count(*) from t\" -c \"select sum(n) from t where n <= 10\" postgres | tr \"\\\\n\" \" \"
@@ -335,7 +335,7 @@ t "valgrind, leaks" 'definitely lost: 77 bytes' 'valgrind --leak-check=full ./bu
 t "AddressSanitizer" 'heap-buffer-overflow' 'gcc -g -w -fsanitize=address -pthread -o asan bug.c && ./asan over'
 t "LeakSanitizer" '77 byte' './asan leak'
 t "UBSan" 'shift exponent|left shift' 'gcc -g -w -fsanitize=undefined -pthread -o ubsan bug.c && ./ubsan shift x'
-t "ThreadSanitizer" 'data race' 'clang -g -w -fsanitize=thread -pthread -o tsan bug.c && ./tsan race'
+t "ThreadSanitizer" 'data race' 'gcc -g -w -fsanitize=thread -pthread -o tsan bug.c && ./tsan race'
 t "strace" 'write\(1, "doubled 42' 'strace -f ./bug'
 t "strace of a shell, its children counted" 'execve.*' 'strace -f -c sh -c "ls / | wc -l"'
 t "gdb, breakpoint in a PIE" 'inner \(n=21\).*doubled 42' 'gdb -nx -batch -ex "break inner" -ex run -ex bt -ex continue ./bug'

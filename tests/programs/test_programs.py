@@ -441,6 +441,17 @@ perl -e 'printf "%s\\n", join " ", map { (lstat)[2] & 07777 } @ARGV' d d/*
 
 
 @pytest.mark.parametrize("view", VIEWS)
+def test_stack_is_not_the_mapping_behind_the_vdso(bench: Bench, view: str) -> None:
+    """Where the kernel has put a dynamic program's interpreter there is something, too: PMIx
+    skips the line of /proc/self/maps that comes after that of the vDSO."""
+    lines = bench.run(["/bin/cat", "/proc/self/maps"], view).stdout.splitlines()
+
+    behind = lines[[line.endswith("[vdso]") for line in lines].index(True) + 1]
+
+    assert not behind.endswith("[stack]") and lines[-2].endswith("[stack]")
+
+
+@pytest.mark.parametrize("view", VIEWS)
 def test_access_control_lists_are_those_of_the_machine(bench: Bench, view: str) -> None:
     """getfacl, setfacl, cp and tar see and make the lists that they see and make outside."""
     argv = ["/bin/sh", "-c", LISTS]
