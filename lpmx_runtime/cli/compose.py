@@ -30,6 +30,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     one = action("down", "end what runs in the file's containers, and remove them")
     one.add_argument("-t", "--time", metavar="SECONDS", type=float, default=10,
                      help="how long to wait before killing; default: 10")
+    one.add_argument("--remove-orphans", action="store_true", dest="orphans",
+                     help="also containers of the project that the file does not have")
     one.set_defaults(run=_down)
     one = action("ps", "show the file's containers, and what is there of them")
     one.add_argument("--json", action="store_true", help="print a list of JSON objects")
@@ -55,8 +57,10 @@ def _up(arguments: argparse.Namespace) -> None:
 def _down(arguments: argparse.Namespace) -> None:
     from ..compose import file, project
     from ..store import Store
-    project.down(Store.open(), file.load(file.find(arguments.file)), timeout=arguments.time,
-                 tell=_tell)
+    from . import output
+    for note in project.down(Store.open(), file.load(file.find(arguments.file)),
+                             timeout=arguments.time, orphans=arguments.orphans, tell=_tell):
+        output.say(f"lpmx: {note}")
 
 
 def _ps(arguments: argparse.Namespace) -> None:
@@ -73,5 +77,4 @@ def _ps(arguments: argparse.Namespace) -> None:
     output.print_table(("CONTAINER", "IMAGE", "RUNNING", "LINKS", "COMMANDS"), rows)
     for one in found:
         if not one.known:
-            output.say(f'lpmx: container "{one.name}" is of this project, but not in the file: '
-                       '"lpmx compose down" removes it, too')
+            output.say(f"lpmx: {project.orphan(one.name)}")

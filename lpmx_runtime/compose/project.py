@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from ..container import Bind, Container, Options, binds, exposed, links, record
-from ..errors import ComposeFailed, ContainerUnknown, ImageUnknown
+from ..errors import ComposeFailed, ContainerUnknown, ImageUnknown, LpmxError
 from ..image.pull import pull
 from ..progress import Sink, ignore
 from ..store import Image, Store
@@ -66,16 +66,31 @@ def up(store: Store, project: Project, *, recreate: bool = False, fetch: bool = 
     return notes
 
 
-def down(store: Store, project: Project, *, timeout: float = 10,
-         tell: Tell = lambda name, what: None) -> None:
-    """End what runs in the project's containers and remove them, the last first."""
+def down(store: Store, project: Project, *, timeout: float = 10, orphans: bool = False,
+         tell: Tell = lambda name, what: None) -> list[str]:
+    """End what runs in the file's containers and remove them, the last first; notes for people.
+
+    Containers of the project that the file does not have go only if `orphans` says so: they
+    may be another file's, which has the same name, as that of a folder.
+    """
     order = [entry.name for entry in project.containers]
     ours = sorted(_of_project(store, project),
                   key=lambda one: order.index(one.name) if one.name in order else -1, reverse=True)
+    notes = []
     for container in ours:
+        if container.name not in order and not orphans:
+            notes.append(orphan(container.name))
+            continue
         container.stop(timeout)
         container.remove(force=True)
         tell(container.name, "removed")
+    return notes
+
+
+def orphan(name: str) -> str:
+    """What there is to say of a container of the project that the file does not have."""
+    return (f'container "{name}" is of a project of this name, but not in the file: '
+            '"lpmx compose down --remove-orphans" removes it, too')
 
 
 def states(store: Store, project: Project) -> list[State]:
@@ -111,15 +126,23 @@ def _present(store: Store, project: Project, entry: Entry, recreate: bool) -> Op
                             "did not make",
                             hint="give one of them another name, or remove it with "
                                  f'"lpmx rm {entry.name}"')
-    made: "dict[str, Any]" = json.loads(container.labels[DEFINITION])
-    wanted = entry.definition
-    others = [key for key in wanted if made.get(key) != wanted[key]]
+    made, wanted = _definition(container), entry.definition
+    others = [key for key in wanted if key not in made or made[key] != wanted[key]]
     if not others:
         return container
     if recreate:
         return None
     raise ComposeFailed(f"{failing}: it was made with another value of {', '.join(others)}",
                         hint="--recreate makes it again; what was changed in it is lost then")
+
+
+def _definition(container: Container) -> "dict[str, Any]":
+    """What it was made with; nothing where its label does not say."""
+    try:
+        found = json.loads(container.labels.get(DEFINITION, ""))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _remove(store: Store, project: Project, name: str) -> bool:
@@ -151,18 +174,22 @@ def _furnish(container: Container, entry: Entry, notes: list[str]) -> None:
     """Links and commands as the file has them; those that it had last time and has no more go."""
     before_links, before_commands = _made(container)
     known = {link.path: link for link in links.of_container(container)}
-    paths = []
-    for one in entry.links:
-        link, more = links.add(container, one.name, one.target, cwd=one.cwd, env=one.env,
-                               passes=one.passes, over=one.over)
-        paths.append(link.path)
-        notes += more
-    commands = []
-    for each in entry.exposes:
-        command, more = exposed.add(container, each.program, name=each.name,
-                                    directory=each.directory)
-        commands.append(command.path)
-        notes += more
+    paths: list[str] = []
+    commands: list[str] = []
+    try:
+        for one in entry.links:
+            link, more = links.add(container, one.name, one.target, cwd=one.cwd, env=one.env,
+                                   passes=one.passes, over=one.over)
+            paths.append(link.path)
+            notes += more
+        for each in entry.exposes:
+            command, more = exposed.add(container, each.program, name=each.name,
+                                        directory=each.directory)
+            commands.append(command.path)
+            notes += more
+    except LpmxError:
+        _keep(container, [*before_links, *paths], [*before_commands, *commands])
+        raise
     for path in set(before_links) - set(paths):
         if path in known:
             links.remove(container, path)
@@ -170,6 +197,10 @@ def _furnish(container: Container, entry: Entry, notes: list[str]) -> None:
     for path in set(before_commands) - set(commands):
         if path in there:
             exposed.remove(container, path)
+    _keep(container, paths, commands)
+
+
+def _keep(container: Container, paths: list[str], commands: list[str]) -> None:
     record.replace(str(container.directory / _MADE),
                    json.dumps({"links": paths, "commands": commands}).encode())
 

@@ -88,6 +88,12 @@ def test_what_the_file_has_no_more_goes(compose, shell):
     assert (True, False) == (state[compose.front]["known"], state[compose.back]["known"])
     assert "not in the file" in compose("ps").stderr
 
+    done = compose("down", check=True)
+
+    assert f"{compose.front}: removed\n" == done.stdout and "--remove-orphans" in done.stderr
+    shell("exec", compose.back, "true", check=True)
+    assert f"{compose.back}: removed\n" == compose("down", "--remove-orphans", check=True).stdout
+
 
 def test_container_that_was_made_otherwise_is_made_again_only_if_asked(compose, shell):
     """What was changed in it would be lost."""
@@ -101,6 +107,28 @@ def test_container_that_was_made_otherwise_is_made_again_only_if_asked(compose, 
     shell("exec", compose.front, "test", "-e", "/kept", check=True)
     assert f"{compose.front}: made again" in compose("up", "--recreate", check=True).stdout
     assert 1 == shell("exec", compose.front, "test", "-e", "/kept").returncode
+
+
+def test_what_a_failed_up_made_goes_once_the_file_has_it_no_more(compose):
+    """Also if no `up` came to its end between."""
+    compose.write(FILE.replace("un: host:uname", "un: host:uname\n      no: host:nosuch"))
+    assert 'the host has no program "nosuch"' in compose("up").stderr
+    assert 2 == len(compose.ps()[compose.front]["links"])
+    compose.write(FILE.replace("      un: host:uname\n", ""))
+
+    compose("up", check=True)
+
+    assert [f"back={compose.back}:/bin/sh"] == compose.ps()[compose.front]["links"]
+
+
+def test_label_of_the_project_alone_is_no_definition(compose, opened, loaded):
+    """Nothing is known of what the container was made with."""
+    from lpmx_runtime.container import Container
+    Container.create(opened, opened.images.find(loaded("tiny")), name=compose.front,
+                     labels={"compose.project": compose.front.removesuffix("-front")})
+
+    assert "was made with another value of image, " in compose("up").stderr
+    assert f"{compose.front}: made again" in compose("up", "--recreate", check=True).stdout
 
 
 def test_container_of_another_is_left_alone(compose, shell, loaded):
