@@ -155,10 +155,12 @@ int core_call_allowed(const struct core_view *view, const char *called, const ch
 
 /* ---- the log ----------------------------------------------------------------------------- */
 
+/* Room for four texts, and what is between them. */
 struct line {
 	size_t length;
 	char text[4 * CORE_SAID_MAX];
 };
+#define TEXT_MAX (CORE_SAID_MAX - 128)
 
 static void add(struct line *line, const char *s)
 {
@@ -174,15 +176,16 @@ static void add_number(struct line *line, uint64_t value)
 	add(line, digits);
 }
 
-/* As a string of JSON. */
+/* As a string of JSON, as much as there is room for: a line has an end, whatever is told. */
 static void add_text(struct line *line, const char *key, const char *s)
 {
 	char one[] = "x", escaped[] = "\\x", code[] = "\\u00xx";
+	size_t end = line->length + TEXT_MAX;
 
 	add(line, ", \"");
 	add(line, key);
 	add(line, "\": \"");
-	for (; *s; s++) {
+	for (; *s && line->length < end; s++) {
 		unsigned char c = (unsigned char)*s;
 
 		if (c == '"' || c == '\\') {
