@@ -70,6 +70,6 @@ def _live() -> Iterator[Tuple[str, Optional[str]]]:
                       ctypes.c_long(len(buffer)))
         if length <= 0:
             return
-        name, equals, value = os.fsdecode(buffer.raw[:length - 1]).partition("=")
+        name, equals, value = os.fsdecode(ctypes.string_at(buffer, length - 1)).partition("=")
         yield name, value if equals else None
         position += 1

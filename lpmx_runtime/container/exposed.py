@@ -57,12 +57,12 @@ def add(container: "Container", program: str, *, name: Optional[str] = None,
         raise InvalidSetting(f'{failing}: "{chosen}" cannot be the name of a command',
                              hint="give --as a name such as samtools")
     from .links import contained_program
-    if "\n" in program:
-        raise InvalidSetting(f"{failing}: there is a line end in its name",
+    found = contained_program(container, program, failing)
+    if "\n" in found:  # a directory of an image's PATH can have one, too
+        raise InvalidSetting(f"{failing}: there is a line end in its path",
                              hint="give it another name in the container")
     place = os.path.abspath(os.path.expanduser(directory or DEFAULT_DIRECTORY))
-    command = Command(os.path.join(place, chosen), container.name,
-                      contained_program(container, program, failing))
+    command = Command(os.path.join(place, chosen), container.name, found)
     if os.path.lexists(command.path) and not _is_ours(command.path, container.name):
         raise LinkFailed(f'{failing}: "{command.path}" is there already',
                          hint="give the command another name with --as, or remove that file")
@@ -135,6 +135,8 @@ def _script(container: "Container", command: Command) -> str:
         else:
             lines.append(f"# store {store}")
         lines.append(f"export LPMX_STORE={shlex.quote(store)}")
+    else:
+        lines.append("unset LPMX_STORE")
     words = [*lpmx, "exec", "--here", command.container, "--", command.program]
     lines.append(f'exec {" ".join(map(shlex.quote, words))} "$@"')
     return "\n".join(lines) + "\n"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Mapping, NoReturn, Optional, Sequence
 
 from ..errors import CallRefused, ContainerUnknown, InvalidSetting, LinkFailed, LpmxError
 from . import environment, record
-from .launch import refresh_host_environment
+from .launch import PRIVATE, refresh_host_environment
 
 if TYPE_CHECKING:
     from .. import _native
@@ -122,6 +122,10 @@ def add(container: "Container", name: str, target: str, *, cwd: Optional[str] = 
         if not pattern or "=" in pattern or "*" in pattern[:-1]:
             raise InvalidSetting(f'{failing}: "{pattern}" is not NAME, PREFIX* or *',
                                  hint="write, for example, --pass 'MY_*'")
+    for variable in PRIVATE:
+        if variable in (env or ()):
+            raise InvalidSetting(f'{failing}: the variable "{variable}" is what lpmx tells itself',
+                                 hint="leave it out")
     notes: list[str] = []
     target = _find_target(container, target, failing, notes)
     with container.store.lock(f"container-{container.name}"), container.view() as view:
@@ -224,9 +228,9 @@ def contained_program(other: "Container", program: str, failing: str) -> str:
             places = []
         else:
             places = [f"{directory}/{program}" for directory in _path(other)]
-        for place in places:
+        for place in map(os.path.normpath, places):
             if _executable(view, place):
-                return os.path.normpath(place)
+                return place
     raise LinkFailed(f'{failing}: container "{other.name}" has no program "{program}"',
                      hint=f'look for it with "lpmx exec {other.name} ls /usr/bin"')
 
@@ -400,9 +404,10 @@ def _contained_variables(container: "Container", link: Link) -> list[tuple[str, 
                                              if name in image}))
     return [*everything,
             *(("env", f"{name}={variable.value}") for name, variable in base.items()
-              if variable.value is not None),
+              if variable.value is not None and name not in PRIVATE),
             *some,
-            *(("env", f"{name}={value}") for name, value in asked.items())]
+            *(("env", f"{name}={value}") for name, value in asked.items()
+              if name not in PRIVATE)]
 
 
 def _read(path: Path) -> Link:

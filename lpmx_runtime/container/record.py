@@ -160,11 +160,16 @@ def replace(path: str, content: bytes, *, mode: int = 0o644, sync: bool = False)
                 return
     except OSError:
         pass
-    aside = f"{path}.{os.getpid()}"
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode),
+    # nobody can have it already, another thread or node, and it is as short as it may be
+    aside = os.path.join(os.path.dirname(path), f".lpmx-{os.urandom(8).hex()}")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode),
               "wb") as file:
-        file.write(content)
-        if sync:
+        try:
+            file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-    os.replace(aside, path)
+            if sync:
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except BaseException:
+            os.unlink(aside)
+            raise

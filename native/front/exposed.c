@@ -5,7 +5,7 @@
  *
  *   #!/where/lpmx/is
  *   # lpmx expose CONTAINER PROGRAM
- *   # store DIRECTORY                  not the usual one
+ *   # store DIRECTORY                  else the usual one, not the caller's LPMX_STORE
  */
 #include <linux/mman.h>
 
@@ -78,14 +78,14 @@ int front_exposed(long argc, char ***argv, char ***envp)
 		*to++ = (*argv)[i];
 	*to++ = 0;
 	*argv = words;
-	if (!place)
-		return 1;
-	text_put(text_put(store, STORE), place);
 	words = to;
 	for (char **from = *envp; *from; from++)
 		if (!text_begins(*from, STORE))
 			*to++ = *from;
-	*to++ = store;
+	if (place) {
+		text_put(text_put(store, STORE), place);
+		*to++ = store;
+	}
 	*to = 0;
 	*envp = words;
 	return 1;

@@ -225,7 +225,7 @@ static int has_content(const char *path, const struct iovec *part, uint32_t coun
 
 static int write_aside(const char *aside, const struct iovec *part, uint32_t count, size_t size)
 {
-	long fd = sys_call4(__NR_openat, AT_FDCWD, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+	long fd = sys_call4(__NR_openat, AT_FDCWD, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 			    0600),
 	     n = 0;
 

@@ -96,3 +96,16 @@ def test_directory_outside_the_path_is_noted(make, shell, tmp_path):
 
     assert "is not in your PATH" in done.stderr
     assert (tmp_path / "elsewhere" / "ls").exists()
+
+
+def test_line_end_in_a_directory_of_the_path_is_no_line_of_the_command(make, shell, tmp_path):
+    """An image cannot have the host's shell run something."""
+    container = make(env={"PATH": "/a\ntouch ran #:/bin"})
+    with container.view() as view:
+        view.makedirs("/a\ntouch ran #")
+        view.write("/a\ntouch ran #/tool", b"#!/bin/sh\n", 0o755)
+
+    done = shell("expose", container.name, "tool", "--dir", tmp_path / "bin")
+
+    assert 1 == done.returncode and "there is a line end in its path\nhint: " in done.stderr
+    assert not (tmp_path / "bin").exists()

@@ -291,6 +291,14 @@ def test_calls_are_logged_where_it_is_asked_for(make, site, opened, tmp_path):
     assert (False, "!host:**") == (second["allowed"], second["rule"])
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
+    log.unlink()
+    deep = "/" + "/".join(["\1" * 200] * 13)
+    assert 0 == run(container, "sh", "-c", 'mkdir -p "$1" && cp /bin/busybox "$1/sh" && "$1/sh" -c "un; un"',
+                    "sh", deep)[2]
+    # what a program is called does not run one line into the next
+    assert [True, True] == [json.loads(line)["called"].endswith("/uname")
+                            for line in log.read_text().splitlines()]
+
 
 # -- many
 
@@ -312,3 +320,31 @@ def test_calls_leave_nothing_behind(make):
     assert ["ok"] * 8 == out.split()[:8]
     assert int(out.split()[9]) <= 4
     assert [] == a.processes() and [] == b.processes()
+
+
+def test_what_is_the_loaders_does_not_come_from_a_container(make, shell, tmp_path):
+    """An image's variables choose neither a file of the host's nor how its programs start."""
+    from lpmx_runtime.container import links
+    trace = tmp_path / "trace"
+    a, b = make(), make(env={"LPMX_TRACE": str(trace), "LPMX_REFUSED": "no", "LPMX_CWD": "/nowhere",
+                             "MINE": "kept"})
+    links.add(a, "other", f"{b.name}:/bin/sh")
+
+    assert ("kept\n", "", 0) == run(a, "other", "-c", "echo $MINE")
+    assert not trace.exists()
+    done = shell("link", a.name, "again=host:uname", "-e", "LPMX_TRACE=/tmp/trace")
+    assert 1 == done.returncode and '"LPMX_TRACE" is what lpmx tells itself\nhint: ' in done.stderr
+
+
+def test_longest_name_of_a_link(make):
+    """As long as its file's name may be; one more is told."""
+    from lpmx_runtime.container import links
+    from lpmx_runtime.errors import InvalidSetting
+    a = make()
+    longest = "n" * (255 - len("%2Fbin%2F"))
+
+    links.add(a, longest, "host:uname")
+
+    assert 0 == run(a, longest)[2] and [longest] == [link.name for link in links.of_container(a)]
+    with pytest.raises(InvalidSetting, match="the path is too long"):
+        links.add(a, f"{longest}n", "host:uname")

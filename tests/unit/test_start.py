@@ -198,6 +198,22 @@ def test_front_is_the_interpreter_of_exposed_commands(place, tmp_path):
     assert LEFT + f" exec --here {NAME} -- /bin/a b -c ".encode() == left
 
 
+def test_exposed_command_without_a_store_means_the_usual_one(place, tmp_path, monkeypatch):
+    """Not the one that its caller has set for something else."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "lpmx").mkdir()
+    (tmp_path / "lpmx" / "config.json").write_text(json.dumps({"store": str(place.store)}))
+    place.write()
+    command = tmp_path / "command"
+    command.write_text(f"#!{place.front}\n# lpmx expose {NAME} /bin/a\n")
+    command.chmod(0o755)
+
+    pairs = subprocess.run([command, "-0"], env={**os.environ, "LPMX_STORE": "/other"},
+                           stdout=subprocess.PIPE).stdout.split(b"\0")
+
+    assert b"LPMX_PROGRAM=/bin/a" in pairs
+
+
 @pytest.mark.parametrize("text", ["", "# lpmx expose", "# lpmx expose \n", "# lpmx expose c \n", "# lpmx expose c\nx",
                                   "# store /x", "# lpmx expose c p\n# store " + "/x" * 5000])
 def test_other_scripts_of_the_front_are_pythons(place, tmp_path, text):
