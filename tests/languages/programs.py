@@ -346,10 +346,9 @@ t "gdb follows an exec and a fork" 'exited normally' 'gdb -nx -batch -ex "set fo
 
 SANDBOXES = T + r"""
 t "ssh to a server on loopback" 'through ssh: root' '
-rm -rf ~/.ssh sshd && mkdir -p sshd ~/.ssh /run/sshd && chmod 700 ~/.ssh && ssh-keygen -q -N "" -f ~/.ssh/id_ed25519 -t ed25519 && cp ~/.ssh/id_ed25519.pub ~/.ssh/authorized_keys
-ssh-keygen -q -N "" -t ed25519 -f sshd/host; port=$((20000 + $$ % 20000))
-/usr/sbin/sshd -f /dev/null -o Port=$port -o ListenAddress=127.0.0.1 -h $PWD/sshd/host -o StrictModes=no -o UsePAM=no -o PidFile=$PWD/sshd/pid -E sshd/log; sleep 1
-ssh -p $port -o StrictHostKeyChecking=no -o BatchMode=yes 127.0.0.1 "echo through ssh: \$(whoami)" || cat sshd/log; kill $(cat sshd/pid)'
+rm -rf sshd && mkdir -p sshd /run/sshd && for each in key host; do ssh-keygen -q -N "" -t ed25519 -f sshd/$each; done; port=$((20000 + $$ % 20000))
+/usr/sbin/sshd -f /dev/null -o Port=$port -o ListenAddress=127.0.0.1 -h $PWD/sshd/host -o AuthorizedKeysFile=$PWD/sshd/key.pub -o StrictModes=no -o UsePAM=no -o PidFile=$PWD/sshd/pid -E $PWD/sshd/log; sleep 1
+ssh -p $port -i sshd/key -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o BatchMode=yes 127.0.0.1 "echo through ssh: \$(whoami)" || cat sshd/log; kill $(cat sshd/pid)'
 t "ssh-agent" 'SHA256' 'eval $(ssh-agent) >/dev/null; rm -f k; ssh-keygen -q -N "" -t ed25519 -f k; ssh-add k; ssh-add -l; kill $SSH_AGENT_PID'
 page='<html><body><p id=p>no</p><script>document.getElementById("p").textContent = "six times seven is " + 6*7</script></body></html>'
 echo "$page" >page.html
