@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from .. import settings
 from ..errors import InvalidSetting, LinkFailed
 from . import record
+from .host_calls import lpmx_by_python
 
 if TYPE_CHECKING:
     from .lifecycle import Container
@@ -153,7 +153,7 @@ def _lpmx() -> list[str]:
     """The command of this installation."""
     import sysconfig
     path = os.path.join(sysconfig.get_path("scripts"), "lpmx")
-    return [path] if os.access(path, os.X_OK) else [sys.executable, "-m", "lpmx_runtime"]
+    return [path] if os.access(path, os.X_OK) else lpmx_by_python()
 
 
 def _is_ours(path: str, container: str) -> bool:

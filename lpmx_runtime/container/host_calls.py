@@ -10,13 +10,22 @@ from ..settings import call_log, call_rules
 from .record import COMMAND, HOST_ENVIRONMENT, HOST_VIEW, LOADER, replace
 from .spec import ViewSpec
 
+#: `python -m lpmx_runtime`, but with no module from wherever its caller is.
+_MAIN = ("import sys; sys.path[:] = filter(None, sys.path); "
+         "from lpmx_runtime.cli import main; sys.exit(main())")
+
+
+def lpmx_by_python() -> list[str]:
+    """The words that are the command `lpmx` of this installation, whatever it has in `bin`."""
+    return [sys.executable, "-c", _MAIN]
+
 
 def write_view(directory: str, name: str, *, final: str) -> None:
     """Write the view file of host calls into `directory`, for when it is at `final`; and the
     command that those inside have for what only the host can do."""
     spec = ViewSpec(kind="host", name=name, loader=LOADER, directory=final)
     replace(os.path.join(directory, HOST_VIEW), spec.encode())
-    command = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m lpmx_runtime "$@"\n'
+    command = f'#!/bin/sh\nexec {shlex.join(lpmx_by_python())} "$@"\n'
     replace(os.path.join(directory, COMMAND), os.fsencode(command), mode=0o755)
 
 

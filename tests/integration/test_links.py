@@ -336,6 +336,17 @@ def test_what_is_the_loaders_does_not_come_from_a_container(make, shell, tmp_pat
     assert 1 == done.returncode and '"LPMX_TRACE" is what lpmx tells itself\nhint: ' in done.stderr
 
 
+def test_contained_command_takes_no_module_from_where_it_is_called(make, tmp_path):
+    """What happens to be named like one of Python's, or like ours, is not run on the host."""
+    container = make()
+    for name in ("json.py", "shlex.py", "lpmx_runtime.py"):
+        (tmp_path / name).write_text("raise SystemExit('not this')\n")
+
+    out, err, code = run(container, "lpmx", "--version", cwd=tmp_path)
+
+    assert (0, "") == (code, err) and out.startswith("lpmx ")
+
+
 def test_longest_name_of_a_link(make):
     """As long as its file's name may be; one more is told."""
     from lpmx_runtime.container import links
