@@ -17,11 +17,18 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows in aligned columns, as wide as they need to be."""
-    lines = [[str(cell) for cell in row] for row in (headings, *rows)]
+    """Rows in aligned columns, as wide as they need to be. What cells say may come from
+    anybody's image or registry: nothing in them commands the terminal."""
+    lines = [[_printable(str(cell)) for cell in row] for row in (headings, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def say(text: str) -> None:

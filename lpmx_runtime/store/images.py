@@ -112,12 +112,22 @@ class Images:
 
     def own(self) -> list[Image]:
         """The images of this store itself, by name."""
+        return self._all(FileNotFoundError)   # removed since we looked
+
+    def open_to_us(self) -> list[Image]:
+        """As `own`, of a store that is only read: what is closed to us is as if it were not there."""
+        try:
+            return self._all(FileNotFoundError, PermissionError)
+        except PermissionError:
+            return []
+
+    def _all(self, *without: type[OSError]) -> list[Image]:
         found = []
         for path in self._records():
             try:
                 found.append(self._read(path))
-            except FileNotFoundError:
-                pass  # removed since we looked
+            except without:
+                pass
         return sorted(found, key=lambda image: image.name)
 
     def list(self) -> list[Image]:
@@ -126,7 +136,7 @@ class Images:
         found: dict[str, Image] = {}
         for one in reversed(self._below):
             place = str(one.directory.parent)
-            found.update({image.name: image._replace(place=place) for image in one.own()})
+            found.update({image.name: image._replace(place=place) for image in one.open_to_us()})
         found.update({image.name: image for image in self.own()})
         return sorted(found.values(), key=lambda image: image.name)
 
@@ -138,7 +148,7 @@ class Images:
             for one in self._below:
                 try:
                     return self._read(one._path(name))._replace(place=str(one.directory.parent))
-                except FileNotFoundError:
+                except (FileNotFoundError, PermissionError):
                     continue
             raise
 

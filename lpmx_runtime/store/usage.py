@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import StoreError
 from .entries import OBJECT, read_entries
 
 if TYPE_CHECKING:
@@ -63,9 +64,22 @@ def usage(store: "Store") -> Usage:
          for directory in sorted(store.containers.iterdir()) if directory.is_dir()],
         sum(sizes.values()),
         sum(size for diff_id, size in sizes.items() if not users[diff_id]),
-        [SiteUse(str(site.path), len(site.images.own()),
-                 sum(layer_size(site, diff_id) for diff_id in site.layers.list()))
-         for site in store.below])
+        [_of_site(site) for site in store.below])
+
+
+def _of_site(site: "Store") -> SiteUse:
+    """What of a site's store is open to us."""
+    try:
+        listed = site.layers.list()
+    except PermissionError:
+        listed = []
+    size = 0
+    for diff_id in listed:
+        try:
+            size += layer_size(site, diff_id)
+        except StoreError:
+            continue
+    return SiteUse(str(site.path), len(site.images.open_to_us()), size)
 
 
 def layer_size(store: "Store", diff_id: str) -> int:

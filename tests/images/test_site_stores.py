@@ -146,6 +146,30 @@ def test_the_commands_say_where(user: Store, site: Store, lpmx: Any) -> None:
     assert "LAYER" in lpmx("history", "base:1", check=True).stdout
 
 
+@pytest.mark.parametrize("part", ["images", "images/docker.io%2Flibrary%2Fbase%3A1.json",
+                                  "blobs/sha256", "indexes/sha256", "layers/sha256"])
+def test_what_of_the_site_is_closed_is_not_there(tmp_path: Path, store: Path, lpmx: Any, part: str,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made with a umask that shuts others out; what is the user's own can be used as ever."""
+    site = Store.open(tmp_path / "site")
+    make_image(site, "base:1", BASE)
+    monkeypatch.setenv("LPMX_SITE_STORES", str(site.path))
+    make_image(Store.open(store), "own:1", TOP)
+    before = (site.path / part).stat().st_mode
+    (site.path / part).chmod(0)
+    try:
+        listed = lpmx("images", "-q", check=True).stdout.split()
+        used = json.loads(lpmx("df", "--json", check=True).stdout)
+        missing = lpmx("create", "missing:1")
+        lpmx("create", "--name", "mine", "own:1", check=True)
+    finally:
+        (site.path / part).chmod(before)
+
+    assert [*([] if part.startswith("images") else ["base:1"]), "own:1"] == listed
+    assert [str(site.path)] == [one["path"] for one in used["sites"]]
+    assert 'cannot find image "missing:1"' in missing.stderr
+
+
 def test_a_sites_store_of_another_version(user: Store, site: Store, tmp_path: Path,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
     """Is told by its name."""
