@@ -137,7 +137,7 @@ def add(container: "Container", name: str, target: str, *, cwd: Optional[str] = 
         _show(container, view, link, known, over, failing)
         file = _file(container, path, failing)
         file.parent.mkdir(exist_ok=True)
-        record.replace(str(file), _encode(container, link))
+        _write(container, link, file)
         _map(view, path, str(file))
     return link, notes
 
@@ -171,7 +171,7 @@ def restore(container: "Container") -> None:
     with container.store.lock(f"container-{container.name}"), container.view() as view:
         for link in links:
             file = _file(container, link.path, "")
-            record.replace(str(file), _encode(container, link))
+            _write(container, link, file)
             _map(view, link.path, str(file))
 
 
@@ -344,6 +344,11 @@ def _file(container: "Container", path: str, failing: str) -> Path:
     if len(os.fsencode(name)) > _FILE_NAME_LIMIT:
         raise InvalidSetting(f"{failing}: the path is too long", hint="name a shorter one")
     return container.directory / record.LINKS / name
+
+
+def _write(container: "Container", link: Link, file: Path) -> None:
+    """For nobody else to read: of a copy of this machine it has all of our variables."""
+    record.replace(str(file), _encode(container, link), mode=0o600)
 
 
 def _encode(container: "Container", link: Link) -> bytes:

@@ -348,7 +348,7 @@ def test_contained_command_takes_no_module_from_where_it_is_called(make, tmp_pat
 
 
 def test_longest_name_of_a_link(make):
-    """As long as its file's name may be; one more is told."""
+    """As long as its file's name may be; one more is told. The file is for nobody else."""
     from lpmx_runtime.container import links
     from lpmx_runtime.errors import InvalidSetting
     a = make()
@@ -356,6 +356,8 @@ def test_longest_name_of_a_link(make):
 
     links.add(a, longest, "host:uname")
 
+    [file] = (a.directory / "links").iterdir()
+    assert 0o600 == stat.S_IMODE(file.stat().st_mode)
     assert 0 == run(a, longest)[2] and [longest] == [link.name for link in links.of_container(a)]
     with pytest.raises(InvalidSetting, match="the path is too long"):
         links.add(a, f"{longest}n", "host:uname")
