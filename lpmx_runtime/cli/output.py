@@ -88,7 +88,7 @@ def write_out(path: str, pieces: Iterable[bytes], *, what: str) -> None:
             with open(file, "wb") as special:   # a pipe, a device: nothing to put in its place
                 special.writelines(pieces)
         else:
-            write_file(Path(os.path.realpath(file)), pieces)
+            write_file(Path(os.path.realpath(file)), pieces, shared=False)
     except OSError as error:
         raise WriteFailed(f'cannot write {what} to "{path}": '
                           f"{os.strerror(error.errno or 0).lower()}",

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import errno
 import os
 import re
 import shutil
@@ -46,7 +48,8 @@ def judge(signed: bytes, detached: Optional[bytes], keyrings: Sequence[Path],
     """Check `signed`, which is clear-signed or goes with the signature `detached`.
 
     `keyrings` are files with keys, armored or not, `scratch` is an empty directory. Raises
-    `NotVerifiable` without gpgv, and the `OSError` of a keyring that cannot be read.
+    `NotVerifiable` without gpgv, and the `OSError` of a keyring that cannot be read, or whose
+    armor is damaged.
     """
     program = shutil.which("gpgv")
     if program is None:
@@ -76,7 +79,11 @@ def _binary(ring: Path, place: Path) -> Path:
     blocks = _ARMOR.findall(data)
     if not blocks:
         return ring.absolute()
-    place.write_bytes(b"".join(_unwrap(block) for block in blocks))
+    try:
+        keys = b"".join(map(_unwrap, blocks))
+    except binascii.Error:
+        raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG), str(ring)) from None
+    place.write_bytes(keys)
     return place
 
 

@@ -96,17 +96,19 @@ def storing(what: str) -> Iterator[None]:
         raise
 
 
-def write_file(path: Path, content: Union[bytes, Iterable[bytes]]) -> None:
+def write_file(path: Path, content: Union[bytes, Iterable[bytes]], *, shared: bool = True) -> None:
     """Make `path` hold `content`; whoever reads it meanwhile sees the old or the new.
 
-    The mode follows the umask, and `share`.
+    The mode follows the umask, and `share`; outside a store it is the umask's alone, not
+    `shared`.
     """
     aside = path.parent / f".{path.name[:64]}.{os.urandom(6).hex()}"
     chunks = (content,) if isinstance(content, bytes) else content
     try:
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with open(fd, "wb") as file:
-            share(fd, path.parent)
+            if shared:
+                share(fd, path.parent)
             for chunk in chunks:
                 file.write(chunk)
             file.flush()

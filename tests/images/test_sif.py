@@ -485,6 +485,18 @@ def test_a_signature_of_something_else(opened: Store, tmp_path: Path, signer: Si
         load_all(opened, sign(path, how.pop("signer", signer), **how), keyring=signer.ring)
 
 
+@pytest.mark.parametrize(("content", "cause"), [
+    (None, "no such file"), (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQE\n-----END", "bad message"),
+    (b"no keys", "not in the keyring")])
+def test_a_keyring_that_is_none(opened: Store, signed: Path, tmp_path: Path, cause: str,
+                                content: Optional[bytes]) -> None:
+    if content is not None:
+        (tmp_path / "ring").write_bytes(content)
+
+    with pytest.raises(ArchiveDamaged, match=cause):
+        load_all(opened, signed, keyring=tmp_path / "ring")
+
+
 @pytest.mark.parametrize("group", [0, GROUP + 1])
 def test_an_overlay_that_is_not_signed_is_refused(opened: Store, signed: Path, signer: Signer,
                                                   upper: Path, tmp_path: Path, group: int) -> None:

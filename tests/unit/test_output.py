@@ -1,9 +1,13 @@
 """What commands print."""
 from __future__ import annotations
 
+import os
+import stat
+from pathlib import Path
+
 import pytest
 
-from lpmx_runtime.cli.output import print_table
+from lpmx_runtime.cli.output import print_table, write_out
 
 
 @pytest.mark.parametrize(("cell", "shown"), [
@@ -16,3 +20,15 @@ def test_a_cell_commands_no_terminal(capsys: pytest.CaptureFixture[str], cell: s
     heading, row = capsys.readouterr().out.splitlines()
     assert shown == row[:-1].rstrip()
     assert heading.index("TWO") == row.index("x", len(shown))
+
+
+def test_what_is_written_is_as_open_as_the_umask_says(tmp_path: Path) -> None:
+    """Also into a directory that everybody may write, such as /tmp."""
+    tmp_path.chmod(0o1777)
+    before = os.umask(0o077)
+    try:
+        write_out(str(tmp_path / "file"), [b"secret"], what="the file")
+    finally:
+        os.umask(before)
+
+    assert 0o600 == stat.S_IMODE((tmp_path / "file").stat().st_mode)
