@@ -134,6 +134,7 @@ def add(container: "Container", name: str, target: str, *, cwd: Optional[str] = 
         link = Link(path, target, cwd, dict(env or {}), None if passes is None else tuple(passes),
                     time.time())
         allow(view, link.called, failing)
+        _refuse_circle(container, link, failing)
         _show(container, view, link, known, over, failing)
         file = _file(container, path, failing)
         file.parent.mkdir(exist_ok=True)
@@ -233,6 +234,28 @@ def contained_program(other: "Container", program: str, failing: str) -> str:
                 return place
     raise LinkFailed(f'{failing}: container "{other.name}" has no program "{program}"',
                      hint=f'look for it with "lpmx exec {other.name} ls /usr/bin"')
+
+
+def _refuse_circle(container: "Container", link: Link, failing: str) -> None:
+    """Raise `LinkFailed` if the link would lead, by others, to itself: who calls it would be
+    executed over and over, and never be a program."""
+    way = [f"{container.name}:{link.path}"]
+    one: Optional[Link] = link
+    while one is not None and one.place != HOST:
+        try:
+            other = type(container).find(container.store, one.place)
+            with other.view() as view:  # a link may be meant as it is typed, too (execmap.c)
+                paths = (one.program, view.resolve(one.program).path)
+            known = {link.path: link for link in of_container(other)}
+        except (LpmxError, OSError):
+            return  # it ends there
+        path = next((path for path in paths if path in known or f"{one.place}:{path}" in way),
+                    paths[1])
+        way.append(f"{one.place}:{path}")
+        if way[-1] in way[:-1]:
+            raise LinkFailed(f'{failing}: it would lead to itself: {" -> ".join(way)}',
+                             hint="link to the program, not to a link")
+        one = known.get(path)
 
 
 def _executable(view: "_native.View", path: str) -> bool:

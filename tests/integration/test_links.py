@@ -347,6 +347,22 @@ def test_contained_command_takes_no_module_from_where_it_is_called(make, tmp_pat
     assert (0, "") == (code, err) and out.startswith("lpmx ")
 
 
+def test_links_do_not_lead_to_themselves(make, shell):
+    """Neither at once nor by others; who called one would never be a program."""
+    from lpmx_runtime.container import links
+    a, b = make(), make()
+    for one, target in ((b, "host:uname"), (a, f"{b.name}:/bin/x"), (a, f"{b.name}:/bin/x")):
+        links.add(one, "x", target)
+
+    done = shell("link", b.name, f"x={a.name}:/bin/x")
+    itself = shell("link", a.name, "--over", f"/bin/sh={a.name}:sh")
+
+    assert f"lead to itself: {b.name}:/bin/x -> {a.name}:/bin/x -> {b.name}:/bin/x\nhint: " in done.stderr
+    assert f"lead to itself: {a.name}:/bin/sh -> {a.name}:/bin/" in itself.stderr
+    assert (1, 1) == (done.returncode, itself.returncode)
+    assert (f"{os.uname().nodename}\n", "", 0) == run(a, "x", "-n")
+
+
 def test_longest_name_of_a_link(make):
     """As long as its file's name may be; one more is told. The file is for nobody else."""
     from lpmx_runtime.container import links
