@@ -176,7 +176,14 @@ def _base(files: ArchiveFiles, about: _Fields, config: ImageConfig) -> tuple[byt
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and "\0" not in value
+    """Whether it is what a program or the kernel can be given."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _are_variables(value: Any) -> bool:
@@ -216,10 +223,10 @@ def _options(files: ArchiveFiles, values: Mapping[str, Any]) -> tuple[Options, l
             chosen[name] = value
         elif name != "binds" and value != _default(name):
             left_out.append(f'its option "{name[:40]}" means nothing to this version')
-    binds = []
-    for bind in values.get("binds") or ():
-        if not _is_bind(bind):
-            raise files.damaged("the binds of a container in it make no sense")
+    binds, listed = [], values.get("binds") or []
+    if not isinstance(listed, list) or not all(map(_is_bind, listed)):
+        raise files.damaged("the binds of a container in it make no sense")
+    for bind in listed:
         if os.path.exists(bind[0]):
             binds.append(Bind(bind[0], os.path.normpath(bind[1]), bind[2]))
         else:
