@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator, Sequence
+from typing import BinaryIO, Iterable, Iterator, Optional, Sequence
 
 from ..errors import DigestMismatch, StoreError
 from .files import digest_path, make_directory, split_digest, storing, write_file
@@ -26,16 +26,20 @@ class Blobs:
 
     def has(self, digest: str) -> bool:
         """Whether the blob is here; what is here was verified when it came."""
-        return self.path(digest).is_file() or any(one.has(digest) for one in self._below)
+        return self.path(digest).is_file() or self._has_below(digest) is not None
+
+    def _has_below(self, digest: str) -> "Optional[Blobs]":
+        """Which of the other stores has it. What is closed to us is as if it were not there."""
+        return next((one for one in self._below if os.access(one.path(digest), os.R_OK)), None)
 
     def open(self, digest: str) -> BinaryIO:
         """The blob's bytes, as a file opened for reading."""
         try:
             return open(self.path(digest), "rb")
         except FileNotFoundError:
-            for one in self._below:
-                if one.has(digest):
-                    return one.open(digest)
+            home = self._has_below(digest)
+            if home is not None:
+                return home.open(digest)
             raise StoreError(f"cannot open blob {digest}: the store does not have it",
                              hint="pull the image again") from None
 

@@ -154,7 +154,9 @@ def test_what_of_the_site_is_closed_is_not_there(tmp_path: Path, store: Path, lp
     site = Store.open(tmp_path / "site")
     make_image(site, "base:1", BASE)
     monkeypatch.setenv("LPMX_SITE_STORES", str(site.path))
-    make_image(Store.open(store), "own:1", TOP)
+    user = Store.open(store)
+    make_image(user, "own:1", TOP)
+    digest, = {image.config_digest for image in site.images.own()}
     before = (site.path / part).stat().st_mode
     (site.path / part).chmod(0)
     try:
@@ -162,6 +164,7 @@ def test_what_of_the_site_is_closed_is_not_there(tmp_path: Path, store: Path, lp
         used = json.loads(lpmx("df", "--json", check=True).stdout)
         missing = lpmx("create", "missing:1")
         lpmx("create", "--name", "mine", "own:1", check=True)
+        assert (part != "blobs/sha256") == user.blobs.has(digest)
     finally:
         (site.path / part).chmod(before)
 
