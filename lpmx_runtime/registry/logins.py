@@ -70,16 +70,16 @@ def save_login(path: Path, registry: str, login: Login) -> str:
 
 def remove_login(path: Path, registry: str) -> list[str]:
     """Take the login for `registry` out of the file `path` and away from the helper that it
-    names; where it was, for a message."""
+    names; where it was, for a message. It is out of the file also if the helper fails."""
     value = _read(path)
     found = []
+    if _drop(value.get("auths", {}), registry):
+        _write(path, value)
+        found.append(f'"{path}"')
     helper = helper_of(registry, value, path)
     if helper is not None and ask_helper(helper, registry) is not None:
         erase_from_helper(helper, registry)
         found.append(f"docker-credential-{helper}")
-    if _drop(value.get("auths", {}), registry):
-        _write(path, value)
-        found.append(f'"{path}"')
     return found
 
 

@@ -178,3 +178,15 @@ def test_a_file_that_cannot_hold_logins(guarded: SmallRegistry, file: Path, lpmx
     assert 1 == done.returncode
     assert f'lpmx: cannot keep a login in "{file}": ' in done.stderr
     assert "[]" == file.read_text()
+
+
+def test_logout_with_a_helper_that_is_gone(file: Path, lpmx: Any) -> None:
+    """As Docker Desktop leaves one: it is told, and the file has the login no more."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"credsStore": "gone-for-good", "auths": {
+        "registry.example": {"auth": "dXNlcjpzZWNyZXQ="}}}))
+
+    done = lpmx("logout", "registry.example")
+
+    assert 0 != done.returncode and "the program is not installed" in done.stderr
+    assert {} == json.loads(file.read_text())["auths"]
