@@ -95,7 +95,8 @@ class Container:
             if name is not None and os.path.lexists(final):
                 raise _exists(chosen)
             aside = str(staging / "container")
-            os.mkdir(aside)
+            # its files, and what its environment has in it, are its maker's
+            os.mkdir(aside, 0o700)
             _refuse_in_a_copy(aside)
             values = _furnish(store, image, chosen, options, aside, final, fill)
             values["temporary"] = temporary
@@ -565,10 +566,9 @@ def _make_working_directory(view: _native.View, path: str) -> None:
 
 
 def _tell_group(store: Store, name: str, values: Mapping[str, Any]) -> None:
-    """In a group's store others must see which layers a container needs, also one that is
-    closed to them by the umask of its maker."""
-    if (os.stat(store.containers).st_mode & stat.S_IWGRP
-            and os.stat(store.containers / name).st_mode & 0o050 != 0o050):
+    """In a group's store others must see which layers a container needs, which is closed to
+    them."""
+    if os.stat(store.containers).st_mode & stat.S_IWGRP:
         write_file(needs_file(store.containers, name), json.dumps(
             {key: values[key] for key in ("image", "diff_ids", "config_digest")}).encode())
 

@@ -390,3 +390,10 @@ def test_lower_layers_are_never_changed(loaded, lower_hash, container, shell):
           "ln /bin/busybox /bin/other; chown 5:5 /bin/sh", check=False)
 
     assert before == lower_hash(loaded.path)
+
+
+def test_container_is_its_makers_alone(make):
+    """Its record and its files have what nobody else is to read: values given with -e."""
+    directory = make(env={"TOKEN": "secret"}).directory
+
+    assert 0o700 == directory.stat().st_mode & 0o7777
