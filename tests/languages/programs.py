@@ -174,7 +174,7 @@ fn main() {
 }
 X
 t "rustc" 'true 100000 "/tmp/work/r"' 'rustc -O -o r r.rs && ./r'
-t "cargo" 'true 100000' 'rm -rf crate && cargo new -q --vcs none crate && cp r.rs crate/src/main.rs && cd crate && cargo build -q --offline && target/debug/crate'
+t "cargo" 'true 100000' 'rm -rf made && cargo new -q --vcs none made && cp r.rs made/src/main.rs && cd made && cargo build -q --offline && target/debug/made'
 t "ripgrep" '[0-9]+ files' 'test "$(rg -l --no-ignore -uuu "include" /usr/include | sort | md5sum)" = "$(grep -rl "include" /usr/include | sort | md5sum)" && echo "$(rg --files -uuu /usr/include | wc -l) files"'
 t "uv" 'Installed.*ruff [0-9]' 'rm -rf v && uv venv -q --no-cache v && VIRTUAL_ENV=$PWD/v uv pip install --no-cache --no-index --find-links /srv/give ruff && v/bin/ruff --version'
 t "ruff" 'F401' 'printf "import os\n" >lint.py; ruff check --no-cache lint.py'
