@@ -380,11 +380,13 @@ def discard(store: Store, name: str) -> None:
     record.check_name(name)
     with store.staging() as staging:
         try:
-            os.rename(store.containers / name, staging / "container")
+            with store.keeping():
+                # first: one that is left behind would speak for the next of this name
+                needs_file(store.containers, name).unlink(missing_ok=True)
+                os.rename(store.containers / name, staging / "container")
         except FileNotFoundError:
             raise ContainerUnknown(f'cannot remove container "{name}": it is gone already',
                                    hint='run "lpmx ps" to see what there is') from None
-        needs_file(store.containers, name).unlink(missing_ok=True)
         store.lock(f"container-{name}").path.unlink(missing_ok=True)
 
 

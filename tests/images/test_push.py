@@ -230,8 +230,11 @@ def test_login_is_used(opened: Store, scheme: str, tmp_path: Path,
         assert pushed.digest == pulled(tmp_path, reference).digest
 
 
-def test_token_that_expires_midway_is_renewed(opened: Store, tmp_path: Path) -> None:
-    """Also between two chunks."""
+def test_token_that_expires_midway_is_renewed(
+        opened: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also between two chunks. One request after the other, or a token that one layer's upload
+    has just got may expire by another's."""
+    monkeypatch.setattr("lpmx_runtime.image.push._WORKERS", 1)
     made(opened)
     with SmallRegistry(Access(expiring=(3, 7, 12, 18))) as small:
         pushed = push(opened, "made:1", f"{small.address}/a:1")
