@@ -6,12 +6,12 @@ belongs to one object, and a directory is in one place.
 """
 from __future__ import annotations
 
-import os
 import struct
 from typing import Iterator, NamedTuple
 
 from ..errors import ArchiveDamaged
 from . import tarwriter
+from .part import read_at
 
 _SUPERBLOCK_AT, _SUPERBLOCK_SIZE = 1024, 1024
 _MAGIC = 0xEF53
@@ -276,12 +276,9 @@ class Ext:
     def _read(self, at: int, size: int) -> bytes:
         if at + size > self._size:
             raise self._damaged("it points outside itself")
-        data = b""
-        while len(data) < size:
-            part = os.pread(self._fd, size - len(data), self._offset + at + len(data))
-            if not part:
-                raise self._damaged("it is cut short")
-            data += part
+        data = read_at(self._fd, self._offset + at, size)
+        if len(data) < size:
+            raise self._damaged("it is cut short")
         return data
 
     def _damaged(self, cause: str) -> ArchiveDamaged:

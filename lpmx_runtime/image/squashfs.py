@@ -8,7 +8,6 @@ and a directory is in one place.
 from __future__ import annotations
 
 import lzma
-import os
 import struct
 import zlib
 from collections import OrderedDict
@@ -19,6 +18,7 @@ import zstandard
 
 from ..errors import ArchiveDamaged
 from . import lz4, lzo, tarwriter
+from .part import read_at
 
 MAGIC = b"hsqs"
 
@@ -384,12 +384,9 @@ class Squashfs:
     def _read(self, at: int, size: int) -> bytes:
         if at + size > self._size:
             raise self._damaged("it is cut short, or points outside itself")
-        data = b""
-        while len(data) < size:
-            part = os.pread(self._fd, size - len(data), self._offset + at + len(data))
-            if not part:
-                raise self._damaged("it is cut short")
-            data += part
+        data = read_at(self._fd, self._offset + at, size)
+        if len(data) < size:
+            raise self._damaged("it is cut short")
         return data
 
     def _damaged(self, cause: str) -> ArchiveDamaged:

@@ -6,6 +6,7 @@
  */
 #include <linux/auxvec.h>
 
+#include "../sys/say.h"
 #include "front.h"
 
 #define CANNOT_RUN 125
@@ -16,22 +17,6 @@
 
 static struct front_caller caller;
 static struct front_start start;
-
-static void say(const char *text)
-{
-	size_t n = text_length(text);
-
-	while (n) {
-		long r = sys_call3(__NR_write, 2, text, n);
-
-		if (r == -EINTR)
-			continue;
-		if (r <= 0)
-			return;
-		text += r;
-		n -= (size_t)r;
-	}
-}
 
 /* As lpmx_runtime/container/record.py has it; so no other directory can be meant. */
 static int is_name(const char *text)
@@ -105,9 +90,9 @@ static int ask_python(char **argv, char *const *envp)
 	text_put(name, PYTHON);
 	argv[0] = path;
 	sys_call3(__NR_execve, path, argv, envp);
-	say("lpmx: cannot start \"");
-	say(path);
-	say("\": it is not there, or the Python that it names is not\nhint: install lpmx-jupyter again\n");
+	say(2, "lpmx: cannot start \"");
+	say(2, path);
+	say(2, "\": it is not there, or the Python that it names is not\nhint: install lpmx-jupyter again\n");
 	return CANNOT_RUN;
 }
 

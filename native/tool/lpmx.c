@@ -7,6 +7,7 @@
 #include <linux/fcntl.h>
 
 #include "../core/text.h"
+#include "../sys/say.h"
 #include "../sys/sys.h"
 #include "lpmx_abi.h"
 
@@ -29,22 +30,6 @@ static const char help[] =
 	"\n"
 	"Whatever else there is (ps, link, exec, commit, ...) is done by the lpmx of the host:\n"
 	"  lpmx links \"$LPMX_CONTAINER\"\n";
-
-static void say(int fd, const char *text)
-{
-	size_t n = text_length(text);
-
-	while (n) {
-		long r = sys_call3(__NR_write, fd, text, n);
-
-		if (r == -EINTR)
-			continue;
-		if (r <= 0)
-			return;
-		text += r;
-		n -= (size_t)r;
-	}
-}
 
 static int fail(int status, const char *what, const char *thing, const char *cause, const char *hint)
 {

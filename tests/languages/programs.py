@@ -11,7 +11,7 @@ from . import outcomes
 from .suites import WAYS, Suite
 
 T = r"""
-export HOME=/tmp/home GOFLAGS=-p=2 PATH=/srv/tools/bin:$PATH; mkdir -p $HOME /tmp/work; cd /tmp/work
+export HOME=/tmp/home GOFLAGS=-p=2 PATH=/srv/tools/bin:$PATH; mkdir -p $HOME /tmp/programs; cd /tmp/programs
 t() {
     got=$(timeout 300 bash -c "$3" 2>&1 </dev/null | tr -d '\000')
     if printf '%s\n' "$got" | grep -Eqz -- "$2"; then echo "PASS $1"; else
@@ -43,13 +43,13 @@ int main(void)
     pid_t child = fork();
     if (!child) { execlp("true", "true", NULL); _exit(1); }
     waitpid(child, &status, 0);
-    if (access("/tmp/work/new", F_OK) == 0) unlink("/tmp/work/new");
-    f = fopen("/tmp/work/new", "wx"); fputs("x", f); fclose(f);
-    printf("%s runs: %s status %d %ld", exe, line, status, (long)(stat("/tmp/work/new", &s) ? -1 : s.st_size));
-    return rename("/tmp/work/new", "/tmp/work/newer");
+    if (access("/tmp/programs/new", F_OK) == 0) unlink("/tmp/programs/new");
+    f = fopen("/tmp/programs/new", "wx"); fputs("x", f); fclose(f);
+    printf("%s runs: %s status %d %ld", exe, line, status, (long)(stat("/tmp/programs/new", &s) ? -1 : s.st_size));
+    return rename("/tmp/programs/new", "/tmp/programs/newer");
 }
 X
-want='through a pipe.*/tmp/work/hello-x runs: .*status 0 1'
+want='through a pipe.*/tmp/programs/hello-x runs: .*status 0 1'
 while read name command; do
     t "$name" "$want" "rm -f hello-x; $command -w -pthread -o hello-x hello.c && ./hello-x"
 done <<'X'
@@ -168,12 +168,12 @@ fn main() {
     let mut child = Command::new("wc").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(&[b'x'; 100000]).unwrap();
     let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-    fs::create_dir_all("/tmp/work/a/b/c").unwrap(); fs::remove_dir_all("/tmp/work/a").unwrap();
+    fs::create_dir_all("/tmp/programs/a/b/c").unwrap(); fs::remove_dir_all("/tmp/programs/a").unwrap();
     println!("{} {} {:?}", counts.iter().all(|c| *c == counts[0]), out.trim(), std::env::current_exe().unwrap());
     println!("{:?}", std::panic::catch_unwind(|| panic!("on purpose")).is_err());
 }
 X
-t "rustc" 'true 100000 "/tmp/work/r"' 'rustc -O -o r r.rs && ./r'
+t "rustc" 'true 100000 "/tmp/programs/r"' 'rustc -O -o r r.rs && ./r'
 t "cargo" 'true 100000' 'rm -rf made && cargo new -q --vcs none made && cp r.rs made/src/main.rs && cd made && cargo build -q --offline && target/debug/made'
 t "ripgrep" '[0-9]+ files' 'test "$(rg -l --no-ignore -uuu "include" /usr/include | sort | md5sum)" = "$(grep -rl "include" /usr/include | sort | md5sum)" && echo "$(rg --files -uuu /usr/include | wc -l) files"'
 t "uv" 'Installed.*ruff [0-9]' 'rm -rf v && uv venv -q --no-cache v && VIRTUAL_ENV=$PWD/v uv pip install --no-cache --no-index --find-links /srv/give ruff && v/bin/ruff --version'
@@ -191,9 +191,9 @@ if (!isMainThread) { parentPort.postMessage(fs.readdirSync('/etc').length); retu
   const server = http.createServer((q, s) => fs.createReadStream('/etc/debian_version').pipe(s)).listen('/tmp/node.sock');
   const text = await new Promise(r => http.get({ socketPath: '/tmp/node.sock', path: '/' }, s => { let t = ''; s.on('data', d => t += d).on('end', () => r(t)); }));
   server.close();
-  fs.mkdirSync('/tmp/work/watched', { recursive: true });
-  const seen = new Promise(r => { const w = fs.watch('/tmp/work/watched', (e, n) => { if (n === 'x') { w.close(); r(n); } }); });
-  fs.writeFileSync('/tmp/work/watched/x', 'y');
+  fs.mkdirSync('/tmp/programs/watched', { recursive: true });
+  const seen = new Promise(r => { const w = fs.watch('/tmp/programs/watched', (e, n) => { if (n === 'x') { w.close(); r(n); } }); });
+  fs.writeFileSync('/tmp/programs/watched/x', 'y');
   console.log(counts.every(c => c === counts[0]), out, text.trim() === fs.readFileSync('/etc/debian_version', 'utf8').trim(), await seen, os.userInfo().username);
 })();
 X
@@ -277,7 +277,7 @@ t "man" 'execve - execute program|execute program' 'man --nj -P cat 2 execve | h
 t "ps, pgrep and pidof know the program" 'sleep 54321.[0-9]+.[0-9]+' 'sleep 54321 & p=$!; ps -o args= -p $p; pgrep -f "^sleep 54321"; pidof sleep | tr " " "\n" | grep -x $p; kill $p'
 t "file" 'ELF 64-bit' 'file -L /bin/ls'
 t "script and job control" 'stopped.*resumed' 'script -qec "bash -ic \"sleep 100 & kill -STOP %1; sleep 0.2; jobs | grep -qi stopped && echo stopped; kill -CONT %1; kill %1; wait %1; echo resumed\"" /dev/null'
-t "environment: env -i" '/tmp/work' 'env -i /bin/sh -c pwd'
+t "environment: env -i" '/tmp/programs' 'env -i /bin/sh -c pwd'
 t "environment: another LD_PRELOAD" 'mine' 'echo "#include <unistd.h>
 __attribute__((constructor)) static void f(void) { write(2, \"mine\n\", 5); }" >pre.c; gcc -w -shared -fPIC -o pre.so pre.c; LD_PRELOAD=$PWD/pre.so cat /etc/hostname; LD_PRELOAD= cat /etc/hostname; env -u LD_PRELOAD cat /etc/hostname'
 t "environment: RPATH, \$ORIGIN, dlopen, LD_LIBRARY_PATH" '7 7 7' 'mkdir -p d/lib; echo "int f(void) { return 7; }" | gcc -shared -fPIC -o d/lib/libf.so -xc -
@@ -286,13 +286,13 @@ int f(void); int main(void) { printf(\"%d \", f()); }" | gcc -xc - -o d/r -Ld/li
 int f(void); int main(void) { printf(\"%d \", f()); }" | gcc -xc - -o d/n -Ld/lib -lf
 echo "#include <stdio.h>
 #include <dlfcn.h>
-int main(void) { int (*f)(void) = dlsym(dlopen(\"/tmp/work/d/lib/libf.so\", RTLD_NOW), \"f\"); printf(\"%d\", f()); }" | gcc -xc - -o d/o; d/r; LD_LIBRARY_PATH=d/lib d/n; d/o'
+int main(void) { int (*f)(void) = dlsym(dlopen(\"/tmp/programs/d/lib/libf.so\", RTLD_NOW), \"f\"); printf(\"%d\", f()); }" | gcc -xc - -o d/o; d/r; LD_LIBRARY_PATH=d/lib d/n; d/o'
 t "ldd, ldconfig, locale, iconv, getent" 'libc.so.6.*C.utf8.*caf.*root:x:0' 'ldd /bin/ls; ldconfig; ldconfig -p | grep -c libc.so.6; locale -a; printf "caf\303\251" | iconv -f utf8 -t latin1 | iconv -f latin1 -t utf8; echo; getent passwd root; getent services ssh'
 """
 
 SERVERS = T + r"""
 t "sqlite3" '5000.ok' 'rm -f s.db; sqlite3 s.db "pragma journal_mode=wal; create table t(x); insert into t select value from generate_series(1,5000); select count(*) from t; pragma integrity_check"'
-t "redis" 'PONG.OK.42' 'rm -rf rd && mkdir rd && redis-server --port 0 --unixsocket /tmp/work/rd/s --dir /tmp/work/rd --daemonize yes --logfile /tmp/work/rd/log; for i in $(seq 100); do redis-cli -s rd/s ping 2>/dev/null | grep -q PONG && break; sleep 0.1; done; redis-cli -s rd/s ping; redis-cli -s rd/s set n 42; redis-cli -s rd/s get n; redis-cli -s rd/s bgsave; redis-cli -s rd/s shutdown save; ls rd'
+t "redis" 'PONG.OK.42' 'rm -rf rd && mkdir rd && redis-server --port 0 --unixsocket /tmp/programs/rd/s --dir /tmp/programs/rd --daemonize yes --logfile /tmp/programs/rd/log; for i in $(seq 100); do redis-cli -s rd/s ping 2>/dev/null | grep -q PONG && break; sleep 0.1; done; redis-cli -s rd/s ping; redis-cli -s rd/s set n 42; redis-cli -s rd/s get n; redis-cli -s rd/s bgsave; redis-cli -s rd/s shutdown save; ls rd'
 P=$(ls -d /usr/lib/postgresql/*/bin)
 t "PostgreSQL" '100000 .*55' "rm -rf /tmp/pg; install -d -o postgres /tmp/pg; setpriv --reuid postgres --regid postgres --clear-groups sh -c '
 $P/initdb -D /tmp/pg/d -A trust >/tmp/pg/init 2>&1 || cat /tmp/pg/init
@@ -352,7 +352,7 @@ ssh -p $port -i sshd/key -o UserKnownHostsFile=/dev/null -o StrictHostKeyCheckin
 t "ssh-agent" 'SHA256' 'eval $(ssh-agent) >/dev/null; rm -f k; ssh-keygen -q -N "" -t ed25519 -f k; ssh-add k; ssh-add -l; kill $SSH_AGENT_PID'
 page='<html><body><p id=p>no</p><script>document.getElementById("p").textContent = "six times seven is " + 6*7</script></body></html>'
 echo "$page" >page.html
-t "Chromium" 'six times seven is 42' 'chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=/tmp/work/chromium --dump-dom file:///tmp/work/page.html'
+t "Chromium" 'six times seven is 42' 'chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=/tmp/programs/chromium --dump-dom file:///tmp/programs/page.html'
 t "a program with a seccomp filter of its own" 'refused.*fine' 'cat >own.c <<X
 #include <errno.h>
 #include <stddef.h>
