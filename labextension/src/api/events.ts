@@ -1,0 +1,135 @@
+import { ISignal, Signal } from '@lumino/signaling';
+
+import type { Client } from './client';
+
+export interface IEvent {
+  name: string;
+  data: any;
+}
+
+/** Takes pieces of a stream of server-sent events, and gives the events that are whole. */
+export class EventParser {
+  /** The events that end in this piece (HTML standard, "Interpreting an event stream"). */
+  push(text: string): IEvent[] {
+    this._rest += text;
+    const lines = this._rest.split(/\r\n|\n|\r(?!$)/);
+    this._rest = lines.pop() ?? '';
+    const found: IEvent[] = [];
+    for (const line of lines) {
+      if (line === '') {
+        if (this._data.length > 0) {
+          found.push({ name: this._name || 'message', data: JSON.parse(this._data.join('\n')) });
+        }
+        this._name = '';
+        this._data = [];
+        continue;
+      }
+      const at = line.indexOf(':');
+      const field = at < 0 ? line : line.slice(0, at);
+      const value = at < 0 ? '' : line.slice(at + 1).replace(/^ /, '');
+      if (field === 'event') {
+        this._name = value;
+      } else if (field === 'data') {
+        this._data.push(value);
+      }
+    }
+    return found;
+  }
+
+  private _rest = '';
+  private _name = '';
+  private _data: string[] = [];
+}
+
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 15_000;
+/** The server says something every 15 seconds. */
+const LONGEST_SILENCE = 45_000;
+
+/**
+ * The server's stream of events, for as long as it is not disposed. A stream that ends is asked
+ * for again, sooner at first and then ever more seldom. It is read by `fetch`, which logs in as
+ * all other requests do; `EventSource` cannot send a token.
+ */
+export class EventStream {
+  constructor(private _client: Client) {
+    void this._listen();
+  }
+
+  get received(): ISignal<this, IEvent> {
+    return this._received;
+  }
+
+  /** Whether the stream is open; emitted when that changes. */
+  get connectionChanged(): ISignal<this, boolean> {
+    return this._connectionChanged;
+  }
+
+  /** Try again now, if it waits. */
+  retry(): void {
+    this._wait = FIRST_WAIT;
+    this._wake?.();
+  }
+
+  dispose(): void {
+    this._disposed = true;
+    this._abort?.abort();
+    this._wake?.();
+    Signal.clearData(this);
+  }
+
+  private async _listen(): Promise<void> {
+    while (!this._disposed) {
+      try {
+        await this._read();
+      } catch {
+        // said by connectionChanged; requests say what is wrong
+      }
+      if (this._disposed) {
+        return;
+      }
+      this._connectionChanged.emit(false);
+      await new Promise<void>(resolve => {
+        this._wake = resolve;
+        setTimeout(resolve, this._wait);
+      });
+      this._wait = Math.min(this._wait * 2, LONGEST_WAIT);
+    }
+  }
+
+  private async _read(): Promise<void> {
+    const abort = (this._abort = new AbortController());
+    const response = await this._client.open('GET', 'events', {}, { signal: abort.signal });
+    const reader = response.body!.getReader();
+    const decoder = new TextDecoder();
+    const parser = new EventParser();
+    let watchdog: ReturnType<typeof setTimeout> | undefined;
+    try {
+      for (;;) {
+        clearTimeout(watchdog);
+        watchdog = setTimeout(() => abort.abort(), LONGEST_SILENCE);
+        const { done, value } = await reader.read();
+        if (done || this._disposed) {
+          return;
+        }
+        for (const event of parser.push(decoder.decode(value, { stream: true }))) {
+          if (event.name === 'hello') {
+            this._wait = FIRST_WAIT;
+            this._connectionChanged.emit(true);
+          }
+          this._received.emit(event);
+        }
+      }
+    } finally {
+      clearTimeout(watchdog);
+      abort.abort();
+    }
+  }
+
+  private _received = new Signal<this, IEvent>(this);
+  private _connectionChanged = new Signal<this, boolean>(this);
+  private _abort: AbortController | undefined;
+  private _wake: (() => void) | undefined;
+  private _wait = FIRST_WAIT;
+  private _disposed = false;
+}

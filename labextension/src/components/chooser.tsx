@@ -1,0 +1,37 @@
+import React from 'react';
+
+import { Empty } from './basics';
+import { useResource, useSignal, useSurroundings } from './context';
+
+/** Which container the rest of a section is about. */
+export function ForContainer(props: { children: (container: string) => React.ReactNode }): JSX.Element {
+  const { model, trans } = useSurroundings();
+  const containers = (useResource(model.containers).value ?? []).filter(({ damaged }) => !damaged);
+  useSignal(model.stateChanged);
+  if (containers.length === 0) {
+    return <Empty>{trans.__('Open a notebook in an image, and what its container has shows here.')}</Empty>;
+  }
+  const known = containers.some(({ name }) => name === model.current);
+  const chosen = known ? model.current! : containers[0].name;
+  return (
+    <>
+      <label className="lpmx-Row">
+        <span className="lpmx-Detail">{trans.__('Container')}</span>
+        <select
+          className="lpmx-Input"
+          value={chosen}
+          onChange={event => {
+            model.current = event.target.value;
+          }}
+        >
+          {containers.map(({ name, familiar, kernels }) => (
+            <option key={name} value={name}>
+              {kernels[0]?.sessions[0]?.name || name} – {familiar}
+            </option>
+          ))}
+        </select>
+      </label>
+      <React.Fragment key={chosen}>{props.children(chosen)}</React.Fragment>
+    </>
+  );
+}

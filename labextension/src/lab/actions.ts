@@ -1,0 +1,266 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
+import { Menu } from '@lumino/widgets';
+
+import { asProblem } from '../api/client';
+import { Model } from '../model/model';
+import { CommandIds } from './ids';
+
+export interface IMenuItem {
+  command: string;
+  args: ReadonlyJSONObject;
+}
+
+/**
+ * What people can do: asks where something would be lost, does it, and says what went wrong.
+ * Nothing here throws.
+ */
+export class Actions {
+  constructor(
+    private _model: Model,
+    private _app: JupyterFrontEnd,
+    private _trans: TranslationBundle
+  ) {}
+
+  /** Do it; what it throws is told. Resolves to whether it was done. */
+  async attempt(work: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (reason) {
+      this.complain(reason);
+      return false;
+    }
+  }
+
+  complain(reason: unknown): void {
+    const { message, hint } = asProblem(reason);
+    Notification.error(hint ? `${message}\n${this._trans.__('Hint: %1', hint)}` : message, {
+      autoClose: false
+    });
+  }
+
+  /** Answers for people who use a command and do not look at the panel. */
+  inform(lines: string[]): void {
+    if (lines.length > 0) {
+      Notification.info(lines.join('\n'), { autoClose: 8000 });
+    }
+  }
+
+  openMenu(items: IMenuItem[], x: number, y: number): void {
+    const menu = new Menu({ commands: this._app.commands });
+    items.forEach(item => menu.addItem(item));
+    menu.aboutToClose.connect(() => setTimeout(() => menu.dispose()));
+    menu.open(x, y);
+  }
+
+  execute(command: string, args: ReadonlyJSONObject = {}): void {
+    void this.attempt(() => this._app.commands.execute(command, args));
+  }
+
+  // -- images
+
+  pull(reference: string): Promise<boolean> {
+    return this.attempt(async () => this._model.begin(await this._model.client.pull(reference)));
+  }
+
+  async askAndPull(): Promise<void> {
+    const answer = await InputDialog.getText({
+      title: this._trans.__('Pull an image'),
+      label: this._trans.__('Image, such as ubuntu:22.04 or ghcr.io/acme/solver:2.4'),
+      okLabel: this._trans.__('Pull')
+    });
+    const reference = answer.value?.trim();
+    if (answer.button.accept && reference) {
+      await this.pull(reference);
+    }
+  }
+
+  async askAndLoad(): Promise<void> {
+    const answer = await InputDialog.getText({
+      title: this._trans.__('Load an image from a file'),
+      label: this._trans.__("Path of an archive on the server's machine"),
+      okLabel: this._trans.__('Load')
+    });
+    const path = answer.value?.trim();
+    if (answer.button.accept && path) {
+      await this.attempt(async () => this._model.begin(await this._model.client.load(path)));
+    }
+  }
+
+  upload(file: File): Promise<boolean> {
+    return this.attempt(async () => this._model.begin(await this._model.client.upload(file)));
+  }
+
+  /** A notebook whose kernel runs in the image; makes the kernel spec if there is none. */
+  newNotebook(image: string, cwd?: string): Promise<boolean> {
+    return this.attempt(async () => {
+      let spec = this._model.image(image)?.kernelspecs[0];
+      if (spec === undefined) {
+        spec = (await this._model.client.installKernelspecs(image))[0].name;
+        await this._model.kernelspecs.refresh();
+      }
+      await this.newNotebookOf(spec, cwd);
+    });
+  }
+
+  async newNotebookOf(spec: string, cwd?: string): Promise<void> {
+    const known = this._app.serviceManager.kernelspecs;
+    if (!known.specs?.kernelspecs[spec]) {
+      await known.refreshSpecs();
+    }
+    await this._app.commands.execute('notebook:create-new', {
+      kernelName: spec,
+      ...(cwd === undefined ? {} : { cwd })
+    });
+  }
+
+  async removeImage(image: string): Promise<void> {
+    const used = this._model.image(image)?.containers ?? [];
+    const text =
+      used.length > 0
+        ? this._trans.__('Containers made of it: %1. Remove these first.', used.join(', '))
+        : this._trans.__('Layers that no other image needs are removed with it.');
+    if (await this._sure(this._trans.__('Remove image %1?', image), text, this._trans.__('Remove image'))) {
+      await this.attempt(() => this._model.client.removeImage(image));
+    }
+  }
+
+  // -- containers
+
+  createContainer(image: string): Promise<boolean> {
+    return this.attempt(async () => {
+      const made = await this._model.client.createContainer(image);
+      await this._model.containers.refresh();
+      this._model.current = made.name;
+    });
+  }
+
+  openTerminal(container: string): Promise<boolean> {
+    return this.attempt(async () => {
+      const { name } = await this._model.client.terminal(container);
+      await this._app.commands.execute('terminal:open', { name });
+    });
+  }
+
+  async commit(container: string): Promise<void> {
+    const from = this._model.containers.value?.find(({ name }) => name === container)?.familiar;
+    const answer = await InputDialog.getText({
+      title: this._trans.__('Make an image of container %1', container),
+      label: this._trans.__('Name of the new image'),
+      text: `${(from ?? container).split('/').pop()!.split(':')[0]}:${this._trans.__('changed')}`,
+      okLabel: this._trans.__('Commit')
+    });
+    const image = answer.value?.trim();
+    if (answer.button.accept && image) {
+      await this.attempt(async () =>
+        this._model.begin(await this._model.client.commit(container, image, ''))
+      );
+    }
+  }
+
+  async reset(container: string): Promise<void> {
+    if (
+      await this._sure(
+        this._trans.__('Reset container %1?', container),
+        this._trans.__(
+          'What runs in it is ended, and all its changed files are as the image has them again.'
+        ),
+        this._trans.__('Reset container')
+      )
+    ) {
+      await this.attempt(() => this._model.client.reset(container));
+    }
+  }
+
+  async stop(container: string): Promise<void> {
+    if (
+      await this._sure(
+        this._trans.__('Stop what runs in container %1?', container),
+        this._runs(container),
+        this._trans.__('Stop container')
+      )
+    ) {
+      await this.attempt(() => this._model.client.stop(container));
+    }
+  }
+
+  async removeContainer(container: string): Promise<void> {
+    if (
+      await this._sure(
+        this._trans.__('Remove container %1?', container),
+        `${this._runs(container)} ${this._trans.__('Its changed files are lost.')}`,
+        this._trans.__('Remove container')
+      )
+    ) {
+      await this.attempt(() => this._model.client.remove(container));
+    }
+  }
+
+  async collectGarbage(): Promise<void> {
+    if (
+      await this._sure(
+        this._trans.__('Free unused space?'),
+        this._trans.__('Layers that no image needs and remains of broken downloads are removed.'),
+        this._trans.__('Free space')
+      )
+    ) {
+      await this.attempt(async () => this._model.begin(await this._model.client.collectGarbage()));
+    }
+  }
+
+  // -- calls
+
+  async removeLink(container: string, link: string): Promise<void> {
+    if (
+      await this._sure(
+        this._trans.__('Take %1 away from container %2?', link, container),
+        this._trans.__('Programs of the container can no longer call it.'),
+        this._trans.__('Remove link')
+      )
+    ) {
+      await this.attempt(() => this._model.client.removeLink(container, link));
+    }
+  }
+
+  async unexpose(container: string, command: string): Promise<void> {
+    if (
+      await this._sure(
+        this._trans.__('Remove the command %1?', command),
+        this._trans.__('The program of container %1 that it runs stays as it is.', container),
+        this._trans.__('Remove command')
+      )
+    ) {
+      await this.attempt(() => this._model.client.unexpose(container, command));
+    }
+  }
+
+  /** Show the container in the panel. */
+  show(container: string): void {
+    this._model.current = container;
+    this.execute(CommandIds.showPanel);
+  }
+
+  private _runs(container: string): string {
+    const found = this._model.containers.value?.find(({ name }) => name === container);
+    const count = found?.processes.length ?? 0;
+    return count === 0
+      ? this._trans.__('Nothing runs in it.')
+      : this._trans._n('One program of it is ended.', '%1 programs of it are ended.', count);
+  }
+
+  private async _sure(title: string, body: string, label: string): Promise<boolean> {
+    const answer = await showDialog({
+      title,
+      body,
+      buttons: [
+        Dialog.cancelButton({ label: this._trans.__('Cancel') }),
+        Dialog.warnButton({ label })
+      ],
+      defaultButton: 0
+    });
+    return answer.button.accept;
+  }
+}

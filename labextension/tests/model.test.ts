@@ -1,0 +1,110 @@
+import { waitFor } from '@testing-library/react';
+import { expect, it, vi } from 'vitest';
+
+import { asProblem, LpmxError } from '../src/api/client';
+import * as format from '../src/model/format';
+import { Resource } from '../src/model/resource';
+import { container, image, page, task } from './support';
+
+it('keeps the last list when a refresh fails', async () => {
+  let fails = false;
+  const resource = new Resource(async () => {
+    if (fails) {
+      throw new LpmxError({ message: 'cannot', hint: 'do', code: 'c' });
+    }
+    return [1];
+  });
+  await resource.refresh();
+
+  fails = true;
+  await resource.refresh();
+
+  expect(resource.value).toEqual([1]);
+  expect(resource.problem?.hint).toBe('do');
+});
+
+it('asks once more after an answer that was under way when something changed', async () => {
+  const answers: ((value: number) => void)[] = [];
+  const resource = new Resource(() => new Promise<number>(resolve => answers.push(resolve)));
+
+  const done = resource.refresh();
+  void resource.refresh();
+  void resource.refresh();
+  answers[0](1);
+  await waitFor(() => expect(answers).toHaveLength(2));
+  answers[1](2);
+  await done;
+
+  expect(resource.value).toBe(2);
+  expect(answers).toHaveLength(2);
+});
+
+it('follows the tasks that events tell, and forgets what is forgotten', async () => {
+  const { server, model } = page();
+  const seen = vi.fn();
+  model.taskChanged.connect((_, { task: now, before }) => seen(before?.state, now.state));
+  await waitFor(() => expect(server.listening).toBe(1));
+
+  server.say('hello', { server: 'a', tasks: [task('1')] });
+  server.say('task', task('1', { state: 'succeeded' }));
+  server.say('task', task('2', { created: 2 }));
+  await waitFor(() => expect(model.tasks().map(({ id }) => id)).toEqual(['2', '1']));
+  server.say('forgotten', { id: '1' });
+
+  await waitFor(() => expect(model.tasks().map(({ id }) => id)).toEqual(['2']));
+  expect(seen.mock.calls).toEqual([
+    [undefined, 'running'],
+    ['running', 'succeeded'],
+    [undefined, 'running']
+  ]);
+});
+
+it('connects again after a break, and asks for the lists again', async () => {
+  const { server, model } = page();
+  await waitFor(() => expect(server.listening).toBe(1));
+  server.say('hello', { server: 'a', tasks: [task('1')] });
+  await waitFor(() => expect(model.connected).toBe(true));
+  server.routes['GET images'] = () => [image('tiny:1')];
+
+  server.hangUp();
+  await waitFor(() => expect(model.connected).toBe(false));
+  model.reconnect();
+  await waitFor(() => expect(server.listening).toBe(1));
+  server.say('hello', { server: 'b', tasks: [] });
+
+  await waitFor(() => expect(model.image('tiny:1')).toBeDefined());
+  expect(model.tasks()).toEqual([]);
+});
+
+it('knows the container of a kernel', async () => {
+  const { server, model } = page();
+  const kernel: any = { id: 'k', sessions: [] };
+  server.routes['GET containers'] = () => [container('a'), container('b', { kernels: [kernel] })];
+
+  await model.containers.refresh();
+
+  expect(model.containerOf('k')?.name).toBe('b');
+  expect(model.containerOf('other')).toBeUndefined();
+});
+
+it('says what to do when the server has no extension, and what the server said otherwise', async () => {
+  const { server, model } = page();
+  server.routes['DELETE image'] = () => {
+    throw { message: 'cannot remove "a"', hint: 'remove its containers', code: 'image-used' };
+  };
+
+  const missing = await model.client.get('nothing').catch(asProblem);
+  const said = await model.client.removeImage('a').catch(asProblem);
+
+  expect((missing as LpmxError).hint).toContain('jupyter server extension list');
+  expect(said).toMatchObject({ message: 'cannot remove "a"', hint: 'remove its containers', code: 'image-used' });
+});
+
+it('shows amounts as people read them', () => {
+  expect([0, 1023, 1536, 150 * 1024, 3 * 1024 ** 3].map(format.bytes)).toEqual([
+    '0 B', '1023 B', '1.5 KiB', '150 KiB', '3.0 GiB'
+  ]);
+  expect(format.share(1, null)).toBeNull();
+  expect(format.share(5, 4)).toBe(100);
+  expect(format.percent(null)).toBe('–');
+});
