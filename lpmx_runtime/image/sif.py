@@ -45,9 +45,12 @@ _DEFAULTED = re.compile(r'^\s*export\s+(\w+)="\$\{\1:-"?(.*?)"?\}"\s*$')
 _PLAIN = re.compile(r"""^\s*(?:export\s+)?([A-Za-z_]\w*)=(?:"([^"$`\\]*)"|'([^']*)'|([^\s"'$`\\;&|<>()]*))\s*;?\s*$""")
 
 #: Runs the runscript with what the shell scripts of the image say of the environment, or the
-#: one of the app that a variable names (SCIF, the scientific file system).
-RUN = ("/bin/sh", "-c", 'for file in /.singularity.d/env/*.sh; do [ -r "$file" ] && . "$file"; done; '
-       'app="/scif/apps/${APPTAINER_APPNAME:-${SINGULARITY_APPNAME:-}}/scif/runscript"; '
+#: one of the app that a variable names (SCIF, the scientific file system): by either name, of
+#: which those scripts know the one that was current when the image was made.
+RUN = ("/bin/sh", "-c", 'app=${APPTAINER_APPNAME:-${SINGULARITY_APPNAME:-}}; '
+       '[ -z "$app" ] || export APPTAINER_APPNAME="$app" SINGULARITY_APPNAME="$app"; '
+       'for file in /.singularity.d/env/*.sh; do [ -r "$file" ] && . "$file"; done; '
+       'app="/scif/apps/$app/scif/runscript"; '
        '[ -x "$app" ] && exec "$app" "$@"; exec /.singularity.d/runscript "$@"', "runscript")
 
 

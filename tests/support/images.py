@@ -57,6 +57,10 @@ class Built:
         """The root file system as mmdebstrap wrote it; only for images that are one layer."""
         return self.directory / "root.tar"
 
+    def program(self, name: str) -> Path:
+        """Where a recipe that is no image puts a program."""
+        return self.directory / "bin" / name
+
 
 def mirror() -> str:
     """The package mirror of this machine's own apt configuration."""
@@ -324,6 +328,27 @@ def kernel(built: Built, cache: "Cache") -> None:
     shutil.rmtree(scratch)
 
 
+def crane(built: Built, cache: "Cache") -> None:
+    """No image: crane, a program of one file, under bin; newer than a stable Debian has."""
+    tar = built.directory / "crane.tar"
+    run("mmdebstrap", "--variant=extract", "--mode=chrootless", "--include=crane",
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        '--aptopt=APT::Install-Recommends "false"', "sid", tar, mirror())
+    with tarfile.open(tar) as packed:
+        program = packed.extractfile("./usr/bin/crane")
+        assert program is not None
+        built.program("crane").parent.mkdir(parents=True)
+        built.program("crane").write_bytes(program.read())
+    built.program("crane").chmod(0o755)
+    tar.unlink()
+
+
+def apptainer(built: Built, cache: "Cache") -> None:
+    """A machine with the real Apptainer, which only unreleased Debian has; no OCI layout."""
+    mmdebstrap("sid", built.tar, "apptainer", "squashfs-tools", "ca-certificates", devices=False,
+               options=['--aptopt=Acquire::Check-Valid-Until "false"'])
+
+
 @dataclass(frozen=True)
 class Recipe:
     build: Callable[[Built, "Cache"], None]
@@ -339,6 +364,7 @@ RECIPES: Dict[str, Recipe] = {
     # in the making: a mirror's copy of it may be older than it says it should be
     "forky": Recipe(debian("forky", '--aptopt=Acquire::Check-Valid-Until "false"'), 1, soak=True),
     "kernel": Recipe(kernel, 1),
+    "crane": Recipe(crane, 1),
     "languages-bookworm": Recipe(languages(
         "bookworm", ("libpython3.11-testsuite", "golang-go", "golang-src", "python3-numpy",
                      "python3-scipy", "python3-pytest", "python3-hypothesis"),
@@ -351,6 +377,7 @@ RECIPES: Dict[str, Recipe] = {
     "suites-compiled-bookworm": Recipe(languages(
         "bookworm", ("libacl1-dev", "libattr1-dev", "attr", "acl"),
         ("tar", "coreutils", "posixtestsuite"), COMPILED), 1, soak=True),
+    "apptainer": Recipe(apptainer, 1, soak=True),
     "programs-trixie": Recipe(programs("trixie"), 1, soak=True),
     "layered": Recipe(layered, 1),
 }

@@ -1,4 +1,4 @@
-"""Debian's docker-registry on loopback, run by whoever runs the tests."""
+"""Real registries on loopback, of three makes, run by whoever runs the tests."""
 from __future__ import annotations
 
 import ctypes
@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any, ClassVar, Mapping, Optional, Sequence
 
 from .images import CannotBuild, run
 
@@ -28,44 +28,35 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
 
 
-class Registry:
-    """A running registry. `settings` are merged into the top level of its configuration."""
+class Served:
+    """A program that serves a registry at `address` until it is closed."""
 
-    def __init__(self, directory: Path, settings: Optional[Mapping[str, Any]] = None,
-                 http_settings: Optional[Mapping[str, Any]] = None) -> None:
-        program = shutil.which("docker-registry", path="/usr/bin:/usr/local/bin")
-        if program is None:
-            raise CannotBuild("docker-registry is not installed")
+    #: What there must be an answer for before it counts as running.
+    READY: ClassVar[str] = "/"
+
+    def __init__(self, directory: Path, port: int, command: Sequence[object],
+                 scheme: str = "http") -> None:
         self.directory = directory
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        self.scheme = "https" if http_settings and "tls" in http_settings else "http"
-        configuration = {
-            "version": 0.1,
-            "log": {"level": "warn"},
-            "storage": {"filesystem": {"rootdirectory": str(directory / "data")},
-                        "delete": {"enabled": True}, "cache": {"blobdescriptor": "inmemory"}},
-            "http": {"addr": self.address, **(http_settings or {})},
-            **(settings or {}),
-        }
+        self.port = port
+        self.address = f"127.0.0.1:{port}"
+        self.scheme = scheme
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "config.yml").write_text(json.dumps(configuration))
         self.log = directory / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [program, "serve", str(directory / "config.yml")],
+                [str(word) for word in command], cwd=directory,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 preexec_fn=end_with_parent)
-        self._wait()
+        self._wait(str(command[0]))
 
-    def _wait(self) -> None:
+    def _wait(self, name: str) -> None:
         end = time.monotonic() + 20
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 break
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-                connection.request("GET", "/")
+                connection.request("GET", self.READY)
                 connection.getresponse()
                 return
             except OSError:
@@ -73,7 +64,7 @@ class Registry:
             finally:
                 connection.close()
         self.close()
-        raise RuntimeError(f"docker-registry did not start:\n{self.log.read_text()}")
+        raise RuntimeError(f"{name} did not start:\n{self.log.read_text()}")
 
     def reference(self, repository: str, tag: str = "1") -> str:
         """What a user types for an image of this registry."""
@@ -93,3 +84,56 @@ class Registry:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+class Registry(Served):
+    """Debian's docker-registry. `settings` are merged into the top level of its configuration."""
+
+    def __init__(self, directory: Path, settings: Optional[Mapping[str, Any]] = None,
+                 http_settings: Optional[Mapping[str, Any]] = None) -> None:
+        program = shutil.which("docker-registry", path="/usr/bin:/usr/local/bin")
+        if program is None:
+            raise CannotBuild("docker-registry is not installed")
+        port = free_port()
+        configuration = {
+            "version": 0.1,
+            "log": {"level": "warn"},
+            "storage": {"filesystem": {"rootdirectory": str(directory / "data")},
+                        "delete": {"enabled": True}, "cache": {"blobdescriptor": "inmemory"}},
+            "http": {"addr": f"127.0.0.1:{port}", **(http_settings or {})},
+            **(settings or {}),
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "config.yml").write_text(json.dumps(configuration))
+        super().__init__(directory, port, [program, "serve", directory / "config.yml"],
+                         "https" if http_settings and "tls" in http_settings else "http")
+
+
+class CraneRegistry(Served):
+    """The one that crane has in it: go-containerregistry's, which shares no code with Docker's."""
+
+    def __init__(self, directory: Path, crane: Path) -> None:
+        port = free_port()
+        (directory / "data").mkdir(parents=True, exist_ok=True)
+        super().__init__(directory, port, [crane, "registry", "serve", "--address",
+                                           f"127.0.0.1:{port}", "--disk", directory / "data"])
+
+
+class ZuulRegistry(Served):
+    """OpenDev's, written in Python: it wants a token for all but pulling, names no service,
+    and knows no ranges. `user` may write."""
+
+    READY = "/v2/"
+    user = ("writer", "s3cret")
+
+    def __init__(self, directory: Path, program: Path) -> None:
+        port = free_port()
+        directory.mkdir(parents=True, exist_ok=True)
+        name, password = self.user
+        (directory / "config.yml").write_text(json.dumps({"registry": {
+            "address": "127.0.0.1", "port": port, "public-url": f"http://127.0.0.1:{port}",
+            "secret": "of the tests",
+            "storage": {"driver": "filesystem", "root": str(directory / "data"),
+                        "expiration": 86400},
+            "users": [{"name": name, "pass": password, "access": "write"}]}}))
+        super().__init__(directory, port, [program, "-c", directory / "config.yml", "serve"])
