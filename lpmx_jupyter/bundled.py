@@ -16,6 +16,8 @@ from lpmx_runtime.store import Store
 from . import kernelspecs
 from .session import Settings
 
+#: What they are called in a bundle: that of the entry point.
+NAME = "kernels"
 _TRANSPORTS = ("ipc", "tcp")
 
 

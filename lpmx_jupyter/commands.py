@@ -17,10 +17,25 @@ def register(parser: argparse.ArgumentParser) -> None:
                     "papermill and\nothers offer its kernels.",
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     _add_install(parser_of_install)
-    listing = verbs.add_parser("list", help="list kernels that run in images", allow_abbrev=False)
+    listing = verbs.add_parser(
+        "list", help="list kernels that run in images", allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="List the kernel specs that are installed. With IMAGE, the kernels that it can "
+                    "have: those that\n\"lpmx kernel install\" takes are chosen, and --kernel forces "
+                    "another.")
+    listing.add_argument("image", metavar="IMAGE", nargs="?",
+                         help="an image of the store, or \"host\"")
+    listing.add_argument("--container", metavar="NAME", default="",
+                         help="with what was installed into the container NAME")
     _add_place(listing)
     listing.add_argument("--json", action="store_true", help="print them as JSON")
     listing.set_defaults(run=_list)
+    _add_bundle(verbs.add_parser(
+        "bundle", help="write images with all that their kernels need into one file",
+        description="Write images, their kernel specs and the support layers of their Pythons "
+                    "into one file, on a\nmachine that has a network. \"lpmx load\" takes all of it "
+                    "into a store elsewhere.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False))
     removing = verbs.add_parser("remove", help="take kernels away from Jupyter again",
                                 allow_abbrev=False)
     removing.add_argument("kernel", metavar="KERNEL", help="an image, or the name of a kernel spec")
@@ -35,12 +50,23 @@ def _add_install(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="name of the kernel spec's folder")
     parser.add_argument("--display-name", metavar="TEXT", help="what launchers show")
     parser.add_argument("--kernel", metavar="NAME", default="",
-                        help='only this kernel of the image; "host-python" for the host\'s Python')
+                        help='only this kernel of the image; "image-python" for its Python with a '
+                             'support layer, "host-python" for the host\'s Python')
     parser.add_argument("--transport", choices=("ipc", "tcp"), default="ipc",
                         help="connect through private sockets (ipc, the default) or ports")
     add_settings(parser)
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     parser.set_defaults(run=_install)
+
+
+def _add_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="an image of the store")
+    parser.add_argument("-o", "--output", metavar="FILE", default="-",
+                        help="default: standard output")
+    parser.add_argument("--support-only", action="store_true",
+                        help="only the support layers: the images are there already")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.set_defaults(run=_bundle)
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
@@ -91,35 +117,76 @@ def _directory(arguments: argparse.Namespace) -> Optional[Path]:
 
 
 def _install(arguments: argparse.Namespace) -> None:
-    from lpmx_runtime.cli.output import print_json
+    from lpmx_runtime.cli.output import print_json, progress
     from lpmx_runtime.store import Store
 
     from . import kernelspecs
-    written = kernelspecs.install(
-        Store.open(), arguments.image, settings_of(arguments),  # type: ignore[arg-type]
-        directory=_directory(arguments), name=arguments.name,
-        display_name=arguments.display_name, transport=arguments.transport)
+    with progress() as sink:
+        written = kernelspecs.install(
+            Store.open(), arguments.image, settings_of(arguments),  # type: ignore[arg-type]
+            directory=_directory(arguments), name=arguments.name,
+            display_name=arguments.display_name, transport=arguments.transport, progress=sink)
     if arguments.json:
         print_json([_described(spec) for spec in written])
         return
     for spec in written:
         print(f'installed "{spec.display_name}" as {spec.name} in {spec.folder.parent}')
-        if spec.kernel == "host-python" and spec.image != "host":
-            print("the image has no Python kernel of its own: this Python will run it, "
-                  "in the image's files", file=sys.stderr)
+        if spec.note:
+            print(spec.note, file=sys.stderr)
 
 
 def _list(arguments: argparse.Namespace) -> None:
     from lpmx_runtime.cli.output import print_json, print_table
 
     from . import kernelspecs
+    if arguments.image is not None:
+        return _list_offers(arguments)
     found = kernelspecs.installed(_directory(arguments))
     if arguments.json:
         print_json([_described(spec) for spec in found])
     else:
         print_table(("NAME", "TITLE", "IMAGE", "KERNEL", "PLACE"),
-                    [(spec.name, spec.display_name, spec.image, spec.kernel, str(spec.folder))
+                    [(spec.name, spec.display_name, spec.image, spec.kernel or "(best)",
+                      str(spec.folder))
                      for spec in found])
+
+
+def _bundle(arguments: argparse.Namespace) -> None:
+    from lpmx_runtime.cli.output import progress, write_out
+    from lpmx_runtime.image.bundle import bundle
+    from lpmx_runtime.store import Store
+
+    from . import bundled, kernelspecs
+    store = Store.open()
+    images = [store.images.find(text) for text in arguments.images]
+    with progress(quiet=arguments.quiet) as sink:
+        needed = [kernelspecs.support_layer(store, image, progress=sink) for image in images]
+        things = [layer.image for layer in needed if layer is not None]
+        specs = None
+        if not arguments.support_only:
+            things += images
+            specs = bundled.collect(store, [image.familiar for image in images], [])
+        write_out(arguments.output,
+                  bundle(store, things, extras={bundled.NAME: specs} if specs else {},
+                         progress=sink), what="the bundle")
+
+
+def _list_offers(arguments: argparse.Namespace) -> None:
+    """The kernels that an image can have, and why."""
+    from lpmx_runtime.cli.output import print_json, print_table
+    from lpmx_runtime.store import Store
+
+    from . import kernelspecs
+    store = Store.open()
+    found = kernelspecs.offers_of(store, store.images.find(arguments.image), arguments.container)
+    if arguments.json:
+        print_json([{"name": offer.kernel.name, "language": offer.kernel.language,
+                     "chosen": offer.chosen, "kind": offer.kernel.kind,
+                     "place": offer.kernel.place, "why": offer.why} for offer in found])
+    else:
+        print_table(("NAME", "LANGUAGE", "CHOSEN", "RUNS ON", "WHY"),
+                    [(offer.kernel.name, offer.kernel.language, "yes" if offer.chosen else "-",
+                      offer.kernel.place, offer.why) for offer in found])
 
 
 def _remove(arguments: argparse.Namespace) -> None:

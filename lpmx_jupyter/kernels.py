@@ -3,8 +3,10 @@
 An image's own kernels are found as Jupyter would find them inside it: by the
 kernel specs of its system, of each conda or virtual environment and of root's
 home. A Python that has ipykernel but no spec counts, too. Where there is none, the
-host's Python runs the notebook in a kernel view (kernelview.py); on a copy of this
-machine, the image `host`, that Python is simply there.
+image's Python runs the notebook with a support layer (support.py); where it has no
+Python that fits, or no such layer is in the store, the host's Python does in a kernel
+view (kernelview.py). On a copy of this machine, the image `host`, that Python is simply
+there.
 """
 from __future__ import annotations
 
@@ -19,11 +21,17 @@ from lpmx_runtime._native import View
 from lpmx_runtime.container.environment import DEFAULT_PATH
 from lpmx_runtime.errors import KernelFailed
 
-from . import kernelview
+from . import kernelview, pythons
+from .pythons import Python, Unfit
+from .support import Layer, best
 
-#: Names of kernels that are not the image's.
+#: Names of kernels that are not the image's own.
 HOST_PYTHON = "host-python"
+IMAGE_PYTHON = "image-python"
+#: Their kinds.
+VIEWED, SUPPORTED = "kernel view", "support layer"
 
+_LAUNCHER = "/.lpmx/python/lpmx_kernel.py"
 _MAGIC_PATH = "/.lpmx/python"
 _EXTENSION = "lpmx_contained"
 _LOGOS = ("logo-svg.svg", "logo-64x64.png")
@@ -42,10 +50,12 @@ class Kernel:
     """A kernel that a container of the image can run.
 
     `argv` has {connection_file} where the file goes. `kind` is "image" for one that
-    runs on what the image has, "kernel view" for the host's Python in the container's
-    files, "host" for this machine's Python in a copy of this machine. `place` is what
-    people are told about where it was found, `logos` maps file names to where the
-    image has them.
+    runs on what the image has, "support layer" for the image's Python with ours,
+    "kernel view" for the host's Python in the container's files, "host" for this
+    machine's Python in a copy of this machine. `place` is what people are told about where
+    it was found, `why` why it is not a better one ("" where nothing has to be said),
+    `logos` maps file names to where the image has them. `python` is the image's Python
+    that runs it, or would if there were a `layer` for it.
     """
 
     name: str
@@ -58,47 +68,105 @@ class Kernel:
     interrupt_mode: str = "signal"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     logos: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    python: Optional[Python] = None
+    layer: Optional[Layer] = None
 
     @property
     def description(self) -> str:
         """For `%lpmx info` and banners."""
         if self.kind == "image":
             return f'the image\'s own kernel "{self.name}" ({self.place})'
+        if self.kind == SUPPORTED:
+            return f"the image's own Python ({self.place}) with a support layer"
         if self.kind == "host":
             return f"this machine's Python ({self.place})"
         return f"the host's Python ({self.place}) in a kernel view"
 
 
-def find(view: View, variables: Mapping[str, str], *, live: bool = False) -> list[Kernel]:
-    """All kernels for the container or image behind `view`, the one to take first.
+@dataclass(frozen=True)
+class Offer:
+    """A kernel that an image could have: whether it is one of those that it gets when
+    nobody says otherwise, and why that is so."""
 
-    `variables` are those of the image config, `live` is for a copy of this machine.
+    kernel: Kernel
+    chosen: bool
+    why: str
+
+
+def offers(view: View, variables: Mapping[str, str], *, live: bool = False,
+           layers: Sequence[Layer] = ()) -> list[Offer]:
+    """All kernels that can be had for the container or image behind `view`, the one to
+    take first.
+
+    `variables` are those of the image config, `live` is for a copy of this machine,
+    `layers` are the support layers that there are.
     """
+    own = _own(view, variables)
+    found = [Offer(kernel, True, "it has a kernel spec of its own" if kernel.place != kernel.argv[0]
+                   else "it has ipykernel, and no kernel spec") for kernel in own]
+    if live:
+        found.insert(0, Offer(host_python(live=True), True, "the image is this machine"))
+        return _distinct(found)
+    lacking, python = "", None
+    if not any(kernel.language.lower() == "python" for kernel in own):
+        try:
+            kernel = _image_python(view, variables, layers)
+        except Unfit as cause:
+            lacking = str(cause)
+        else:
+            chosen = not own and kernel.layer is not None
+            found.append(Offer(kernel, chosen, "it has Python and no ipykernel; "
+                               + (f"{_layer_name(kernel.layer)} has that" if kernel.layer
+                                  else "there is no support layer that fits")))
+            if not chosen and not own:
+                python = kernel.python
+                lacking = (f"there is no support layer for its {kernel.place}; "
+                           '"lpmx kernel install" makes one where there is a network')
+    chosen = not any(offer.chosen for offer in found)
+    try:
+        found.append(Offer(host_python(live=False, why=lacking, python=python), chosen,
+                           lacking if chosen else "the host's Python runs in any image"))
+    except KernelFailed:
+        if chosen:
+            raise
+    return _distinct(found)
+
+
+def find(view: View, variables: Mapping[str, str], *, live: bool = False,
+         layers: Sequence[Layer] = ()) -> list[Kernel]:
+    """The kernels that it gets when nobody says otherwise."""
+    return [offer.kernel for offer in offers(view, variables, live=live, layers=layers)
+            if offer.chosen]
+
+
+def choose(view: View, variables: Mapping[str, str], wanted: str, *, image: str,
+           live: bool = False, layers: Sequence[Layer] = ()) -> Kernel:
+    """The kernel `wanted` by name; "" for the first that `find` has."""
+    if wanted == HOST_PYTHON:
+        return host_python(live=live)
+    found = offers(view, variables, live=live, layers=layers)
+    if not wanted:
+        return next(offer.kernel for offer in found if offer.chosen)
+    for offer in found:
+        if offer.kernel.name == wanted:
+            if offer.kernel.kind == SUPPORTED and offer.kernel.layer is None:
+                raise KernelFailed(f'cannot start kernel "{wanted}": {offer.why}',
+                                   hint=f'run "lpmx kernel install {image}", or "lpmx load" what '
+                                        '"lpmx kernel bundle" wrote')
+            return offer.kernel
+    raise KernelFailed(f'cannot start kernel "{wanted}": image "{image}" has no kernel of this name',
+                       hint=f"it has {', '.join(offer.kernel.name for offer in found)}; run "
+                            f'"lpmx kernel install {image}" again')
+
+
+def _own(view: View, variables: Mapping[str, str]) -> list[Kernel]:
+    """The kernels that the image itself has, those for Python first."""
     found = [*_of_specs(view, variables)]
     known = {kernel.argv[0] for kernel in found if _is_ipykernel(kernel.argv)}
     found += [kernel for kernel in _without_spec(view, variables) if kernel.argv[0] not in known]
     found.sort(key=lambda kernel: kernel.language.lower() != "python")
-    if live:
-        found.insert(0, host_python(live=True))
-    elif not found:
-        found.append(host_python(live=False))
-    return _distinct(found)
-
-
-def choose(view: View, variables: Mapping[str, str], wanted: str, *, image: str,
-           live: bool = False) -> Kernel:
-    """The kernel `wanted` by name; "" for the first that `find` has."""
-    if wanted == HOST_PYTHON:
-        return host_python(live=live)
-    found = find(view, variables, live=live)
-    if not wanted:
-        return found[0]
-    for kernel in found:
-        if kernel.name == wanted:
-            return kernel
-    raise KernelFailed(f'cannot start kernel "{wanted}": image "{image}" has no kernel of this name',
-                       hint=f"it has {', '.join(kernel.name for kernel in found)}; run "
-                            f'"lpmx kernel install {image}" again')
+    return found
 
 
 def command(kernel: Kernel, variables: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -107,6 +175,8 @@ def command(kernel: Kernel, variables: Mapping[str, str]) -> tuple[tuple[str, ..
     Its directory comes by PYTHONPATH. The extension puts that back to what it would
     have been, which LPMX_PYTHONPATH says, before a cell can see it.
     """
+    if kernel.kind == SUPPORTED:
+        return (*kernel.argv, f"--ext={_EXTENSION}"), dict(kernel.env)
     if not _is_ipykernel(kernel.argv):
         return kernel.argv, dict(kernel.env)
     own = kernel.env.get("PYTHONPATH", variables.get("PYTHONPATH", ""))
@@ -234,13 +304,39 @@ def _is_ipykernel(argv: Sequence[str]) -> bool:
                for at in range(len(words)))
 
 
-def host_python(*, live: bool) -> Kernel:
-    """The kernel that runs on the Python we run on."""
+def _image_python(view: View, variables: Mapping[str, str], layers: Sequence[Layer]) -> Kernel:
+    """The image's Python with what of `layers` fits it; raises `Unfit` where it has none."""
+    first: Optional[Unfit] = None
+    directories = dict.fromkeys([*_search_path(variables),
+                                 *(f"{prefix}/bin" for prefix in _prefixes(view, variables))])
+    for program in (f"{directory}/{name}" for directory in directories
+                    for name in ("python3", "python")):
+        if not _executable(view, program):
+            continue
+        try:
+            python = pythons.look(view, program)
+        except Unfit as cause:
+            first = first or cause
+            continue
+        layer = best(layers, python)
+        return Kernel(name=IMAGE_PYTHON, display_name="Python 3", language="python",
+                      argv=(program, _LAUNCHER, "-f", "{connection_file}"), kind=SUPPORTED,
+                      place=f"{program}, {python.described}", python=python, layer=layer,
+                      metadata={"debugger": True} if layer and layer.has_debugger else {})
+    raise first or Unfit("the image has no Python")
+
+
+def _layer_name(layer: Layer) -> str:
+    return f'the support layer "{layer.image.familiar}"'
+
+
+def host_python(*, live: bool, why: str = "", python: Optional[Python] = None) -> Kernel:
+    """The kernel that runs on the Python we run on, and not on `python`, for which it stands in."""
     kernelview.check()
     program = kernelview.executable()
     return Kernel(name=HOST_PYTHON, display_name="Python 3", language="python",
                   argv=(program, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
-                  kind="host" if live else "kernel view", place=program,
+                  kind="host" if live else VIEWED, place=program, why=why, python=python,
                   metadata={"debugger": True} if kernelview.has_debugger() else {})
 
 
@@ -274,6 +370,6 @@ def _executable(view: View, path: str) -> bool:
     return stat.S_ISREG(mode) and bool(mode & 0o111)
 
 
-def _distinct(kernels: Sequence[Kernel]) -> list[Kernel]:
+def _distinct(found: Sequence[Offer]) -> list[Offer]:
     """One kernel a name; of several that share one, the first, as Jupyter does."""
-    return list({kernel.name: kernel for kernel in reversed(kernels)}.values())[::-1]
+    return list({offer.kernel.name: offer for offer in reversed(found)}.values())[::-1]

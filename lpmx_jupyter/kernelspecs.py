@@ -1,6 +1,8 @@
 """Kernel specs on disk: real kernel.json folders, which every front end finds.
 
-One folder for each kernel of an image, or for the host's Python where it has none.
+One folder for each kernel of an image, or for the one that it gets where it has none. That
+one goes without a name into kernel.json, for it depends on what is in the store when the
+kernel starts: a support layer, or none.
 Notebooks store a folder's name, so it depends on the image's name alone:
 "ubuntu:18.04" is `lpmx-ubuntu18.04` on every machine. `argv` starts the kernel by
 itself (launch.py), for front ends that know nothing of provisioners.
@@ -24,11 +26,14 @@ from lpmx_runtime import _native
 from lpmx_runtime.container import Container, ViewSpec
 from lpmx_runtime.errors import ContainerUnknown, KernelFailed
 from lpmx_runtime.oci.config import ImageConfig
+from lpmx_runtime.progress import Sink, ignore
 from lpmx_runtime.store import Image, Store
 
-from . import kernels
-from .kernels import Kernel
+from . import kernels, support
+from .kernels import Kernel, Offer
+from .pythons import Python
 from .session import Settings
+from .support import Layer
 
 PROVISIONER = "lpmx-provisioner"
 _LOGOS = Path(__file__).resolve().parent / "logos"
@@ -37,13 +42,15 @@ _LAUNCHER = "lpmx_jupyter.launch"
 
 @dataclass(frozen=True)
 class Installed:
-    """A kernel spec of ours, as it is on disk."""
+    """A kernel spec of ours, as it is on disk. `kernel` is "" for the best that can be had
+    when it starts; `note` is what whoever installed it should know."""
 
     name: str
     display_name: str
     image: str
     kernel: str
     folder: Path
+    note: str = ""
 
 
 @contextmanager
@@ -76,11 +83,12 @@ def files(store: Store, image: Image, container: str) -> Iterator[_native.View]:
         yield view
 
 
-def kernels_of(store: Store, image: Image, container: str = "") -> list[Kernel]:
+def offers_of(store: Store, image: Image, container: str = "") -> list[Offer]:
     """The kernels that a notebook in this image can have, the best first; with what was
     installed since into the container that is to be shared."""
     with files(store, image, container) as view:
-        return kernels.find(view, ImageConfig.parse(image.config).env, live=image.live)
+        return kernels.offers(view, ImageConfig.parse(image.config).env, live=image.live,
+                              layers=support.layers(store))
 
 
 def short_name(familiar: str) -> str:
@@ -106,14 +114,15 @@ def prefix_directory(prefix: str) -> Path:
 
 def install(store: Store, text: str, settings: Settings, *, directory: Optional[Path] = None,
             name: Optional[str] = None, display_name: Optional[str] = None,
-            transport: str = "ipc") -> list[Installed]:
+            transport: str = "ipc", progress: Sink = ignore) -> list[Installed]:
     """Write the kernel specs for the image `text` and return what was written.
 
     All its kernels, or the one that `settings.kernel` names. Specs of the same image
-    that are there already are replaced.
+    that are there already are replaced. Where its Python needs a support layer, that is
+    made; where it cannot be, the host's Python will run the notebook until it is there.
     """
     image = store.images.find(text)
-    found = _wanted(kernels_of(store, image, settings.container), settings.kernel, image)
+    found, note = _wanted(store, image, settings, progress)
     if name is not None:
         _check_name(name)
         found = found[:1]
@@ -121,28 +130,75 @@ def install(store: Store, text: str, settings: Settings, *, directory: Optional[
     short = short_name(image.familiar)
     written = []
     for position, kernel in enumerate(found):
-        own = replace(settings, image=image.familiar, kernel=kernel.name)
+        own = replace(settings, image=image.familiar, kernel=_name_kept(kernel, settings))
         folder = name or _free_name(above, f"lpmx-{short}" + (f"-{kernel.name}" if position else ""),
                                     image)
         title = display_name or f"LPMX: {short}{_label(kernel, found)}"
         values = _kernel_json(kernel, own, title, transport)
         with files(store, image, settings.container) as view:
             _write(above / folder, values, view, kernel)
-        written.append(Installed(folder, title, image.familiar, kernel.name, above / folder))
+        written.append(Installed(folder, title, image.familiar, own.kernel, above / folder, note))
     return written
 
 
-def _wanted(found: list[Kernel], name: str, image: Image) -> list[Kernel]:
-    if not name:
-        return found
-    chosen = [kernel for kernel in found if kernel.name == name]
-    if not chosen and name == kernels.HOST_PYTHON:
-        chosen = [kernels.host_python(live=image.live)]
-    if not chosen:
-        raise KernelFailed(f'cannot install kernel "{name}": image "{image.familiar}" has none '
-                           "of this name",
-                           hint=f"it has {', '.join(kernel.name for kernel in found)}")
-    return chosen
+def support_layer(store: Store, image: Image, settings: Settings = Settings(),  # noqa: B008
+                  *, progress: Sink = ignore) -> Optional[Layer]:
+    """The support layer that the image's Python needs, made if it is not in the store; None
+    where it needs none: the image has a kernel of its own, or no Python that fits.
+
+    Raises `KernelFailed` if it cannot be made.
+    """
+    found = offers_of(store, image, settings.container)
+    if image.live or (settings.kernel != kernels.IMAGE_PYTHON
+                      and any(offer.kernel.kind == "image" for offer in found)):
+        return None
+    for kernel in (offer.kernel for offer in found):
+        if kernel.kind == kernels.SUPPORTED and kernel.python is not None:
+            return kernel.layer or _make_layer(store, image, settings, kernel.python, progress)
+    return None
+
+
+def _make_layer(store: Store, image: Image, settings: Settings, python: Python,
+                progress: Sink) -> Layer:
+    from . import wheels
+    exists = settings.container and (store.containers / settings.container).is_dir()
+    return wheels.build(store, python, Settings(
+        image=image.familiar, contain=True, gpu=False,
+        container=settings.container if exists else ""), progress=progress)
+
+
+def _wanted(store: Store, image: Image, settings: Settings,
+            progress: Sink) -> tuple[list[Kernel], str]:
+    """The kernels to install, with a support layer if one is needed and can be had; and what
+    is to be said about them."""
+    note = ""
+    if settings.kernel in ("", kernels.IMAGE_PYTHON):
+        try:
+            support_layer(store, image, settings, progress=progress)
+        except KernelFailed as error:
+            if settings.kernel:
+                raise
+            note = (f"{error.message}\nuntil it is there, this machine's Python will run the "
+                    f"notebooks, in the image's files\nhint: {error.hint}")
+    found = offers_of(store, image, settings.container)
+    if not settings.kernel:
+        chosen = [offer for offer in found if offer.chosen]
+        if chosen[0].kernel.kind == kernels.VIEWED and not note:
+            note = f"{chosen[0].why}: this machine's Python will run it, in the image's files"
+    else:
+        chosen = [offer for offer in found if offer.kernel.name == settings.kernel]
+        if not chosen and settings.kernel == kernels.HOST_PYTHON:
+            return [kernels.host_python(live=image.live)], note
+        if not chosen:
+            raise KernelFailed(f'cannot install kernel "{settings.kernel}": image '
+                               f'"{image.familiar}" has none of this name',
+                               hint=f"it has {', '.join(offer.kernel.name for offer in found)}")
+    return [offer.kernel for offer in chosen], note
+
+
+def _name_kept(kernel: Kernel, settings: Settings) -> str:
+    """What kernel.json says: the name, unless the choice is still to be made at each start."""
+    return kernel.name if settings.kernel or kernel.python is None else ""
 
 
 def _label(kernel: Kernel, among: list[Kernel]) -> str:

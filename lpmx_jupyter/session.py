@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
@@ -26,7 +27,7 @@ from lpmx_runtime.errors import ContainerExists, ContainerUnknown, KernelFailed,
 from lpmx_runtime.settings import runtime_path
 from lpmx_runtime.store import Store
 
-from . import kernels, kernelview
+from . import kernels, kernelview, support
 from .connection import remove_folder
 
 #: The modules that kernels load inside; a place of ours, which images need not have.
@@ -113,7 +114,8 @@ class KernelSession:
         values = self.container.record
         with self.container.view() as view:
             return kernels.choose(view, values["config"]["env"], self.settings.kernel,
-                                  image=values["familiar"], live=values["live"])
+                                  image=values["familiar"], live=values["live"],
+                                  layers=support.layers(self.container.store))
 
     def launch(self, kernel: kernels.Kernel, connection_file: str, *,
                arguments: Sequence[str] = (), shared: Sequence[str] = (),
@@ -125,13 +127,27 @@ class KernelSession:
         """
         argv, variables = kernels.command(kernel, self.container.record["config"]["env"])
         extra = [Bind(path, path) for path in (connection_file, *shared)]
+        if kernel.layer is not None:
+            extra.append(kernel.layer.bind(self.container.store))
         view_file = self._write_views(kernel, extra)
         words = [word.replace("{connection_file}", connection_file) for word in argv]
         return self.container.launch(
             [*words, *arguments], entrypoint=False, cwd=self._directory(view_file),
             view_file=view_file,
             env={**variables, **(env or {}), _KERNEL_ID: self.kernel_id,
-                 "LPMX_IMAGE": self.container.familiar, "LPMX_KERNEL": kernel.description})
+                 "LPMX_IMAGE": self.container.familiar, "LPMX_KERNEL": kernel.description,
+                 **({"LPMX_KERNEL_WHY": kernel.why} if kernel.why else {})})
+
+    def run(self, argv: Sequence[str], binds: Sequence[Bind]) -> "subprocess.CompletedProcess[str]":
+        """Run a program of the container to its end, with `binds` besides its own."""
+        spec = self.container.spec()
+        view_file = self._file("view")
+        self._write(view_file, spec.but(binds=binds_of.merge(spec.binds, binds)))
+        launch = self.container.launch(argv, entrypoint=False, cwd="/", view_file=view_file,
+                                       env={_KERNEL_ID: self.kernel_id})
+        return subprocess.run(list(launch.argv), executable=launch.executable, env=launch.env,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
 
     def host_path(self, path: str) -> Optional[str]:
         """The host's path of an absolute path in the container, if something is there."""
@@ -153,7 +169,7 @@ class KernelSession:
             spec = spec.but(binds=binds_of.merge(spec.binds, [_MODULES],
                                                  kernelview.place_all(root, extra)))
             seen_by_kernel = (kernelview.make(spec, plain_file, root)
-                              if kernel.kind == "kernel view" else None)
+                              if kernel.kind == kernels.VIEWED else None)
         self._write(plain_file, spec)
         if seen_by_kernel is None:
             return plain_file

@@ -9,8 +9,9 @@ import struct
 from typing import BinaryIO, Iterator, NamedTuple, Optional
 
 _LIMIT = 1 << 20  # of a table we are willing to read
-_PT_LOAD, _PT_DYNAMIC = 1, 2
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _NEEDED, _STRTAB, _STRSZ, _SONAME = 1, 5, 10, 14
+_RELR = 36
 _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6ffffffc, 0x6ffffffd, 0x6ffffffe, 0x6fffffff
 
 MACHINES = {62: "x86-64", 183: "aarch64", 3: "32-bit x86", 40: "32-bit arm", 21: "ppc64",
@@ -23,13 +24,15 @@ class NotElf(ValueError):
 
 class Library(NamedTuple):
     """The dynamic section of a library. `versions` are the symbol versions it needs,
-    by the library they come from; `offered` those it defines."""
+    by the library they come from; `offered` those it defines. `packed`: its relative
+    relocations are (DT_RELR), which not every loader reads."""
 
     machine: int
     soname: Optional[str]
     needed: tuple[str, ...]
     versions: "dict[str, tuple[str, ...]]"
     offered: tuple[str, ...]
+    packed: bool = False
 
 
 def read(file: BinaryIO) -> Library:
@@ -40,25 +43,42 @@ def read(file: BinaryIO) -> Library:
         raise NotElf(f"it is damaged ({error})") from None
 
 
-def _read(file: BinaryIO) -> Library:
-    header = _at(file, 0, 64)
+def interpreter(file: BinaryIO) -> Optional[str]:
+    """The loader that a program asks for; None for one that needs none."""
+    try:
+        for kind, at, _, length in _segments(file, _at(file, 0, 64)):
+            if kind == _PT_INTERP:
+                return _at(file, at, length).rstrip(b"\0").decode()
+    except (struct.error, UnicodeDecodeError) as error:
+        raise NotElf(f"it is damaged ({error})") from None
+    return None
+
+
+def _segments(file: BinaryIO, header: bytes) -> "Iterator[tuple[int, int, int, int]]":
+    """Kind, offset, address and size in the file of each program header."""
     if header[:6] != b"\x7fELF\x02\x01":
         raise NotElf("it is no 64-bit little-endian ELF file")
-    machine, = struct.unpack_from("<H", header, 18)
     offset, = struct.unpack_from("<Q", header, 32)
     size, count = struct.unpack_from("<HH", header, 54)
     if size != 56:
         raise NotElf("its program headers are of no known size")
-    loads, dynamic = [], None
     for number in range(count):
         kind, _, at, address, _, length = struct.unpack_from(
             "<IIQQQQ", _at(file, offset + number * size, size))
+        yield kind, at, address, length
+
+
+def _read(file: BinaryIO) -> Library:
+    header = _at(file, 0, 64)
+    loads, dynamic = [], None
+    for kind, at, address, length in _segments(file, header):
         if kind == _PT_LOAD:
             loads.append((address, length, at))
         elif kind == _PT_DYNAMIC:
             dynamic = _at(file, at, length)
     if dynamic is None:
         raise NotElf("it has no dynamic section")
+    machine, = struct.unpack_from("<H", header, 18)
     tags = list(struct.iter_unpack("<qQ", dynamic[:len(dynamic) // 16 * 16]))
     end = next((n for n, (tag, _) in enumerate(tags) if tag == 0), len(tags))
     tags = tags[:end]
@@ -72,6 +92,7 @@ def _read(file: BinaryIO) -> Library:
         needed=tuple(_text(strings, value) for tag, value in tags if tag == _NEEDED),
         versions=dict(_needs(file, loads, strings, single)),
         offered=tuple(_definitions(file, loads, strings, single)),
+        packed=_RELR in single,
     )
 
 

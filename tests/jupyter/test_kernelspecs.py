@@ -5,55 +5,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Iterator
 
 import pytest
 from lpmx_jupyter import kernels, kernelspecs
 from lpmx_jupyter.session import Settings
-from lpmx_runtime import _native
-from lpmx_runtime.container import ViewSpec
 from lpmx_runtime.errors import KernelFailed
+from support.imagetree import PATH, Tree
 from support.notebooks import Jupyter
 
-PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 IPYKERNEL = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-
-
-class Tree:
-    """Files of an image, and a view of them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root / "tree"
-        self._view_file = root / "view"
-        self.root.mkdir()
-
-    def program(self, path: str) -> None:
-        self.file(path, "#!/bin/sh\n").chmod(0o755)
-
-    def file(self, path: str, text: str = "") -> Path:
-        at = self.root / path.lstrip("/")
-        at.parent.mkdir(parents=True, exist_ok=True)
-        at.write_text(text)
-        return at
-
-    def link(self, path: str, target: str) -> None:
-        at = self.root / path.lstrip("/")
-        at.parent.mkdir(parents=True, exist_ok=True)
-        os.symlink(target, at)
-
-    def spec(self, folder: str, argv: Sequence[str], language: str = "python", **values: Any) -> None:
-        self.file(f"{folder}/kernel.json", json.dumps(
-            {"argv": list(argv), "display_name": values.pop("title", "Kernel"), "language": language,
-             **values}))
-
-    def view(self) -> _native.View:
-        self._view_file.write_bytes(ViewSpec(kind="container", name="tree", layers=[self.root],
-                                             loader=_native.loader_path()).encode())
-        return _native.View(self._view_file)
-
-    def kernels(self, variables: Optional[dict[str, str]] = None) -> list[kernels.Kernel]:
-        with self.view() as view:
-            return kernels.find(view, variables or PATH)
 
 
 @pytest.fixture
@@ -325,7 +286,7 @@ def test_command_installs_lists_and_removes(jupyter: Jupyter, lpmx: Any) -> None
 
     installed = kernel("install", reference, "--prefix", str(prefix))
     assert f'installed "LPMX: lpmx-test-tiny1" as lpmx-lpmx-test-tiny1 in {prefix}' in installed.stdout
-    assert "no Python kernel of its own" in installed.stderr
+    assert "the image has no Python: this machine" in installed.stderr
 
     [listed] = json.loads(kernel("list", "--json", "--prefix", str(prefix)).stdout)
     assert ("lpmx-lpmx-test-tiny1", reference, "host-python") == (

@@ -347,6 +347,19 @@ def apptainer(built: Built, cache: "Cache") -> None:
     """A machine with the real Apptainer, which only unreleased Debian has; no OCI layout."""
     mmdebstrap("sid", built.tar, "apptainer", "squashfs-tools", "ca-certificates", devices=False,
                options=['--aptopt=Acquire::Check-Valid-Until "false"'])
+#: What ipykernel needs on Python 3.9 and not on one that may run pip here.
+OLDER = ("exceptiongroup", "importlib-metadata", "typing-extensions", "zipp")
+
+
+def wheels(built: Built, cache: "Cache") -> None:
+    """No image, but wheels of ipykernel for bullseye's Python 3.9."""
+    scratch = built.directory / "scratch"
+    run("/usr/bin/python3", "-m", "venv", scratch)
+    run(scratch / "bin/pip", "download", "-q", "-d", built.directory / "wheels",
+        "--only-binary=:all:", "--python-version=3.9", "--implementation=cp",
+        *(f"--platform=manylinux{name}_{os.uname().machine}" for name in ("2014", "_2_17", "_2_28")),
+        "ipykernel", *OLDER)
+    shutil.rmtree(scratch)
 
 
 @dataclass(frozen=True)
@@ -365,6 +378,7 @@ RECIPES: Dict[str, Recipe] = {
     "forky": Recipe(debian("forky", '--aptopt=Acquire::Check-Valid-Until "false"'), 1, soak=True),
     "kernel": Recipe(kernel, 1),
     "crane": Recipe(crane, 1),
+    "wheels": Recipe(wheels, 1),
     "languages-bookworm": Recipe(languages(
         "bookworm", ("libpython3.11-testsuite", "golang-go", "golang-src", "python3-numpy",
                      "python3-scipy", "python3-pytest", "python3-hypothesis"),

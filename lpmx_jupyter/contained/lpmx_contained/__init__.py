@@ -4,8 +4,6 @@ This package is seen at /.lpmx/python by whatever Python a kernel runs on, an
 image's own or the host's in a kernel view. It uses the standard library and
 IPython only, and knows nothing of the packages outside.
 """
-from __future__ import annotations
-
 import os
 from typing import Any
 
@@ -59,5 +57,6 @@ def banner(shell: Any) -> str:
     """One line on where this kernel runs, for front ends that show banners."""
     from .info import facts
     known = facts()
+    why = f"LPMX: {known['why']}\n" if "why" in known else ""
     return (f"{shell.banner2 or ''}LPMX: {known['kernel']} in image {known['image']}, "
-            f"container {known['container']}\n")
+            f"container {known['container']}\n{why}")

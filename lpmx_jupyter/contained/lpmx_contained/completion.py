@@ -1,6 +1,4 @@
 """What may follow on a line of `%lpmx`, offered to IPython."""
-from __future__ import annotations
-
 from typing import Any, Callable, List
 
 _MAGICS = ("%lpmx", "%%lpmx")

@@ -3,8 +3,6 @@
 Outside a container the kernel does not know the call, and each function here
 raises `NotContained`.
 """
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

@@ -8,8 +8,6 @@ costs no more than reading a number, and bring os.environ up to date.
 A variable that the notebook itself assigned stays the notebook's, as it does for
 every program of the container (native/core/environment.c).
 """
-from __future__ import annotations
-
 import os
 from typing import Any, Dict, Iterable, Optional
 

@@ -1,6 +1,4 @@
 """Programs outside the kernel, run from a cell: output as it comes, interrupts passed on."""
-from __future__ import annotations
-
 import codecs
 import os
 import selectors

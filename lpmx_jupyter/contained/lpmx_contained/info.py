@@ -1,6 +1,4 @@
 """What can be said about this kernel from inside."""
-from __future__ import annotations
-
 import os
 import sys
 from typing import Dict
@@ -9,6 +7,8 @@ from . import core
 
 #: Set by the provisioner for the kernel's process and those it starts.
 VARIABLES = {"image": "LPMX_IMAGE", "kernel": "LPMX_KERNEL"}
+#: Why it is not a better kernel, where there is something to say.
+WHY = "LPMX_KERNEL_WHY"
 
 
 def system() -> str:
@@ -24,8 +24,9 @@ def system() -> str:
 
 
 def facts() -> Dict[str, str]:
-    """Container, image, kernel, system, Python and the place on the host."""
-    return {
+    """Container, image, kernel, system, Python and the place on the host; where the kernel
+    is not the best that such an image could have, why."""
+    found = {
         "container": core.name(),
         "image": os.environ.get(VARIABLES["image"], "unknown"),
         "kernel": os.environ.get(VARIABLES["kernel"], "unknown"),
@@ -33,3 +34,6 @@ def facts() -> Dict[str, str]:
         "python": f"{sys.version.split()[0]} ({sys.executable})",
         "directory": core.directory(),
     }
+    if os.environ.get(WHY):
+        found["why"] = os.environ[WHY]
+    return found

@@ -1,6 +1,4 @@
 """`%lpmx` and `%%lpmx`: the container, steered from a cell."""
-from __future__ import annotations
-
 import errno
 import json
 import shlex

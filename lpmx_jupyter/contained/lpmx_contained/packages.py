@@ -5,8 +5,6 @@ that IPython's own `%pip` starts does not even see it. So pip runs as a child of
 kernel, which stays in the kernel view, and installs into a directory of the container
 that comes last in sys.path.
 """
-from __future__ import annotations
-
 import importlib
 import shlex
 import subprocess

@@ -1,6 +1,4 @@
 """What `%lpmx` gives back: values that show themselves as tables, and as plain text."""
-from __future__ import annotations
-
 import html
 from typing import Any, Dict, List, Sequence
 
