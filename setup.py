@@ -101,7 +101,9 @@ setup(
     cffi_modules=["lpmx_runtime/_native/build.py:ffibuilder"],
     scripts=["lpmx"],
     # the panel's files are added when it is built
-    data_files=[(str(build_panel.TARGET), ["labextension/install.json"])],
+    data_files=[(str(build_panel.TARGET), ["labextension/install.json"]),
+                ("etc/jupyter/jupyter_server_config.d",
+                 ["lpmx_jupyter/extension/jupyter_server_config.d/lpmx_jupyter.json"])],
     cmdclass={"build_py": BuildWithNative, "build_scripts": BuildFront, "bdist_wheel": StableWheel,
               "install_data": InstallDataWithPanel, "sdist": SdistWithPanel},
 )

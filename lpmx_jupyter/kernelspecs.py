@@ -51,6 +51,7 @@ class Installed:
     kernel: str
     folder: Path
     note: str = ""
+    container: str = ""
 
 
 @contextmanager
@@ -137,7 +138,8 @@ def install(store: Store, text: str, settings: Settings, *, directory: Optional[
         values = _kernel_json(kernel, own, title, transport)
         with files(store, image, settings.container) as view:
             _write(above / folder, values, view, kernel)
-        written.append(Installed(folder, title, image.familiar, own.kernel, above / folder, note))
+        written.append(Installed(folder, title, image.familiar, own.kernel, above / folder, note,
+                                 settings.container))
     return written
 
 
@@ -312,7 +314,8 @@ def read(folder: Path) -> Optional[Installed]:
             return None
         config = provisioner.get("config", {})
         return Installed(folder.name, str(values.get("display_name", folder.name)),
-                         str(config.get("image", "")), str(config.get("kernel", "")), folder)
+                         str(config.get("image", "")), str(config.get("kernel", "")), folder,
+                         container=str(config.get("container", "")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

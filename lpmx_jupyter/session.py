@@ -17,7 +17,7 @@ import socket
 import subprocess
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from lpmx_runtime import _native
 from lpmx_runtime.container import Bind, Container, Launch, Options, ViewSpec
@@ -34,6 +34,8 @@ from .connection import remove_folder
 _MODULES = Bind(str(Path(__file__).resolve().parent / "contained"), "/.lpmx/python", True)
 _BINDS_LIMIT = 64
 _KERNEL_ID = "LPMX_KERNEL_ID"
+#: Tells a kernel's programs which kernel it is and why.
+DESCRIPTION = "LPMX_KERNEL"
 #: What leftovers of a kernel get to end by themselves.
 _GRACE = 2.0
 #: Notebook folders in here are not shown: they would hide the image's own files.
@@ -135,7 +137,7 @@ class KernelSession:
             [*words, *arguments], entrypoint=False, cwd=self._directory(view_file),
             view_file=view_file,
             env={**variables, **(env or {}), _KERNEL_ID: self.kernel_id,
-                 "LPMX_IMAGE": self.container.familiar, "LPMX_KERNEL": kernel.description,
+                 "LPMX_IMAGE": self.container.familiar, DESCRIPTION: kernel.description,
                  **({"LPMX_KERNEL_WHY": kernel.why} if kernel.why else {})})
 
     def run(self, argv: Sequence[str], binds: Sequence[Bind]) -> "subprocess.CompletedProcess[str]":
@@ -223,6 +225,44 @@ class KernelSession:
                   "sockets": None if sockets is None else str(sockets),
                   "node": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
         record.replace(str(self._file("json")), json.dumps(values).encode())
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Which container a kernel is in, and who looks after it: a process of `node`. `own`: the
+    container is the kernel's alone."""
+
+    kernel_id: str
+    container: str
+    own: bool
+    node: str
+    pid: int
+
+
+def owners(store: Store) -> Iterator[Owner]:
+    """The kernels in the containers of a store, as their makers wrote them down."""
+    for file in sorted(store.containers.glob("*/kernel-*.json")):
+        try:
+            values = json.loads(file.read_bytes())
+            yield Owner(str(values["kernel_id"]), file.parent.name, bool(values["own"]),
+                        str(values["node"]), int(values["pid"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # it is being removed, or is not ours to read
+
+
+def kernel_of(pid: int) -> Optional[str]:
+    """The id of the kernel that a process of a container is of; None if it is of none."""
+    return told(pid, _KERNEL_ID)
+
+
+def told(pid: int, name: str) -> Optional[str]:
+    """The variable `name` that a process was started with, if it can be seen."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    start = os.fsencode(name) + b"="
+    return next((os.fsdecode(one[len(start):]) for one in variables if one.startswith(start)), None)
 
 
 def clear_abandoned(store: Store) -> None:

@@ -68,6 +68,7 @@ COMMANDS = {
     "export": ("changes", "register_export", "write the files of a container or an image into a tar"),
     "cp": ("changes", "register_cp", "copy files into a container or out of it"),
     "stop": ("containers", "register_stop", "end what runs in containers"),
+    "reset": ("containers", "register_reset", "bring containers back to what their images have"),
     "rm": ("containers", "register_rm", "remove containers"),
     "env": ("environment", "register_env", "change a container's variables while it runs"),
     "link": ("calls", "register_link", "give a container a program of the host or of another one"),

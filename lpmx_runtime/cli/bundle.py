@@ -49,11 +49,12 @@ def _bundle(arguments: argparse.Namespace) -> None:
     things = [named.container_or_image(store, name, failing=f'cannot bundle "{name}"')
               for name in arguments.names]
     with progress(quiet=arguments.quiet) as sink:
-        write_out(arguments.output, bundle(store, things, extras=_collect(store, things),
+        write_out(arguments.output, bundle(store, things, extras=collect(store, things),
                                            progress=sink), what="the bundle")
 
 
-def _collect(store: "Store", things: "Sequence[Image | Container]") -> Mapping[str, Any]:
+def collect(store: "Store", things: "Sequence[Image | Container]") -> Mapping[str, Any]:
+    """What other packages have a bundle of these things carry, by their names."""
     from ..store import Image
     images = sorted({thing.familiar for thing in things})
     containers = [thing.name for thing in things if not isinstance(thing, Image)]

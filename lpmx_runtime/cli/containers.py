@@ -1,4 +1,4 @@
-"""lpmx ps, stop, rm: containers that exist."""
+"""lpmx ps, stop, reset, rm: containers that exist."""
 from __future__ import annotations
 
 import argparse
@@ -40,6 +40,17 @@ def register_stop(parser: argparse.ArgumentParser) -> None:
                         help="how long to wait before killing; default: 10")
     parser.add_argument("containers", metavar="CONTAINER", nargs="+", help="name of a container")
     parser.set_defaults(run=_stop)
+
+
+def register_reset(parser: argparse.ArgumentParser) -> None:
+    """Bring containers back to what their images have."""
+    explain(
+        parser,
+        ": what was changed in their files is gone.\nTheir options, links, commands and live "
+        "variables stay.")
+    parser.add_argument("-f", "--force", action="store_true", help="kill what runs in them first")
+    parser.add_argument("containers", metavar="CONTAINER", nargs="+", help="name of a container")
+    parser.set_defaults(run=_reset)
 
 
 def register_rm(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +143,12 @@ def _stop(arguments: argparse.Namespace) -> int:
     def stop(name: str) -> None:
         named.container(name).stop(arguments.time)
     return _each(arguments.containers, stop)
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    def reset(name: str) -> None:
+        named.container(name).reset(force=arguments.force)
+    return _each(arguments.containers, reset)
 
 
 def _rm(arguments: argparse.Namespace) -> int:

@@ -64,18 +64,13 @@ def _load(arguments: argparse.Namespace) -> None:
     from ..container import dotenv
     variables = named.container(arguments.container).environment
     source = "standard input" if arguments.file == "-" else arguments.file
-    try:
-        if arguments.file == "-":
+    if arguments.file == "-":
+        try:
             text = sys.stdin.buffer.read().decode()
-        else:
-            with open(arguments.file, encoding="utf-8") as file:
-                text = file.read()
-    except OSError as error:
-        raise InvalidSetting(f'cannot read the variables in "{source}": '
-                             f'{(error.strerror or "").lower()}', hint="name a readable file") from None
-    except ValueError:
-        raise InvalidSetting(f'cannot read the variables in "{source}": it is not text',
-                             hint="name a file of NAME=VALUE lines") from None
+        except ValueError:
+            raise dotenv.not_text(source) from None
+    else:
+        text = dotenv.read(source)
     values = dotenv.parse(text, source)
     variables.load(values)
     for name in values:

@@ -28,7 +28,7 @@ def _search(arguments: argparse.Namespace) -> None:
     if arguments.limit < 1:
         raise InvalidSetting(f"cannot search for {arguments.limit} repositories",
                              hint="ask for one at least")
-    found = search(*_split(arguments.term), limit=arguments.limit, insecure=arguments.insecure)
+    found = search(*split(arguments.term), limit=arguments.limit, insecure=arguments.insecure)
     if arguments.json:
         output.print_json([one._asdict() for one in found])
     else:
@@ -37,7 +37,7 @@ def _search(arguments: argparse.Namespace) -> None:
                              one.description[:80]) for one in found])
 
 
-def _split(text: str) -> "tuple[str, str]":
+def split(text: str) -> "tuple[str, str]":
     """The registry, told from the beginning of a name as in references, and the rest."""
     from ..registry.address import DOCKER_HUB
     first, slash, rest = text.partition("/")

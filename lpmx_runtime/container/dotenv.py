@@ -23,6 +23,24 @@ _REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "$": "$", "\n": ""}
 
 
+def read(path: str) -> str:
+    """The text of the file `path`."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise InvalidSetting(f'cannot read the variables in "{path}": '
+                             f'{(error.strerror or "").lower()}', hint="name a readable file") from None
+    except ValueError:
+        raise not_text(path) from None
+
+
+def not_text(source: str) -> InvalidSetting:
+    """The error for what is no text."""
+    return InvalidSetting(f'cannot read the variables in "{source}": it is not text',
+                          hint="name a file of NAME=VALUE lines")
+
+
 def parse(text: str, source: str) -> dict[str, str]:
     """The variables of the text of a `.env` file; `source` is named in errors.
 

@@ -127,7 +127,7 @@ def _keep(container: "Container", commands: list[Command]) -> None:
 def _script(container: "Container", command: Command) -> str:
     import shlex  # here, for every container that is removed looks for its commands
     store = str(container.store.path)
-    lpmx = _lpmx()
+    lpmx = lpmx_command()
     lines = [f"#!{_interpreter(lpmx)}", f"{_MARK}{command.container} {command.program}"]
     if store != settings.default_store():
         if "\n" in store:
@@ -149,7 +149,7 @@ def _interpreter(lpmx: list[str]) -> str:
     return path if named and not set(path) & set(" \t\n") else _SHELL
 
 
-def _lpmx() -> list[str]:
+def lpmx_command() -> list[str]:
     """The command of this installation."""
     import sysconfig
     path = os.path.join(sysconfig.get_path("scripts"), "lpmx")

@@ -314,6 +314,42 @@ class Container:
             if not force:
                 raise  # else it is as it was to be: "lpmx run" removes its own, too
 
+    def reset(self, force: bool = False) -> None:
+        """Bring its files back to what its image has. Its options, links, commands and live
+        variables stay; the history of these begins anew.
+
+        Raises `ContainerRunning` while something runs in it, unless `force` says to kill that
+        first. If this is broken off, its files are as they were, or as its image has them.
+        """
+        if self.processes():
+            if not force:
+                raise ContainerRunning(
+                    f'cannot reset container "{self.name}": {_count(len(self.processes()))} in it',
+                    hint=f'run "lpmx stop {self.name}" first, or "lpmx reset -f {self.name}"')
+            processes.end(self.processes, timeout=0)
+        from . import links
+        live = self.environment.live()
+        with self.store.staging() as aside, storing(f'container "{self.name}"'):
+            with self.store.lock(f"container-{self.name}"):
+                # first: what it says of the upper must never be believed of another one
+                (self.directory / record.CONTROL).unlink(missing_ok=True)
+                for name in (record.UPPER, record.WORK):
+                    try:
+                        os.rename(self.directory / name, aside / name)
+                    except FileNotFoundError:
+                        continue  # it was begun before
+            self._repair()
+            with self.view() as view:
+                _make_working_directory(view, self.options.workdir
+                                        or self.record["config"]["working_dir"])
+        links.restore(self)
+        links.show(self)
+        for name, value in live.items():
+            if value is None:
+                self.environment.unset(name)
+            else:
+                self.environment.set(name, value)
+
     def _is_ours(self) -> bool:
         try:
             return self.directory.stat().st_uid == os.getuid()

@@ -176,6 +176,18 @@ def restore(container: "Container") -> None:
             _map(view, link.path, str(file))
 
 
+def show(container: "Container") -> None:
+    """Have the files in the links' places again, after the container's own are gone."""
+    with container.store.lock(f"container-{container.name}"), container.view() as view:
+        known = {link.path: link for link in of_container(container)}
+        for link in known.values():
+            try:
+                view.makedirs(os.path.dirname(link.path))
+                _show(container, view, link, known, True, "")
+            except (OSError, LinkFailed):
+                continue  # the image has something there; who names the path still gets the link
+
+
 def allow(view: "_native.View", called: str, failing: str) -> None:
     """Raise `CallRefused` unless the site allows this call."""
     allowed, rule = view.call_allowed(called)

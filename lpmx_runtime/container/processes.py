@@ -43,11 +43,13 @@ class Process(NamedTuple):
 class Details(NamedTuple):
     """What a process is to us: `program`, its path in the view it runs in ("" where that
     cannot be told), `ways`, how its calls reach the core, "preload" or "trap", the first that
-    a call meets first, and `memory`, what it has resident, in bytes."""
+    a call meets first, `memory`, what it has resident, in bytes, and `cpu`, the time that it has
+    computed, in seconds."""
 
     program: str
     ways: tuple[str, ...]
     memory: int
+    cpu: float
 
 
 def details(process: Process) -> Details:
@@ -64,8 +66,9 @@ def details(process: Process) -> Details:
     if status.get(b"Seccomp", b"").strip() == b"2":
         ways.append("trap")
     resident = status.get(b"VmRSS", b"0").split()
+    times = _read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()[11:13]
     return Details(os.fsdecode(programs[-1]) if programs else "", tuple(ways),
-                   1024 * int(resident[0]))
+                   1024 * int(resident[0]), sum(map(int, times)) / os.sysconf("SC_CLK_TCK"))
 
 
 def _read(path: str) -> bytes:

@@ -21,7 +21,7 @@ import json
 import os
 import re
 import struct
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from ..errors import ContainerUnknown, InvalidSetting, StoreDamaged
 from ..settings import call_log, call_rules
@@ -47,6 +47,8 @@ _CONTROL_HEAD = struct.Struct("<8sIIQQ40s")
 _CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 2
 _LIVE_USED = struct.Struct("<QI")
 _LIVE_OFFSET = 512 + 2 * (1 << 20) // 8
+#: The set of paths that the upper may have or hide.
+TOUCHED_OFFSET, TOUCHED_SIZE = 512, (1 << 20) // 8
 
 
 def is_name(name: str) -> bool:
@@ -146,6 +148,16 @@ def has_live_variables(path: str) -> bool:
     with open(path, "rb", buffering=0) as file:
         _, used = _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, _LIVE_OFFSET))
         return bool(used)
+
+
+def live_generation(path: "Union[str, os.PathLike[str]]") -> "Optional[int]":
+    """A number that grows with each change of a live variable; None without a control page."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            generation, _ = _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, _LIVE_OFFSET))
+            return int(generation)
+    except (OSError, struct.error):
+        return None
 
 
 def replace(path: str, content: bytes, *, mode: int = 0o644, sync: bool = False) -> None:

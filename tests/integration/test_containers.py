@@ -121,6 +121,50 @@ def test_ps_tells_how_calls_of_a_process_reach_us(container, started, shell):
 # -- ending
 
 
+def test_reset_brings_back_the_images_files_and_keeps_the_rest(container, started, shell):
+    """What was made, changed and removed is as in the image; variables and links are as they were."""
+    from lpmx_runtime.container import links
+    from lpmx_runtime.image.diff import differences
+    shell("exec", container.name, "--", "sh", "-c",
+          "echo x >/root/new; echo y >>/etc/passwd; rm /etc/group; rm -r /var; mkdir /var", check=True)
+    container.environment.set("LIVE", "yes")
+    container.environment.unset("HOME")
+    links.add(container, "host-true", "host:/bin/true")
+    child = started(*SLEEPER)
+
+    refused = shell("reset", container.name)
+    assert 1 == refused.returncode and "a program runs in it" in refused.stderr
+    assert f"{container.name}\n" == shell("reset", "-f", container.name, check=True).stdout
+
+    assert -signal.SIGKILL == child.wait(10)
+    assert ["/bin", "/bin/host-true"] == [one.path for one in differences(container)]
+    assert "root:x:0:\nempty\nyes none\n" == shell(
+        "exec", container.name, "--", "sh", "-c",
+        "cat /etc/group; ls /var; host-true && echo $LIVE ${HOME-none}", check=True).stdout
+
+
+def test_reset_that_is_broken_off_leaves_the_old_files_or_the_images(container, shell, monkeypatch):
+    """Whatever step is the last, the container can be used."""
+    from lpmx_runtime.container import Container, lifecycle
+    rename = os.rename
+    for last in ("upper", "work", ""):
+        shell("exec", container.name, "--", "touch", "/root/new", check=True)
+
+        def stop(source, target, last=last):
+            if not last or os.path.basename(str(source)) == last:
+                raise KeyboardInterrupt
+            rename(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(lifecycle.os if last else lifecycle.record,
+                          "rename" if last else "replace", stop)
+            with pytest.raises(KeyboardInterrupt):
+                Container.find(container.store, container.name).reset()
+
+        there = shell("exec", container.name, "--", "ls", "/root", check=True).stdout
+        assert ("new\n" if last == "upper" else "") == there
+
+
 def test_stop_asks_first(container, started, shell):
     """With SIGTERM, as the image says nothing else; what the program does then is its business."""
     child = started("sh", "-c", 'trap "echo asked; exit 9" TERM; echo ready; '

@@ -23,14 +23,17 @@ PATIENCE = 60
 class LabServer:
     """`jupyter lab` in a process of its own, on loopback."""
 
+    program = "jupyter-lab"
+    options: tuple[str, ...] = ("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+                                "--LabApp.news_url=None")
+
     def __init__(self, folder: Path, runtime: Path, *options: str) -> None:
         self._log_path = folder.parent / "server.log"
         with open(self._log_path, "wb") as log:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "jupyter-lab"), "--no-browser", "--ip=127.0.0.1", "--port=0",
-                 f"--notebook-dir={folder}", f"--IdentityProvider.token={TOKEN}",
-                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-                 "--LabApp.news_url=None", *options],
+                [str(Path(sys.executable).parent / self.program), "--no-browser", "--ip=127.0.0.1",
+                 "--port=0", f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}",
+                 *self.options, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.url = self._wait(runtime)
         self._session = requests.Session()

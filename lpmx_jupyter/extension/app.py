@@ -1,0 +1,114 @@
+"""The extension as jupyter_server loads it: settings, routes, and what ends with the server."""
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Mapping, TypeVar
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Float, Integer, TraitError, Unicode, validate
+
+from . import calls, containers, environment, events, gpu, images, kernels, tasks, upkeep
+from .containers import Usage
+from .description import pattern
+from .environment import is_secret
+from .events import Events
+from .handlers import PREFIX, Handler, Unknown
+from .kernels import Kernels
+from .tasks import Tasks
+from .watch import Watch
+
+_T = TypeVar("_T")
+
+ROUTES: "tuple[type[Handler], ...]" = (
+    *upkeep.HANDLERS, events.Stream, *tasks.HANDLERS, *images.HANDLERS, *containers.HANDLERS,
+    *environment.HANDLERS, *calls.HANDLERS, *kernels.HANDLERS, *gpu.HANDLERS)
+
+
+class LpmxExtension(ExtensionApp):  # type: ignore[misc]
+    """Serves what openapi.yaml describes, below /lpmx/api."""
+
+    name = "lpmx"
+    load_other_extensions = True
+
+    kept_seconds = Float(3600.0, min=0, help="How many seconds a task is kept after its end, for "
+                                             "pages that are opened again.").tag(config=True)
+    most_tasks = Integer(8, min=1, help="How many tasks (pulls, loads, commits, ...) may run at "
+                                        "once.").tag(config=True)
+    watch_seconds = Float(2.0, min=0.1, help="How many seconds pass between two looks for changes "
+                                             "that others make, while a page is open.").tag(config=True)
+    threads = Integer(8, min=1, help="How many requests may wait for files, registries and "
+                                     "programs at once.").tag(config=True)
+    secret_names = Unicode(
+        r"(?i)token|secret|passw|passphrase|credential|cookie|jwt|api_?key|private_?key|"
+        r"access_?key|(^|_)(key|pat|pwd|auth)$",
+        help="Regular expression for names of variables whose values lists do not show unless "
+             "they are asked for.").tag(config=True)
+
+    @validate("secret_names")
+    def _valid_expression(self, proposal: Mapping[str, Any]) -> str:
+        try:
+            re.compile(proposal["value"])
+        except re.error as error:
+            raise TraitError(f"LpmxExtension.secret_names is no regular expression: {error}") from None
+        return str(proposal["value"])
+
+    def initialize_settings(self) -> None:
+        self.started = os.urandom(8).hex()
+        self.events = Events()
+        self.tasks = Tasks(self)
+        self.watch = Watch(self)
+        self.usage = Usage()
+        self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="lpmx")
+        self._later: set[asyncio.Future[Any]] = set()
+
+    def initialize_handlers(self) -> None:
+        self.handlers.extend((PREFIX + pattern(route.path), route) for route in ROUTES)
+        self.handlers.append((PREFIX + r"/(.*)$", Unknown))
+
+    async def stop_extension(self) -> None:
+        """End what runs: workers leave the store as it was."""
+        self.watch.close()
+        self.events.close()
+        await self.tasks.close()
+        self._threads.shutdown(wait=False)
+
+    # -- for the routes -------------------------------------------------------------------
+
+    @property
+    def secret(self) -> "re.Pattern[str]":
+        """What the names of secret variables have in them."""
+        return re.compile(self.secret_names)
+
+    def masked(self, variables: Mapping[str, str]) -> dict[str, Any]:
+        """Variables with null for the values of secret ones."""
+        return {name: None if is_secret(name, value, self.secret) else value
+                for name, value in variables.items()}
+
+    async def blocking(self, work: Callable[[], _T]) -> _T:
+        """Run what blocks in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def later(self, work: Callable[[], Any]) -> None:
+        """Have something done that nobody waits for."""
+        future = asyncio.ensure_future(self.blocking(work))
+        self._later.add(future)
+        future.add_done_callback(self._later.discard)
+
+    async def kernels(self) -> Kernels:
+        """What the server knows of its kernels."""
+        server: Any = self.serverapp
+        models: list[Any] = await ensure_async(server.kernel_manager.list_kernels())
+        sessions: dict[str, list[Any]] = {}
+        for one in await ensure_async(server.session_manager.list_sessions()):
+            if one.get("kernel"):
+                sessions.setdefault(one["kernel"]["id"], []).append(one)
+        return Kernels({one["id"]: one for one in models}, sessions)
+
+    def server_path(self, text: str) -> str:
+        """The absolute path on this machine that a request means."""
+        assert self.serverapp is not None
+        return os.path.normpath(os.path.join(self.serverapp.root_dir, os.path.expanduser(text)))

@@ -1,0 +1,177 @@
+"""Programs that call each other: links, exposed commands, what may be linked, what was called."""
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Iterator, Optional
+
+from lpmx_runtime import settings
+from lpmx_runtime.container import Command, Container, Link, exposed, links
+from lpmx_runtime.store import Store
+
+from .environment import is_secret
+from .handlers import Handler, operation
+
+#: How much of the end of a log of calls is looked at.
+_LOG_LIMIT = 4 << 20
+
+
+class Links(Handler):
+    path = "/containers/{container}/links"
+
+    @operation()
+    async def get(self, container: str) -> Any:
+        def look(store: Store) -> list[dict[str, Any]]:
+            return [self._described(link)
+                    for link in links.of_container(Container.open(store, container))]
+        return await self.with_store(look)
+
+    @operation()
+    async def post(self, container: str) -> Any:
+        body = self.body
+
+        def add(store: Store) -> dict[str, Any]:
+            link, notes = links.add(Container.open(store, container), body["name"], body["target"],
+                                    cwd=body.get("cwd"), env=body.get("env"),
+                                    passes=body.get("pass"), over=body["over"])
+            return {"link": self._described(link), "notes": notes}
+        added = await self.with_store(add)
+        await self.changed()
+        return added
+
+    @operation()
+    async def delete(self, container: str) -> Any:
+        def remove(store: Store, name: str) -> None:
+            links.remove(Container.open(store, container), name)
+        await self.with_store(remove, self.query["link"])
+        await self.changed()
+
+    def _described(self, link: Link) -> dict[str, Any]:
+        return {"name": link.name, "path": link.path, "target": link.target, "cwd": link.cwd,
+                "env": {name: None if is_secret(name, value, self.extension.secret) else value
+                        for name, value in link.env.items()},
+                "pass": None if link.passes is None else list(link.passes),
+                "created": link.created}
+
+
+class Exposed(Handler):
+    path = "/containers/{container}/exposed"
+
+    @operation()
+    async def get(self, container: str) -> Any:
+        def look(store: Store) -> list[dict[str, Any]]:
+            return [_described(one) for one in exposed.of_container(Container.open(store, container))]
+        return await self.with_store(look)
+
+    @operation()
+    async def post(self, container: str) -> Any:
+        directory = self.body.get("directory")
+        if directory is not None:
+            directory = self.extension.server_path(directory)
+
+        def add(store: Store) -> dict[str, Any]:
+            command, notes = exposed.add(Container.open(store, container), self.body["program"],
+                                         name=self.body.get("name"), directory=directory)
+            return {"exposed": _described(command), "notes": notes}
+        added = await self.with_store(add)
+        await self.changed()
+        return added
+
+    @operation()
+    async def delete(self, container: str) -> Any:
+        def remove(store: Store, name: str) -> None:
+            exposed.remove(Container.open(store, container), name)
+        await self.with_store(remove, self.query["command"])
+        await self.changed()
+
+
+def _described(command: Command) -> dict[str, Any]:
+    return {"name": command.name, "path": command.path, "container": command.container,
+            "program": command.program, "whole": command.whole}
+
+
+class Programs(Handler):
+    path = "/host/programs"
+
+    @operation()
+    async def get(self) -> Any:
+        return await self.blocking(programs, self.query["query"], self.query["limit"])
+
+
+def programs(query: str, limit: int) -> dict[str, Any]:
+    """The programs of PATH whose names have `query` in them; of several of one name the one
+    that is run. Those that begin with it come first."""
+    wanted = query.lower()
+    found: dict[str, str] = {}
+    for name, path in _on_path():
+        if wanted in name.lower() and name.isprintable():
+            found.setdefault(name, path)
+    order = sorted(found, key=lambda name: (not name.lower().startswith(wanted), name.lower(), name))
+    return {"total": len(order), "programs": [{"name": name, "path": found[name]}
+                                              for name in order[:limit]]}
+
+
+def _on_path() -> Iterator[tuple[str, str]]:
+    for directory in dict.fromkeys(os.environ.get("PATH", "").split(":")):
+        try:
+            if directory.startswith("/"):
+                with os.scandir(directory) as names:
+                    for one in names:
+                        if one.is_file() and os.access(one.path, os.X_OK):
+                            yield one.name, one.path
+        except OSError:
+            continue   # PATH may name what there is not
+
+
+class Calls(Handler):
+    path = "/calls"
+
+    @operation()
+    async def get(self) -> Any:
+        return await self.blocking(calls, self.query["container"], self.query["limit"])
+
+
+def calls(container: Optional[str], limit: int) -> dict[str, Any]:
+    """The last calls of the log, the newest first; the schema `Calls`."""
+    log = settings.call_log()
+    found: list[dict[str, Any]] = []
+    failure = None
+    try:
+        for line in reversed(_last_lines(log)) if log is not None else ():
+            call = _call(line)
+            if call is not None and container in (None, call["container"]):
+                found.append(call)
+                if len(found) == limit:
+                    break
+    except FileNotFoundError:
+        pass   # nothing was called yet
+    except OSError as error:
+        failure = f'cannot read "{log}": {os.strerror(error.errno or 0).lower()}'
+    return {"log": log, "error": failure, "calls": found}
+
+
+def _last_lines(path: str) -> list[bytes]:
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LOG_LIMIT))
+        lines = file.read(_LOG_LIMIT).split(b"\n")
+    return lines[1:] if size > _LOG_LIMIT else lines
+
+
+def _call(line: bytes) -> Optional[dict[str, Any]]:
+    """A line of the log; None for one that is none, or another user's."""
+    try:
+        values = json.loads(line)
+        if values.get("uid") != os.getuid():
+            return None
+        code = values.get("exit_code")
+        return {"time": float(values["time"]), "pid": int(values["pid"]),
+                "container": str(values["container"]), "caller": str(values["caller"]),
+                "called": str(values["called"]), "allowed": bool(values["allowed"]),
+                "rule": str(values["rule"]) if "rule" in values else None,
+                "exit_code": code if isinstance(code, int) else None}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+HANDLERS = (Links, Exposed, Programs, Calls)
