@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Mapping, Optional, Sequence
 
 from lpmx_runtime.errors import KernelFailed, LpmxError
 from lpmx_runtime.store import Store
 
 from . import kernelspecs
+from .connection import TRANSPORTS
 from .session import Settings
 
 #: What they are called in a bundle: that of the entry point.
 NAME = "kernels"
-_TRANSPORTS = ("ipc", "tcp")
 
 
 def collect(store: Store, images: Sequence[str],
@@ -64,33 +64,22 @@ def _settings(carried: Any, images: Sequence[str],
     config = carried.get("config") if isinstance(carried, dict) else None
     if not isinstance(config, dict):
         raise _damaged()
-    values = {}
-    for one in fields(Settings):
-        value = config.get(one.name, getattr(Settings(), one.name))
-        if one.name == "binds":
-            if not isinstance(value, (list, tuple)) or not all(
-                    isinstance(text, str) for text in value):
-                raise _damaged()
-            value = tuple(value)
-        elif one.name == "env":
-            if not isinstance(value, dict) or not all(
-                    isinstance(text, str) for text in value.values()):
-                raise _damaged()
-        elif type(value) is not type(getattr(Settings(), one.name)):
-            raise _damaged()
-        values[one.name] = value
-    if values["image"] not in images or (values["container"]
-                                         and values["container"] not in containers):
+    transport = config.get("transport", TRANSPORTS[0])
+    known = {one.name for one in fields(Settings)}
+    try:
+        settings = Settings.parse({key: value for key, value in config.items() if key in known})
+    except ValueError:
+        raise _damaged() from None
+    if transport not in TRANSPORTS:
+        raise _damaged()
+    if settings.image not in images or (settings.container
+                                        and settings.container not in containers):
         raise KernelFailed(f'cannot install kernel "{str(carried.get("name"))[:60]}": the bundle '
                            "does not have its image or its container",
                            hint="bundle them together")
-    values["container"] = containers.get(values["container"], "")
-    dropped = [bind for bind in values["binds"] if not os.path.exists(_source(bind))]
-    values["binds"] = tuple(bind for bind in values["binds"] if bind not in dropped)
-    transport = config.get("transport", "ipc")
-    if transport not in _TRANSPORTS:
-        raise _damaged()
-    return Settings(**values), transport, dropped
+    dropped = [bind for bind in settings.binds if not os.path.exists(_source(bind))]
+    return replace(settings, container=containers.get(settings.container, ""), binds=tuple(
+        bind for bind in settings.binds if bind not in dropped)), transport, dropped
 
 
 def _source(bind: str) -> str:

@@ -36,6 +36,19 @@ def register(parser: argparse.ArgumentParser) -> None:
                     "into one file, on a\nmachine that has a network. \"lpmx load\" takes all of it "
                     "into a store elsewhere.",
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False))
+    syncing = verbs.add_parser(
+        "sync", help="bring kernel specs in step with the store",
+        description="Write kernel specs anew whose image or kernel has changed, and remove those "
+                    "whose image is\ngone. Support layers that are missing are made where there is a "
+                    "network.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    _add_place(syncing)
+    syncing.add_argument("--all", action="store_true",
+                         help="install the kernels of images that have no kernel spec, too")
+    syncing.add_argument("--no-layers", action="store_false", dest="layers",
+                         help="make no support layers")
+    syncing.add_argument("--json", action="store_true", help="print what was done as JSON")
+    syncing.set_defaults(run=_sync)
     removing = verbs.add_parser("remove", help="take kernels away from Jupyter again",
                                 allow_abbrev=False)
     removing.add_argument("kernel", metavar="KERNEL", help="an image, or the name of a kernel spec")
@@ -169,6 +182,21 @@ def _bundle(arguments: argparse.Namespace) -> None:
         write_out(arguments.output,
                   bundle(store, things, extras={bundled.NAME: specs} if specs else {},
                          progress=sink), what="the bundle")
+
+
+def _sync(arguments: argparse.Namespace) -> None:
+    from lpmx_runtime.cli.output import print_json, progress
+    from lpmx_runtime.store import Store
+
+    from .sync import sync
+    with progress(quiet=arguments.json) as sink:
+        changes = sync(Store.open(), directory=_directory(arguments), add=arguments.all,
+                       layers=arguments.layers, progress=sink)
+    if arguments.json:
+        print_json([change._asdict() for change in changes])
+        return
+    for change in changes:
+        print(f"{change.what} {change.name}" + (f": {change.why}" if change.why else ""))
 
 
 def _list_offers(arguments: argparse.Namespace) -> None:

@@ -17,6 +17,9 @@ from typing import Any
 from lpmx_runtime.errors import KernelFailed
 from lpmx_runtime.settings import runtime_path
 
+#: How front ends may connect, the usual way first.
+TRANSPORTS = ("ipc", "tcp")
+
 #: struct sockaddr_un, less the NUL; "-1" to "-5" come behind the name.
 _LONGEST_SOCKET = 107
 _NAME = "k"

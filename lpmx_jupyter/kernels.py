@@ -29,7 +29,7 @@ from .support import Layer, best
 HOST_PYTHON = "host-python"
 IMAGE_PYTHON = "image-python"
 #: Their kinds.
-VIEWED, SUPPORTED = "kernel view", "support layer"
+OWN, VIEWED, SUPPORTED, HOSTS = "image", "kernel view", "support layer", "host"
 
 _LAUNCHER = "/.lpmx/python/lpmx_kernel.py"
 _MAGIC_PATH = "/.lpmx/python"
@@ -75,11 +75,11 @@ class Kernel:
     @property
     def description(self) -> str:
         """For `%lpmx info` and banners."""
-        if self.kind == "image":
+        if self.kind == OWN:
             return f'the image\'s own kernel "{self.name}" ({self.place})'
         if self.kind == SUPPORTED:
             return f"the image's own Python ({self.place}) with a support layer"
-        if self.kind == "host":
+        if self.kind == HOSTS:
             return f"this machine's Python ({self.place})"
         return f"the host's Python ({self.place}) in a kernel view"
 
@@ -181,7 +181,7 @@ def command(kernel: Kernel, variables: Mapping[str, str]) -> tuple[tuple[str, ..
         return kernel.argv, dict(kernel.env)
     own = kernel.env.get("PYTHONPATH", variables.get("PYTHONPATH", ""))
     parts = [_MAGIC_PATH, own]
-    if kernel.kind != "image":
+    if kernel.kind != OWN:
         parts += kernelview.packages_elsewhere()
     found = {**kernel.env, "PYTHONPATH": os.pathsep.join(filter(None, parts)),
                  "LPMX_PYTHONPATH": own}
@@ -212,7 +212,7 @@ def _of_spec(view: View, variables: Mapping[str, str], prefix: str, folder: str,
         metadata = values.get("metadata")
         return Kernel(name=name.lower(), display_name=str(values.get("display_name") or name),
                       language=str(values.get("language") or ""), argv=(program, *argv[1:]),
-                      kind="image", place=folder,
+                      kind=OWN, place=folder,
                       env={str(key): str(value) for key, value in (values.get("env") or {}).items()},
                       interrupt_mode=_interrupt_mode(values),
                       metadata=metadata if isinstance(metadata, dict) else {},
@@ -287,7 +287,7 @@ def _without_spec(view: View, variables: Mapping[str, str]) -> Iterator[Kernel]:
         if program is not None and _has_ipykernel(view, prefix):
             yield Kernel(name="python3", display_name="Python 3", language="python",
                          argv=(program, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
-                         kind="image", place=program)
+                         kind=OWN, place=program)
 
 
 def _has_ipykernel(view: View, prefix: str) -> bool:
@@ -336,7 +336,7 @@ def host_python(*, live: bool, why: str = "", python: Optional[Python] = None) -
     program = kernelview.executable()
     return Kernel(name=HOST_PYTHON, display_name="Python 3", language="python",
                   argv=(program, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
-                  kind="host" if live else VIEWED, place=program, why=why, python=python,
+                  kind=HOSTS if live else VIEWED, place=program, why=why, python=python,
                   metadata={"debugger": True} if kernelview.has_debugger() else {})
 
 

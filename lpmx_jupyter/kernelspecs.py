@@ -115,15 +115,17 @@ def prefix_directory(prefix: str) -> Path:
 
 def install(store: Store, text: str, settings: Settings, *, directory: Optional[Path] = None,
             name: Optional[str] = None, display_name: Optional[str] = None,
-            transport: str = "ipc", progress: Sink = ignore) -> list[Installed]:
+            transport: str = "ipc", layers: bool = True,
+            progress: Sink = ignore) -> list[Installed]:
     """Write the kernel specs for the image `text` and return what was written.
 
     All its kernels, or the one that `settings.kernel` names. Specs of the same image
     that are there already are replaced. Where its Python needs a support layer, that is
-    made; where it cannot be, the host's Python will run the notebook until it is there.
+    made unless `layers` is False; where it cannot be, the host's Python will run the notebook
+    until it is there.
     """
     image = store.images.find(text)
-    found, note = _wanted(store, image, settings, progress)
+    found, note = _wanted(store, image, settings, layers, progress)
     if name is not None:
         _check_name(name)
         found = found[:1]
@@ -135,9 +137,9 @@ def install(store: Store, text: str, settings: Settings, *, directory: Optional[
         folder = name or _free_name(above, f"lpmx-{short}" + (f"-{kernel.name}" if position else ""),
                                     image)
         title = display_name or f"LPMX: {short}{_label(kernel, found)}"
-        values = _kernel_json(kernel, own, title, transport)
+        values = kernel_json(kernel, own, title, transport)
         with files(store, image, settings.container) as view:
-            _write(above / folder, values, view, kernel)
+            write(above / folder, values, view, kernel)
         written.append(Installed(folder, title, image.familiar, own.kernel, above / folder, note,
                                  settings.container))
     return written
@@ -152,7 +154,7 @@ def support_layer(store: Store, image: Image, settings: Settings = Settings(),  
     """
     found = offers_of(store, image, settings.container)
     if image.live or (settings.kernel != kernels.IMAGE_PYTHON
-                      and any(offer.kernel.kind == "image" for offer in found)):
+                      and any(offer.kernel.kind == kernels.OWN for offer in found)):
         return None
     for kernel in (offer.kernel for offer in found):
         if kernel.kind == kernels.SUPPORTED and kernel.python is not None:
@@ -169,12 +171,12 @@ def _make_layer(store: Store, image: Image, settings: Settings, python: Python,
         container=settings.container if exists else ""), progress=progress)
 
 
-def _wanted(store: Store, image: Image, settings: Settings,
+def _wanted(store: Store, image: Image, settings: Settings, layers: bool,
             progress: Sink) -> tuple[list[Kernel], str]:
     """The kernels to install, with a support layer if one is needed and can be had; and what
     is to be said about them."""
     note = ""
-    if settings.kernel in ("", kernels.IMAGE_PYTHON):
+    if layers and settings.kernel in ("", kernels.IMAGE_PYTHON):
         try:
             support_layer(store, image, settings, progress=progress)
         except KernelFailed as error:
@@ -200,7 +202,7 @@ def _wanted(store: Store, image: Image, settings: Settings,
 
 def _name_kept(kernel: Kernel, settings: Settings) -> str:
     """What kernel.json says: the name, unless the choice is still to be made at each start."""
-    return kernel.name if settings.kernel or kernel.python is None else ""
+    return kernel.name if settings.kernel or kernel.kind == kernels.OWN else ""
 
 
 def _label(kernel: Kernel, among: list[Kernel]) -> str:
@@ -212,8 +214,9 @@ def _label(kernel: Kernel, among: list[Kernel]) -> str:
     return f" ({kernel.language[:1].upper()}{kernel.language[1:]})" if alone else f" ({kernel.display_name})"
 
 
-def _kernel_json(kernel: Kernel, settings: Settings, display_name: str,
+def kernel_json(kernel: Kernel, settings: Settings, display_name: str,
                  transport: str) -> dict[str, Any]:
+    """What kernel.json says for a kernel that runs with these settings."""
     config = settings.changed()
     if transport != "ipc":
         config["transport"] = transport
@@ -246,7 +249,7 @@ def _arguments(settings: Settings) -> list[str]:
     return words
 
 
-def _write(folder: Path, values: dict[str, Any], view: _native.View, kernel: Kernel) -> None:
+def write(folder: Path, values: dict[str, Any], view: _native.View, kernel: Kernel) -> None:
     """Have the spec at `folder`, whole or not at all."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ class LpmxProvisioner(LocalProvisioner):
                                "and /tmp.").tag(config=True)
     preload = Bool(True, help="Use the preload library.").tag(config=True)
     gpu = Bool(True, help="Show the driver libraries of GPUs.").tag(config=True)
-    transport = CaselessStrEnum(["ipc", "tcp"], default_value="ipc",
+    transport = CaselessStrEnum(connection.TRANSPORTS, default_value="ipc",
                                 help="How front ends connect: ipc for Unix sockets that only "
                                      "you can use, tcp for ports.").tag(config=True)
 

@@ -23,7 +23,8 @@ from lpmx_runtime import _native
 from lpmx_runtime.container import Bind, Container, Launch, Options, ViewSpec
 from lpmx_runtime.container import binds as binds_of
 from lpmx_runtime.container import environment, processes, record
-from lpmx_runtime.errors import ContainerExists, ContainerUnknown, KernelFailed, LpmxError
+from lpmx_runtime.errors import (ContainerExists, ContainerUnknown, ImageUnknown, KernelFailed,
+                                 LpmxError)
 from lpmx_runtime.settings import runtime_path
 from lpmx_runtime.store import Store
 
@@ -63,6 +64,25 @@ class Settings:
     contain: bool = False
     preload: bool = True
     gpu: bool = True
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> "Settings":
+        """The settings that the `config` of a kernel spec has; raises `ValueError` with the
+        key that is none, or whose value is of another type."""
+        default, values = cls(), {}
+        known = {one.name for one in fields(cls)}
+        for name, value in config.items():
+            if name not in known:
+                raise ValueError(name)
+            expected = getattr(default, name)
+            if isinstance(expected, tuple):
+                value = tuple(value) if isinstance(value, (list, tuple)) else value
+            texts = (value if isinstance(value, tuple) else value.values()
+                     if isinstance(value, dict) else ())
+            if type(value) is not type(expected) or not all(isinstance(one, str) for one in texts):
+                raise ValueError(name)
+            values[name] = value
+        return cls(**values)
 
     def changed(self) -> dict[str, Any]:
         """Only what differs from the defaults, as it goes into a kernel spec."""
@@ -333,12 +353,20 @@ def _container(store: Store, settings: Settings, folder: Optional[str]) -> Conta
 
 def _shared(store: Store, settings: Settings) -> Container:
     container = Container.open(store, settings.container)
-    if settings.image and container.image != store.images.find(settings.image).name:
+    if settings.image and not _is_of(container, store, settings.image):
         raise KernelFailed(f'cannot start the kernel in container "{container.name}": it was made '
                            f'of image "{container.familiar}", not of "{settings.image}"',
                            hint=f'remove it with "lpmx rm {container.name}", or name another with '
                                 '"lpmx kernel install --container"')
     return container
+
+
+def _is_of(container: Container, store: Store, image: str) -> bool:
+    """Whether the container was made of that image, which the store need not have any more."""
+    try:
+        return container.image == store.images.find(image).name
+    except ImageUnknown:
+        return container.familiar == image
 
 
 def _started(pid: int) -> str:

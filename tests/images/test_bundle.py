@@ -359,7 +359,7 @@ def test_the_commands_carry_kernels(images: Any, lpmx: Any, tmp_path: Path) -> N
     assert "tiny:1\nplay\n" == done.stdout
     assert 'installed the kernel "Mine"' in done.stderr
     kernel = json.loads(next((tmp_path / "there/kernels").glob("*/kernel.json")).read_text())
-    assert ({"image": "tiny:1", "container": "play", "kernel": "host-python", "env": {"A": "1"}}
+    assert ({"image": "tiny:1", "container": "play", "env": {"A": "1"}}
             == kernel["metadata"]["kernel_provisioner"]["config"])
     assert "done\n" == lpmx("exec", "play", "--", "cat", "/result", env=there, check=True).stdout
 

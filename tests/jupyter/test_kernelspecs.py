@@ -177,11 +177,10 @@ def test_installed_spec_is_what_jupyter_expects(jupyter: Jupyter) -> None:
     assert ["kernel.json", "logo-64x64.png", "logo-svg.svg"] == sorted(os.listdir(folder))
     assert "LPMX: lpmx-test-tiny1" == values["display_name"]
     assert [sys.executable, "-m", "lpmx_jupyter.launch", "-f", "{connection_file}",
-            "--image=lpmx-test/tiny:1", "--kernel=host-python", "--bind=/tmp:/data:ro", "--env=A=b c",
+            "--image=lpmx-test/tiny:1", "--bind=/tmp:/data:ro", "--env=A=b c",
             "--contain", "--no-preload"] == values["argv"]
     assert {"provisioner_name": "lpmx-provisioner",
-            "config": {"image": "lpmx-test/tiny:1", "kernel": "host-python",
-                       "binds": ["/tmp:/data:ro"], "env": {"A": "b c"}, "contain": True,
+            "config": {"image": "lpmx-test/tiny:1", "binds": ["/tmp:/data:ro"], "env": {"A": "b c"}, "contain": True,
                        "preload": False}} == values["metadata"]["kernel_provisioner"]
 
 
@@ -289,7 +288,7 @@ def test_command_installs_lists_and_removes(jupyter: Jupyter, lpmx: Any) -> None
     assert "the image has no Python: this machine" in installed.stderr
 
     [listed] = json.loads(kernel("list", "--json", "--prefix", str(prefix)).stdout)
-    assert ("lpmx-lpmx-test-tiny1", reference, "host-python") == (
+    assert ("lpmx-lpmx-test-tiny1", reference, "") == (
         listed["name"], listed["image"], listed["kernel"])
     assert "lpmx-lpmx-test-tiny1" in kernel(
         "list", env={"JUPYTER_PATH": str(prefix / "share/jupyter")}).stdout
