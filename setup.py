@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "labextension"))
 import build_panel  # noqa: E402
 BUILD = HERE / "native" / "build"
-BINARIES = ("loader", "preload.so", "lpmx")
+BINARIES = ("loader", "preload.so", "lpmx", "gdbinit")
 
 
 def make_native() -> None:

@@ -193,6 +193,8 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	loader_stack_read(s, sp);
 	open_view(s);
 	start_trap(s);
+	if (s->traced)
+		trap_stop_begin(s->traced[0]);
 	core_environment_begin(&trap_task, s->envp);
 	/* who calls from another view knows nothing of what was changed in this one */
 	if (s->call)
@@ -219,5 +221,7 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	loader_describe(s, &program, jump.sp, randomize);
 	if (trap_task.trace)
 		core_trace_program(&trap_task, "loader");
+	if (trap_stop_is_due())
+		trap_stop_enter(jump.sp, jump.entry);
 	return jump;
 }

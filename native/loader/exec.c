@@ -298,6 +298,7 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 	int own_directory = plan->target.call_file[0] && caller_directory(plan->task, directory);
 	/* programs find themselves, and what they are to do, by their name: a link's is not theirs */
 	const char *const as_target[] = { plan->target.program, 0 };
+	const char *debugger[LOADER_DEBUGGER_WORDS];
 	struct loader_exec_vectors what = {
 		.program = plan->target.program,
 		.name = plan->target.view_file[0] && plan->target.host[0] ? plan->target.host : plan->name,
@@ -333,6 +334,9 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 		if (what.descriptor < 0)
 			return what.descriptor;
 	}
+	if (!what.prefix && loader_debugger(plan->task, &plan->target, argv, debugger))
+		what.prefix = debugger;
+	what.traced = trap_stop_hold();
 	r = loader_vectors(slot, &what, argv, envp, &new_argv, &new_envp);
 	if (!r) {
 		trap_before_exec();
@@ -340,6 +344,7 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 		r = sys_call3(__NR_execve, view()->loader.text, new_argv, new_envp);
 		slot->exec_tid = 0;
 	}
+	trap_stop_release(what.traced);
 	loader_vectors_drop(slot);
 	if (what.descriptor >= 0)
 		sys_call1(__NR_close, what.descriptor);

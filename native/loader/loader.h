@@ -26,6 +26,8 @@ struct trap_slot;
 #define LOADER_BY_DESCRIPTOR '!'
 /* From the runtime: the directory of the view to start in. */
 #define LOADER_ENV_CWD "LPMX_CWD"
+/* From an exec by who is traced: what trap_stop_hold said (trap/traced.c). */
+#define LOADER_ENV_TRACED "LPMX_TRACED"
 /* For tests: behave as where seccomp is refused. */
 #define LOADER_ENV_NO_TRAP "LPMX_NO_TRAP"
 
@@ -46,7 +48,7 @@ struct loader_stack {
 	char **argv, **envp;
 	uint64_t (*auxv)[2];
 	/* private variables: their values, or NULL */
-	const char *view, *program, *state, *start, *cwd, *trace, *call, *refused;
+	const char *view, *program, *state, *start, *cwd, *trace, *call, *refused, *traced;
 	int no_trap;
 	/* as the kernel laid the strings out */
 	uint64_t arg_start, arg_end, env_start, env_end;
@@ -110,8 +112,6 @@ long loader_script_parse(char *line, long size, struct loader_script *script);
 /* Only returns if it fails, with -errno and nothing changed. */
 long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
 		 char *const *envp, int flags);
-/* dispatch.c: a request to be traced that has been put off until now. */
-void trap_before_exec(void);
 
 /* ---- vectors.c: argv and envp for an exec ---- */
 
@@ -125,6 +125,7 @@ struct loader_exec_vectors {
 	const char *call_file;   /* host path of a call file that makes the environment, or NULL */
 	const char *cwd;         /* of the caller in its view: a call of another view; or NULL */
 	const char *refused;     /* the reason why it is not allowed, or NULL */
+	char traced;             /* trap_stop_hold's answer */
 	const char *const *prefix; /* words in front of argv[1], NULL-ended; or NULL */
 };
 
@@ -132,6 +133,17 @@ struct loader_exec_vectors {
 long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *what,
 		    char *const *argv, char *const *envp, char *const **new_argv, char ***new_envp);
 void loader_vectors_drop(struct trap_slot *slot);
+
+/* ---- debugger.c ---- */
+
+#define LOADER_DEBUGGER_WORDS 4
+
+/*
+ * Is `target` gdb, and must be told what our signals are?  Then what to put in place of the
+ * first word of its arguments, NULL-ended, and 1.
+ */
+int loader_debugger(struct core_task *task, const struct core_exec *target, char *const *argv,
+		    const char *words[LOADER_DEBUGGER_WORDS]);
 
 /* ---- call.c ---- */
 

@@ -14,7 +14,7 @@
 #include "../trap/trap.h"
 #include "loader.h"
 
-#define PRIVATE_MAX 9
+#define PRIVATE_MAX 10
 #define PREFIX_MAX 16
 #define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
 #define OTHERS_FIRST 512
@@ -103,6 +103,11 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	}
 	if (task->trace)
 		to[n++] = pair(at, LPMX_ENV_TRACE, task->trace);
+	if (what->traced) {
+		const char traced[2] = { what->traced };
+
+		to[n++] = pair(at, LOADER_ENV_TRACED, traced);
+	}
 	if (what->refused)
 		to[n++] = pair(at, LPMX_ENV_REFUSED, what->refused);
 	if (what->fresh && what->cwd)

@@ -9,31 +9,6 @@
 struct core_task trap_task;
 uint64_t trap_untranslated_low, trap_untranslated_high;
 
-/*
- * A debugger's child asks to be traced, then execs.  Between vfork and exec the
- * debugger sleeps: a trap's SIGSYS would stop the child for a tracer that waits
- * for the child.  So the request is kept until the exec.
- */
-static volatile uint32_t wants_tracing;
-
-static long trace_me(void)
-{
-	if (!trap_in_vfork_child())
-		return sys_call4(__NR_ptrace, PTRACE_TRACEME, 0, 0, 0);
-	wants_tracing = (uint32_t)sys_call0(__NR_gettid);
-	return 0;
-}
-
-void trap_before_exec(void)
-{
-	uint32_t tid = wants_tracing;
-
-	if (tid && tid == (uint32_t)sys_call0(__NR_gettid)) {
-		wants_tracing = 0;
-		sys_call4(__NR_ptrace, PTRACE_TRACEME, 0, 0, 0);
-	}
-}
-
 static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip)
 {
 	struct core_task *task;
@@ -53,7 +28,7 @@ static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], ui
 		return trap_altstack_run(a);
 	case __NR_ptrace:
 		if (a[0] == PTRACE_TRACEME)
-			return trace_me();
+			return trap_trace_me();
 		break;
 	case LPMX_SYSCALL:
 		return trap_operation(task, a);

@@ -89,6 +89,16 @@ trap_signal_return:
 	mov $15, %eax
 	syscall
 
+/* void trap_resume(context): go on as it says, mask and all; the kernel finds it at the stack
+ * pointer, as behind a frame whose first word a handler has returned by. */
+	.globl trap_resume
+	.hidden trap_resume
+	.type trap_resume, @function
+trap_resume:
+	mov %rdi, %rsp
+	mov $15, %eax
+	syscall
+
 /*
  * long trap_call(nr, a0 ... a5): the same for who can call instead of trap.
  * An ordinary C function but for the stack it runs on.

@@ -36,7 +36,14 @@
 #define TRAP_RSP 15
 #define TRAP_RIP 16
 #define TRAP_FLAGS 17
+#define TRAP_SEGMENTS 18
 #define TRAP_REGISTER_COUNT 23
+
+/* What they are when a program begins: interrupts on; user code, none, none, user data. */
+#define TRAP_FIRST_FLAGS 0x202
+#define TRAP_FIRST_SEGMENTS 0x002b000000000033
+/* In the kernel's struct ucontext, flags: the segments are meant as they are. */
+#define TRAP_UC_SEGMENTS 6
 
 /* Offsets in the kernel's struct ucontext. */
 #define TRAP_UC_REGISTERS 40

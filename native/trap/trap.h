@@ -114,6 +114,23 @@ extern uint64_t trap_untranslated_low, trap_untranslated_high;
 void trap_begin_program(void);
 long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip);
 
+/* ---- traced.c ---- */
+
+#define TRAP_STOP_HELD '1'     /* SIGTRAP is blocked until the program begins */
+#define TRAP_STOP_BLOCKED '0'  /* the program had it blocked itself */
+
+/* PTRACE_TRACEME. */
+long trap_trace_me(void);
+/* What is to be told the next loader of the stop at its program's first instruction: a
+ * letter, or 0 if nobody waits for that; and the exec is about to be made, or has failed. */
+char trap_stop_hold(void);
+void trap_before_exec(void);
+void trap_stop_release(char held);
+/* A loader was told `held`; at the end of its work it goes on at `entry` by this. */
+void trap_stop_begin(char held);
+int trap_stop_is_due(void);
+void trap_stop_enter(uint64_t sp, uint64_t entry) __attribute__((noreturn));
+
 /* ---- hostview.c ---- */
 
 /* Run a call in a host view: nothing but the program's own /proc/self/exe is ours. */
@@ -139,6 +156,7 @@ long trap_vector(char *const *vector, size_t *bytes);
 
 void trap_signal_entry(int signal, void *info, void *context);
 void trap_signal_return(void);
+void trap_resume(struct trap_ucontext *context) __attribute__((noreturn));
 long trap_call(long nr, long a0, long a1, long a2, long a3, long a4, long a5);
 
 #pragma GCC visibility pop

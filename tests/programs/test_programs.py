@@ -130,14 +130,13 @@ class Bench:
                 ("hostview", str(self.view("host"))),
             ]
             fields += [("bind", "rw\0%s\0%s" % (at, at)) for at in ("/proc", "/dev", "/sys")]
-        if kind == "preload":
             library = directory / "lib"
             library.mkdir()
-            shutil.copy(str(self.loader.parent / "preload.so"), str(library))
-            fields += [
-                ("preload", str(library / "preload.so")),
-                ("bind", "ro\0/.lpmx/lib\0%s" % library),
-            ]
+            for name in ("preload.so", "gdbinit"):
+                shutil.copy(str(self.loader.parent / name), str(library))
+            fields += [("bind", "ro\0/.lpmx/lib\0%s" % library)]
+        if kind == "preload":
+            fields += [("preload", str(library / "preload.so"))]
         data = "lpmx-view 1\0" + "".join("%s\0%s\0" % field for field in fields)
         path.write_bytes(data.encode())
         return path
@@ -217,6 +216,27 @@ def test_program_prints_what_it_prints_outside(
         comparable(contained.stdout),
     )
     assert bare.stdout
+
+
+@pytest.mark.unconfined
+@pytest.mark.parametrize(
+    "view,linking",
+    [("container", "dynamic"), ("container", "fixed-address"), ("container", "static-pie"),
+     ("preload", "dynamic"), ("host", "dynamic")],
+)
+def test_debugger_stops_at_a_breakpoint(bench: Bench, view: str, linking: str) -> None:
+    """gdb finds where a program begins, and is not stopped by calls on their way to the core."""
+    program = str(bench.program("debugged", linking))
+    argv = ["gdb", "-nx", "-batch", "-ex", "break twice", "-ex", "run", "-ex",
+            'printf "of %d\\n", $rdi', "-ex", "finish", "-ex", "continue", program]
+
+    bare, contained = bench.run(argv), bench.run(argv, view)
+
+    def told(text: str) -> str:
+        return re.sub(r"process \d+|0x[0-9a-f]{16}", "...", text)
+
+    assert "of 21\n" in bare.stdout and "exited normally" in bare.stdout
+    assert told(bare.stdout) == told(contained.stdout)
 
 
 ENTRY = """version 1, size 40
