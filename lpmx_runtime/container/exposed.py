@@ -157,12 +157,13 @@ def lpmx_command() -> list[str]:
 
 
 def _is_ours(path: str, container: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            first, _, rest = file.read(_HEAD_LIMIT).partition(b"\n")
+    try:  # without waiting for a FIFO's other end
+        with open(path, "rb", opener=lambda name, flags: os.open(
+                name, flags | os.O_NONBLOCK | os.O_NOFOLLOW)) as file:
+            first, _, rest = (file.read(_HEAD_LIMIT) or b"").partition(b"\n")
     except OSError:
         return False
-    return (not os.path.islink(path) and first.startswith(b"#!")
+    return (first.startswith(b"#!")
             and rest.startswith(os.fsencode(f"{_MARK}{container} ")))
 
 

@@ -13,7 +13,8 @@ from .failures import BROKEN
 
 LIMIT = 1 << 20   # bytes of a page
 _PAGES_LIMIT = 10_000
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
+#: The part of a Link header (RFC 8288) behind the "<" of a target.
+_NEXT = re.compile(r'([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
 def pages(connection: Connection, path: str, login: Optional[Login], what: str,
@@ -25,7 +26,8 @@ def pages(connection: Connection, path: str, login: Optional[Login], what: str,
             if response.status_code != 200:
                 refuse(response)
             yield body(connection, response, LIMIT, what)
-            match = _NEXT.search(response.headers.get("Link", ""))
+            links = response.headers.get("Link", "").split("<")[1:]
+            match = next(filter(None, map(_NEXT.match, links)), None)
             if match is None:
                 return
             path = connection.target(response.url, match.group(1))

@@ -176,29 +176,51 @@ static void add_number(struct line *line, uint64_t value)
 	add(line, digits);
 }
 
-/* As a string of JSON, as much as there is room for: a line has an end, whatever is told. */
+/* How many bytes of `s` are one character of UTF-8 (RFC 3629); 0 if none is. */
+static size_t utf8_length(const unsigned char *s)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* As a string of JSON, as much as there is room for: a line has an end, whatever is told. A byte that
+ * is no UTF-8 is the lone surrogate that Python makes of it, and makes the byte of again. */
 static void add_text(struct line *line, const char *key, const char *s)
 {
+	static const char digits[] = "0123456789abcdef";
 	char one[] = "x", escaped[] = "\\x", code[] = "\\u00xx";
 	size_t end = line->length + TEXT_MAX;
 
 	add(line, ", \"");
 	add(line, key);
 	add(line, "\": \"");
-	for (; *s && line->length < end; s++) {
+	while (*s && line->length < end) {
 		unsigned char c = (unsigned char)*s;
+		size_t length = utf8_length((const unsigned char *)s);
 
 		if (c == '"' || c == '\\') {
 			escaped[1] = *s;
 			add(line, escaped);
-		} else if (c < ' ' || c == 0x7f) {
-			code[4] = "0123456789abcdef"[c >> 4];
-			code[5] = "0123456789abcdef"[c & 15];
+		} else if (c < ' ' || c == 0x7f || !length) {
+			code[2] = length ? '0' : 'd';
+			code[3] = length ? '0' : 'c';
+			code[4] = digits[c >> 4];
+			code[5] = digits[c & 15];
 			add(line, code);
 		} else {
-			one[0] = *s;
-			add(line, one);
+			for (size_t i = 0; i < length; i++) {
+				one[0] = s[i];
+				add(line, one);
+			}
 		}
+		s += length ? length : 1;
 	}
 	add(line, "\"");
 }
@@ -226,8 +248,8 @@ void core_call_log(const struct core_task *task, const struct core_exec *exec)
 	if (exec->rule)
 		add_text(&line, "rule", exec->rule);
 	add(&line, "}\n");
-	fd = sys_call4(__NR_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-		       PRIVATE_MODE);
+	fd = sys_call4(__NR_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
+		       O_NONBLOCK, PRIVATE_MODE);
 	if (fd < 0)
 		return;
 	sys_call3(__NR_write, fd, line.text, line.length);

@@ -80,8 +80,9 @@ def test_what_is_in_the_way_stays(exposed, shell):
     container, command = exposed
     other = command.parent / "ls"
     other.write_text("mine")
+    os.mkfifo(command.parent / "cat")
 
-    for words, message in ((["ls"], "is there already"), (["nothing"], 'has no program "nothing"'),
+    for words, message in ((["ls"], "is there already"), (["cat"], "is there already"), (["nothing"], 'has no program "nothing"'),
                            (["ls", "--as", "a/b"], "cannot be the name of a command")):
         done = shell("expose", container.name, *words, "--dir", command.parent)
         assert 1 == done.returncode and message in done.stderr and "\nhint: " in done.stderr

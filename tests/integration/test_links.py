@@ -299,6 +299,18 @@ def test_calls_are_logged_where_it_is_asked_for(make, site, opened, tmp_path):
     assert [True, True] == [json.loads(line)["called"].endswith("/uname")
                             for line in log.read_text().splitlines()]
 
+    log.unlink()
+    odd = os.fsdecode("/tmp/\N{SNOWMAN}".encode() + b"\xe2\x82 \xff\xed\xa0\x80")
+    assert 0 == run(container, "sh", "-c", 'mkdir "$1" && cp /bin/busybox "$1/sh" && "$1/sh" -c "un; un"',
+                    "sh", odd)[2]
+    # whatever its bytes are, a line is UTF-8, and says which
+    assert [odd + "/sh"] * 2 == [json.loads(line)["caller"]
+                                for line in log.read_text("utf-8").splitlines()]
+
+    log.unlink()
+    os.mkfifo(log)
+    assert 0 == run(container, "un")[2], "nobody reads"
+
 
 # -- many
 
