@@ -62,6 +62,8 @@ COMMANDS = {
     "run": ("run", "register_run", "run a program in a new container"),
     "create": ("run", "register_create", "make a container and run nothing yet"),
     "exec": ("run", "register_exec", "run a program in a container"),
+    "install": ("changes", "register_install", "install packages of the image's distribution into a "
+                "container"),
     "ps": ("containers", "register_ps", "list containers and what runs in them"),
     "diff": ("changes", "register_diff", "show what was changed in a container"),
     "commit": ("changes", "register_commit", "make an image of a container"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 from . import named
+from .direct import our_exit_code
 from .parsing import explain
 
 
@@ -18,6 +19,17 @@ def register_diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
     parser.add_argument("container", metavar="CONTAINER", help="name of a container")
     parser.set_defaults(run=_diff)
+
+
+def register_install(parser: argparse.ArgumentParser) -> None:
+    """Install packages of the image's distribution into a container."""
+    explain(
+        parser,
+        ", by the package manager that the image has: apt-get, dnf,\nyum, apk, zypper, pacman... "
+        "It asks nothing; lists of packages that are missing or a day old are\nfetched first.")
+    parser.add_argument("container", metavar="CONTAINER", help="name of a container")
+    parser.add_argument("packages", metavar="PACKAGE", nargs="+", help="name of a package")
+    parser.set_defaults(run=_install)
 
 
 def register_commit(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +95,12 @@ def _diff(arguments: argparse.Namespace) -> None:
     else:
         for difference in found:
             print(difference.kind, difference.path)
+
+
+def _install(arguments: argparse.Namespace) -> int:
+    from ..container import packages
+    with our_exit_code():
+        return packages.install(named.container(arguments.container), arguments.packages)
 
 
 def _commit(arguments: argparse.Namespace) -> None:

@@ -59,11 +59,16 @@ class Running:
     def begin(self, code: str, sign: str) -> str:
         """Start a cell; returns, with its message's id, when it has printed `sign`."""
         message = str(self.client.execute(code, stop_on_error=False))
+        self.wait_for(message, sign)
+        return message
+
+    def wait_for(self, message: str, sign: str) -> None:
+        """Wait until the cell of that message's id prints `sign`."""
         while True:
             heard = self.client.get_iopub_msg(timeout=READY_SECONDS)
             if heard["parent_header"].get("msg_id") == message \
                     and sign in heard["content"].get("text", ""):
-                return message
+                return
 
     def reply(self, message: str) -> Any:
         """The content of the reply to a cell that was begun."""

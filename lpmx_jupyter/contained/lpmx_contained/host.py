@@ -13,6 +13,8 @@ from . import core
 TOOL = "/.lpmx/bin/lpmx"
 #: How long an interrupted program gets before it is told more firmly.
 _PATIENCE = ((3.0, signal.SIGTERM), (6.0, signal.SIGKILL))
+#: What one that must not be hurried is told at each interrupt.
+_STEPS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 #: How long to listen to what a finished program left running in the background.
 _AFTERMATH = 0.2
 
@@ -20,7 +22,8 @@ _AFTERMATH = 0.2
 class _Call:
     """One running program, its pipes and what was said to it."""
 
-    def __init__(self, argv: Sequence[str], text: Optional[str]) -> None:
+    def __init__(self, argv: Sequence[str], text: Optional[str], hurry: bool) -> None:
+        self.hurry = hurry
         self.process = subprocess.Popen(
             list(argv), start_new_session=True,
             stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
@@ -44,14 +47,21 @@ class _Call:
 
     def interrupt(self) -> None:
         """The person pressed stop: as Control-C in a terminal, then with more force."""
-        if self.interrupted is None:
+        if not self.hurry:
+            self.interrupted = time.monotonic()
+            self.signal(_STEPS[min(self._firmness, len(_STEPS) - 1)])
+            self._firmness += 1
+            if self._firmness < len(_STEPS):
+                print("it is told to stop, and may have to finish what it does; "
+                      "interrupt once more to end it", file=sys.stderr, flush=True)
+        elif self.interrupted is None:
             self.interrupted = time.monotonic()
             self.signal(signal.SIGINT)
         else:
             self.signal(signal.SIGKILL)
 
     def insist(self) -> None:
-        if self.interrupted is None or self._firmness >= len(_PATIENCE):
+        if not self.hurry or self.interrupted is None or self._firmness >= len(_PATIENCE):
             return
         after, number = _PATIENCE[self._firmness]
         if time.monotonic() - self.interrupted > after:
@@ -107,14 +117,15 @@ def ask(argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
                           stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
 
 
-def run(argv: Sequence[str], text: Optional[str] = None) -> int:
+def run(argv: Sequence[str], text: Optional[str] = None, hurry: bool = True) -> int:
     """Run a program and return its exit code (128+N for signal N).
 
     Its standard output and error go to sys.stdout and sys.stderr as they come, so
     that they appear under the cell; `text` is its standard input. An interrupt is
-    passed on, and raised as KeyboardInterrupt once the program has ended.
+    passed on, and raised as KeyboardInterrupt once the program has ended; where it does
+    not end by itself it is made to, unless there is no `hurry`: then by further interrupts.
     """
-    call = _Call(argv, text)
+    call = _Call(argv, text, hurry)
     ended = None
     try:
         while True:

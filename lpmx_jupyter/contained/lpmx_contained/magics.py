@@ -32,13 +32,14 @@ This container and others:
 %lpmx unlink NAME, %lpmx links    take such a name away, list them
 %lpmx expose PROGRAM              a command of the host that runs a program in here
 %lpmx unexpose NAME, %lpmx exposed
+%lpmx install PACKAGE...           install packages by the image's package manager
 %lpmx commit NAME                 make an image of this container
 %lpmx ps                          containers, and what runs in them
 %lpmx images                      images
 %lpmx gpu                         GPUs and their driver libraries
 %lpmx info                        which container, image and kernel this is
 
-%lpmx COMMAND --help explains link, expose, commit, run, ps and gpu."""
+%lpmx COMMAND --help explains install, link, expose, commit, run, ps and gpu."""
 
 #: Variables that a program reads once, when it starts.
 _READ_AT_START = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME")
@@ -65,7 +66,7 @@ class LpmxMagics(Magics):
         self.live = live
         self.commands: Dict[str, Callable[[str, List[str], Optional[str]], Any]] = {
             "env": self._env, "host": self._host, "call": self._elsewhere, "run": self._elsewhere,
-            "info": self._info, "gpu": self._plain}
+            "info": self._info, "gpu": self._plain, "install": self._install}
         self.commands.update({name: self._list for name in _LISTS})
         self.commands.update({name: self._told for name in _TOLD})
 
@@ -166,9 +167,9 @@ class LpmxMagics(Magics):
         self._run(host.lpmx("exec" if command == "call" else "run",
                             *(["--here"] if command == "call" and not options else []), *words), cell)
 
-    def _run(self, argv: List[str], text: Optional[str]) -> None:
+    def _run(self, argv: List[str], text: Optional[str], hurry: bool = True) -> None:
         try:
-            code = host.run(argv, text)
+            code = host.run(argv, text, hurry)
         except host.Interrupted as interrupt:
             self.shell.user_ns["_exit_code"] = interrupt.exit_code
             raise KeyboardInterrupt from None
@@ -189,6 +190,15 @@ class LpmxMagics(Magics):
             self._plain(command, ["--help"], None)
         else:
             print(self._ask(host.lpmx(command, *self._own_name(), *words)), end="")
+
+    def _install(self, command: str, words: List[str], _cell: Optional[str]) -> None:
+        """A package manager takes its time, and what it has begun it must finish."""
+        if not words:
+            raise UsageError("cannot install anything: no package was named\n"
+                             "hint: write, for example, %lpmx install graphviz")
+        if "--help" in words or "-h" in words:
+            return self._plain(command, ["--help"], None)
+        self._run(host.lpmx(command, core.name(), *words), None, hurry=False)
 
     def _list(self, command: str, words: List[str], _cell: Optional[str]) -> Any:
         if words:
