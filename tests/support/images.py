@@ -343,6 +343,27 @@ def crane(built: Built, cache: "Cache") -> None:
     tar.unlink()
 
 
+def pocl(built: Built, cache: "Cache") -> None:
+    """An image with PoCL, an OpenCL driver that computes on the processor by compiling for it."""
+    mmdebstrap("trixie", built.tar, "python3-pyopencl", "pocl-opencl-icd")
+    configure(new_layout(built, built.tar), cmd=["bash"], env=[PATH])
+
+
+def nvidia(built: Built, cache: "Cache") -> None:
+    """No image: NVIDIA's own libraries of user space and nvidia-smi, in bin; Debian has them in
+    non-free. They need no GPU to say exactly what they miss."""
+    tar = built.directory / "nvidia.tar"
+    run("mmdebstrap", "--variant=extract", "--mode=chrootless", "--components=main,contrib,non-free",
+        "--include=libcuda1,libnvidia-ml1,nvidia-smi", '--aptopt=APT::Install-Recommends "false"',
+        "bookworm", tar, mirror())
+    built.program("").mkdir()
+    run("tar", "-C", built.program(""), "--strip-components=6", "--wildcards", "-xf", tar,
+        "./usr/lib/*/nvidia/current/*")
+    run("tar", "-C", built.program(""), "--strip-components=5", "-xf", tar,
+        "./usr/lib/nvidia/current/nvidia-smi")
+    tar.unlink()
+
+
 def apptainer(built: Built, cache: "Cache") -> None:
     """A machine with the real Apptainer, which only unreleased Debian has; no OCI layout."""
     mmdebstrap("sid", built.tar, "apptainer", "squashfs-tools", "ca-certificates", devices=False,
@@ -392,6 +413,8 @@ RECIPES: Dict[str, Recipe] = {
         "bookworm", ("libacl1-dev", "libattr1-dev", "attr", "acl"),
         ("tar", "coreutils", "posixtestsuite"), COMPILED), 1, soak=True),
     "apptainer": Recipe(apptainer, 1, soak=True),
+    "nvidia": Recipe(nvidia, 1, soak=True),
+    "pocl": Recipe(pocl, 1, soak=True),
     "programs-trixie": Recipe(programs("trixie"), 1, soak=True),
     "layered": Recipe(layered, 1),
 }
