@@ -93,6 +93,29 @@ class Stall(Fault):
 
 
 @dataclass
+class Hold(Fault):
+    """So many bytes of the body come, in two pieces, and the rest once `go` is set."""
+
+    after_bytes: int
+    go: threading.Event
+
+    def after(self, answer: Answer, closing: threading.Event) -> Optional[Answer]:
+        body = answer.body
+        assert isinstance(body, bytes)
+
+        def held() -> Iterator[bytes]:
+            half = self.after_bytes // 2
+            yield body[:half]
+            closing.wait(0.5)
+            yield body[half:self.after_bytes]
+            while not (closing.is_set() or self.go.wait(0.05)):
+                pass
+            yield body[self.after_bytes:]
+
+        return Answer(answer.status, answer.headers, held())
+
+
+@dataclass
 class Corrupt(Fault):
     """The byte at this place of the body is another."""
 
@@ -181,6 +204,11 @@ class FaultyProxy(Server):
         path has `part` in it."""
         with self._lock:
             self._planned += [_Planned(part, fault, times, method) for fault in faults]
+
+    def recover(self) -> None:
+        """What is planned and not spent does not happen."""
+        with self._lock:
+            self._planned.clear()
 
     def _take(self, request: Request) -> Fault:
         with self._lock:

@@ -131,6 +131,8 @@ export function Waiting(): JSX.Element {
 /** Something that is shown only when asked for. */
 export function Disclosure(props: {
   label: string;
+  /** The label for those who do not see what it stands below. */
+  fullLabel?: string;
   children: () => React.ReactNode;
 }): JSX.Element {
   const [open, setOpen] = React.useState(false);
@@ -141,6 +143,7 @@ export function Disclosure(props: {
       <button
         type="button"
         className="lpmx-Disclosure-button"
+        aria-label={props.fullLabel}
         aria-expanded={open}
         aria-controls={id}
         onClick={() => setOpen(!open)}
@@ -152,6 +155,17 @@ export function Disclosure(props: {
         {open && props.children()}
       </div>
     </div>
+  );
+}
+
+/** An image's name that keeps its last part, which tells images apart, where space is scarce. */
+export function ImageName(props: { name: string; title?: string }): JSX.Element {
+  const at = props.name.lastIndexOf('/') + 1;
+  return (
+    <span className="lpmx-ImageName" title={props.title ?? props.name}>
+      {at > 0 && <span className="lpmx-ImageName-where">{props.name.slice(0, at)}</span>}
+      <span>{props.name.slice(at)}</span>
+    </span>
   );
 }
 

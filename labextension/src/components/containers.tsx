@@ -61,8 +61,8 @@ function Processes(props: { processes: IProcess[] }): JSX.Element {
           {props.processes.map(process => (
             <tr key={process.pid}>
               <td>{process.pid}</td>
-              <td className="lpmx-Grow" title={process.argv.join(' ')}>
-                {process.program.split('/').pop() || process.argv[0]}
+              <td className="lpmx-Grow" title={`${process.program}: ${process.argv.join(' ')}`}>
+                {(process.argv[0] || process.program).split('/').pop()}
                 {process.host_call && <span className="lpmx-Detail"> {trans.__('of the host')}</span>}
               </td>
               <td>{format.percent(process.cpu)}</td>
@@ -108,11 +108,6 @@ function Container(props: { container: IContainer; chosen: boolean }): JSX.Eleme
         >
           {sessions || name}
         </button>
-        <span className="lpmx-Detail lpmx-Figures">
-          {container.running
-            ? `${format.percent(container.cpu)} · ${format.bytes(container.memory)}`
-            : trans.__('stopped')}
-        </span>
         <ActionButton
           icon={terminalIcon}
           label={trans.__('Open a terminal in container %1', name)}
@@ -135,6 +130,13 @@ function Container(props: { container: IContainer; chosen: boolean }): JSX.Eleme
           ? trans.__('damaged: its record cannot be read')
           : [container.familiar, sessions && name].filter(Boolean).join(' · ')}
       </div>
+      {!container.damaged && (
+        <div className="lpmx-Detail lpmx-Figures">
+          {container.running
+            ? trans.__('CPU %1 · memory %2', format.percent(container.cpu), format.bytes(container.memory))
+            : trans.__('Nothing runs in it.')}
+        </div>
+      )}
       {container.kernels.map(
         kernel =>
           kernel.description && (

@@ -5,7 +5,7 @@ import type { IImage } from '../api/types';
 import { CommandIds } from '../lab/ids';
 import * as format from '../model/format';
 import { Resource } from '../model/resource';
-import { ActionButton, Disclosure, Empty, MoreButton, Problem, Waiting } from './basics';
+import { ActionButton, Disclosure, Empty, ImageName, MoreButton, Problem, Waiting } from './basics';
 import { useOwnResource, useResource, useSurroundings } from './context';
 import { PullForm } from './pull';
 import { Tasks } from './tasks';
@@ -49,8 +49,8 @@ function Image(props: { image: IImage }): JSX.Element {
   return (
     <li className="lpmx-Item lpmx-Image" data-image={name}>
       <div className="lpmx-Row">
-        <span className="lpmx-Row-name" title={image.name}>
-          {name}
+        <span className="lpmx-Row-name">
+          <ImageName name={name} title={image.name} />
         </span>
         <ActionButton
           icon={notebookIcon}
@@ -72,7 +72,7 @@ function Image(props: { image: IImage }): JSX.Element {
           ` · ${trans._n('one container', '%1 containers', image.containers.length)}`}
         {image.store !== null && ` · ${trans.__("in the site's store")}`}
       </div>
-      <Disclosure label={trans.__('Kernels of %1', name)}>{() => <Kernels image={name} />}</Disclosure>
+      <Disclosure label={trans.__('Kernels')} fullLabel={trans.__('Kernels of %1', name)}>{() => <Kernels image={name} />}</Disclosure>
     </li>
   );
 }

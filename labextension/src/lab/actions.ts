@@ -5,6 +5,7 @@ import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import { Menu } from '@lumino/widgets';
 
 import { asProblem } from '../api/client';
+import type { IContainer } from '../api/types';
 import { Model } from '../model/model';
 import { CommandIds } from './ids';
 
@@ -146,7 +147,7 @@ export class Actions {
   }
 
   async commit(container: string): Promise<void> {
-    const from = this._model.containers.value?.find(({ name }) => name === container)?.familiar;
+    const from = this._find(container)?.familiar;
     const answer = await InputDialog.getText({
       title: this._trans.__('Make an image of container %1', container),
       label: this._trans.__('Name of the new image'),
@@ -183,8 +184,27 @@ export class Actions {
         this._trans.__('Stop container')
       )
     ) {
-      await this.attempt(() => this._model.client.stop(container));
+      await this.attempt(() => this.end(container, name => this._model.client.stop(name)));
     }
+  }
+
+  /**
+   * Shut down the container's kernels as Jupyter does it, since one that just ends is started
+   * again, and then do the rest. A container that is its kernel's alone goes with it.
+   */
+  async end(container: string, rest: (container: string) => Promise<unknown>): Promise<void> {
+    const kernels = (this._find(container)?.kernels ?? []).filter(({ here }) => here);
+    for (const { id } of kernels) {
+      await this._app.serviceManager.kernels.shutdown(id);
+    }
+    try {
+      await rest(container);
+    } catch (reason) {
+      if (kernels.length === 0 || asProblem(reason).code !== 'container-unknown') {
+        throw reason;
+      }
+    }
+    await this._model.containers.refresh();
   }
 
   async removeContainer(container: string): Promise<void> {
@@ -195,7 +215,7 @@ export class Actions {
         this._trans.__('Remove container')
       )
     ) {
-      await this.attempt(() => this._model.client.remove(container));
+      await this.attempt(() => this.end(container, name => this._model.client.remove(name)));
     }
   }
 
@@ -243,9 +263,12 @@ export class Actions {
     this.execute(CommandIds.showPanel);
   }
 
+  private _find(container: string): IContainer | undefined {
+    return this._model.containers.value?.find(({ name }) => name === container);
+  }
+
   private _runs(container: string): string {
-    const found = this._model.containers.value?.find(({ name }) => name === container);
-    const count = found?.processes.length ?? 0;
+    const count = this._find(container)?.processes.length ?? 0;
     return count === 0
       ? this._trans.__('Nothing runs in it.')
       : this._trans._n('One program of it is ended.', '%1 programs of it are ended.', count);

@@ -5,6 +5,7 @@ import { INotebookModel, INotebookTracker, NotebookPanel } from '@jupyterlab/not
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import React from 'react';
 
+import { ImageName } from '../components/basics';
 import { lpmxIcon } from '../icon';
 import { CommandIds } from './ids';
 import { ILpmx } from './tokens';
@@ -39,14 +40,14 @@ class ContainerButton extends ReactWidget {
         type="button"
         className="lpmx-Button"
         aria-haspopup="menu"
-        title={trans.__('This notebook runs in container %1', container.name)}
+        title={trans.__('This notebook runs in container %1 of %2', container.name, container.familiar)}
         onClick={event => {
           const { left, bottom } = event.currentTarget.getBoundingClientRect();
           actions.openMenu(items, left, bottom);
         }}
       >
         <lpmxIcon.react tag="span" className="lpmx-Icon" />
-        {container.familiar}
+        <ImageName name={container.familiar ?? container.name} />
       </button>
     );
   }

@@ -29,7 +29,7 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
           shutdown: () => void actions.stop(name)
         })),
       shutdownAll: () =>
-        running().forEach(({ name }) => void actions.attempt(() => model.client.stop(name))),
+        running().forEach(({ name }) => void actions.attempt(() => actions.end(name, one => model.client.stop(one)))),
       refreshRunning: () => void model.containers.refresh(),
       runningChanged,
       shutdownLabel: trans.__('Stop'),

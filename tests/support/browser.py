@@ -1,0 +1,111 @@
+"""A person in front of JupyterLab or Notebook: Chromium, driven by Playwright.
+
+Chromium is Debian's; its own sandbox needs what our users may not have, so tests with it are not
+under the filter, and it runs without.
+"""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable, Iterator, TypeVar
+
+import pytest
+
+from .images import CHECKOUT
+from .labserver import TOKEN, LabServer
+from .notebooks import Jupyter
+
+BROWSER = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update"]
+#: Where screenshots go, for those who want to look.
+SHOTS = Path(os.environ.get("LPMX_TEST_SHOTS") or CHECKOUT / ".cache" / "screenshots")
+#: The server's answer was no success; what the person is told of it is the test's business.
+ANSWERED = "Failed to load resource"
+SECONDS = 1000
+
+
+class Person:
+    """A browser tab with JupyterLab in it."""
+
+    def __init__(self, page: Any, server: LabServer) -> None:
+        self.page = page
+        self.server = server
+        self.problems: list[str] = []
+        page.set_default_timeout(30 * SECONDS)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", self._hear)
+
+    def _hear(self, message: Any) -> None:
+        if message.type == "error" and not message.text.startswith(ANSWERED):
+            self.problems.append(message.text)
+
+    def open_lab(self) -> None:
+        self.page.goto(f"{self.server.url}lab?token={TOKEN}&reset")
+        self.page.wait_for_selector(".jp-Launcher")
+
+    def card(self, title: str) -> Any:
+        return self.page.locator(f'.jp-LauncherCard[data-category="Notebook"][title="{title}"]')
+
+    def new_notebook(self, title: str) -> None:
+        self.card(title).click()
+        self.page.locator(".jp-NotebookPanel-toolbar", has_text=title).wait_for()
+        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+
+    def run(self, code: str) -> str:
+        """Type into the last cell, run it, and read what appears below it."""
+        cells = self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
+        cell = cells.nth(cells.count() - 1)
+        cell.locator(".cm-content").click()
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Shift+Enter")
+        cell.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for()
+        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        return str(cell.locator(".jp-OutputArea").inner_text()).strip()
+
+    def shot(self, name: str) -> None:
+        try:
+            SHOTS.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return  # a checkout of somebody else's
+        if os.access(SHOTS, os.W_OK):
+            self.page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+
+def quiet(jupyter: Jupyter) -> None:
+    """Lab's question about news takes the focus from whatever a person is typing in."""
+    settings = jupyter.root / "config" / "lab" / "user-settings" / "@jupyterlab"
+    (settings / "apputils-extension").mkdir(parents=True)
+    (settings / "apputils-extension" / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false"}')
+
+
+_P = TypeVar("_P", bound=Person)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser; skips the test where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not Path(BROWSER).exists():
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def somebody(browser: Any, server: LabServer, kind: Callable[[Any, LabServer], _P]) -> Iterator[_P]:
+    """A tab of a person of its own; afterwards its console must have been free of errors."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    someone = kind(context.new_page(), server)
+    try:
+        yield someone
+    finally:
+        someone.shot("last")
+        context.close()
+    assert [] == someone.problems
