@@ -9,8 +9,11 @@ from typing import Any, Callable, Mapping, TypeVar
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Float, Integer, TraitError, Unicode, validate
+from lpmx_runtime.errors import LpmxError
+from lpmx_runtime.store import Store
+from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
+from ..sync import sync
 from . import calls, containers, environment, events, gpu, images, kernels, tasks, upkeep
 from .containers import Usage
 from .description import pattern
@@ -22,6 +25,7 @@ from .tasks import Tasks
 from .watch import Watch
 
 _T = TypeVar("_T")
+_ASKERS = 4   # requests that may wait for registries at once
 
 ROUTES: "tuple[type[Handler], ...]" = (
     *upkeep.HANDLERS, events.Stream, *tasks.HANDLERS, *images.HANDLERS, *containers.HANDLERS,
@@ -40,13 +44,19 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
                                         "once.").tag(config=True)
     watch_seconds = Float(2.0, min=0.1, help="How many seconds pass between two looks for changes "
                                              "that others make, while a page is open.").tag(config=True)
-    threads = Integer(8, min=1, help="How many requests may wait for files, registries and "
-                                     "programs at once.").tag(config=True)
+    threads = Integer(8, min=1, help="How many requests may wait for files and programs at "
+                                     "once.").tag(config=True)
     secret_names = Unicode(
         r"(?i)token|secret|passw|passphrase|credential|cookie|jwt|api_?key|private_?key|"
         r"access_?key|(^|_)(key|pat|pwd|auth)$",
         help="Regular expression for names of variables whose values lists do not show unless "
              "they are asked for.").tag(config=True)
+
+    sync_kernels = Bool(True, help="Keep kernel specs in step with the store, at the server's start "
+                                   "and when images come and go: what is outdated is written anew, "
+                                   "what has lost its image is removed.").tag(config=True)
+    add_kernels = Bool(False, help="Give every image of the store kernels in the launcher without "
+                                   "being asked.").tag(config=True)
 
     @validate("secret_names")
     def _valid_expression(self, proposal: Mapping[str, Any]) -> str:
@@ -63,7 +73,10 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         self.watch = Watch(self)
         self.usage = Usage()
         self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="lpmx")
+        self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="lpmx-registry")
         self._later: set[asyncio.Future[Any]] = set()
+        if self.serverapp is not None:
+            self.serverapp.io_loop.add_callback(self.keep_kernels)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend((PREFIX + pattern(route.path), route) for route in ROUTES)
@@ -74,7 +87,8 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         self.watch.close()
         self.events.close()
         await self.tasks.close()
-        self._threads.shutdown(wait=False)
+        for threads in (self._threads, self._askers):
+            threads.shutdown(wait=False)
 
     # -- for the routes -------------------------------------------------------------------
 
@@ -92,11 +106,26 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         """Run what blocks in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def asking(self, work: Callable[[], _T]) -> _T:
+        """Run what waits for a network in a thread of its own kind."""
+        return await asyncio.get_running_loop().run_in_executor(self._askers, work)
+
     def later(self, work: Callable[[], Any]) -> None:
         """Have something done that nobody waits for."""
         future = asyncio.ensure_future(self.blocking(work))
         self._later.add(future)
         future.add_done_callback(self._later.discard)
+
+    async def keep_kernels(self) -> None:
+        """Have the kernel specs in step with the store."""
+        if not self.sync_kernels:
+            return
+        try:
+            for change in await self.blocking(lambda: sync(Store.open(), add=self.add_kernels)):
+                self.log.info("Kernel spec %s: %s%s", change.name, change.what,
+                              f" ({change.why})" if change.why else "")
+        except (LpmxError, OSError) as error:
+            self.log.warning("Cannot keep kernel specs in step with the images: %s", error)
 
     async def kernels(self) -> Kernels:
         """What the server knows of its kernels."""

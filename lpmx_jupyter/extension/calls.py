@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from typing import Any, Iterator, Optional
 
 from lpmx_runtime import settings
@@ -151,7 +152,9 @@ def calls(container: Optional[str], limit: int) -> dict[str, Any]:
 
 
 def _last_lines(path: str) -> list[bytes]:
-    with open(path, "rb") as file:
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return []   # a pipe, which somebody else reads
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _LOG_LIMIT))
         lines = file.read(_LOG_LIMIT).split(b"\n")

@@ -120,6 +120,7 @@ class Operation:
             except (ValueError, RecursionError) as error:
                 raise Invalid(f"the body is not JSON: {error}") from None
         _check(self.body, value, "the body")
+        _check_text(value)
         properties = resolved(self.body).get("properties", {})
         defaults = {name: resolved(schema)["default"] for name, schema in properties.items()
                     if "default" in resolved(schema)}
@@ -226,6 +227,15 @@ def _absolute(node: Any) -> Any:
 @lru_cache(maxsize=512)
 def _validator(text: str) -> Any:
     return Draft202012Validator(_absolute(json.loads(text)), registry=_registry())
+
+
+def _check_text(value: Any) -> None:
+    """Raise `Invalid` for what JSON can say and no file name, argument or variable can be; bytes
+    that are not UTF-8 are said as Python says them (PEP 383)."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise Invalid(f"the body: {error.object[error.start]!r} is no character") from None
 
 
 def _check(schema: Mapping[str, Any], value: Any, what: str) -> None:

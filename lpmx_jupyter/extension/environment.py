@@ -1,6 +1,7 @@
 """The variables of a container, seen and changed while it runs."""
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, Mapping, Optional
 
@@ -11,6 +12,7 @@ from tornado import web
 
 from .handlers import RESOURCE, Handler, operation
 
+_LONGEST = 1 << 20
 #: An address with a password in it.
 _PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
 
@@ -85,11 +87,19 @@ class Load(_Variables):
 
         def load(store: Store) -> None:
             variables = Container.open(store, container).environment
-            text = self.body["text"] if path is None else dotenv.read(path)
+            text = self.body["text"] if path is None else _read(path)
             variables.load(dotenv.parse(text, path or "what was sent"))
         await self.with_store(load)
         await self.changed()
         return await self.variables(container, secrets=False)
+
+
+def _read(path: str) -> str:
+    """The text of a file, which must be one: of a pipe one could wait for ever."""
+    if os.path.exists(path) and (not os.path.isfile(path) or os.path.getsize(path) > _LONGEST):
+        raise InvalidSetting(f'cannot read the variables in "{path}": it is no file of at most 1 MiB',
+                             hint="name a file of NAME=VALUE lines")
+    return dotenv.read(path)
 
 
 class History(_Variables):

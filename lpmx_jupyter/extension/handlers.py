@@ -100,6 +100,10 @@ class Handler(APIHandler):
         """Run what blocks in a thread, beside the server's loop."""
         return await self.extension.blocking(functools.partial(work, *arguments, **named))
 
+    async def asking(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """As `blocking`, for what waits for a network: it holds up nothing else."""
+        return await self.extension.asking(functools.partial(work, *arguments))
+
     async def with_store(self, work: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
         """As `blocking`; the user's store comes first."""
         return await self.blocking(lambda: work(Store.open(), *arguments, **named))

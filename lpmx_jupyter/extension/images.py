@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator, Optional
 
 from lpmx_runtime.errors import InvalidSetting, StoreError
 from lpmx_runtime.progress import ignore
+from lpmx_runtime.registry.patience import Patience
 from lpmx_runtime.store import Image, Store
 from lpmx_runtime.store.files import storing
 from tornado import web
@@ -23,6 +24,8 @@ from .work import bundled
 
 _MOST = 1 << 60      # bytes of an upload: the file system is what bounds it
 _PIECE = 1 << 20
+#: Somebody waits for the completion of a word.
+_SHORT = Patience(connect=5.0, read=10.0, attempts=1, first_attempts=1)
 
 
 def described(store: Store, images: "list[Image]") -> list[dict[str, Any]]:
@@ -47,15 +50,25 @@ def described(store: Store, images: "list[Image]") -> list[dict[str, Any]]:
 
 
 def _shared(store: Store, image: Image, users: "Counter[str]") -> int:
-    from lpmx_runtime.store.usage import layer_size
     total = 0
     for diff_id in set(image.diff_ids):
         if users[diff_id] > 1:
             try:
-                total += layer_size(store, diff_id)
+                total += _size(store, diff_id)
             except (StoreError, OSError):
                 continue   # removed, or closed to us, since we looked
     return total
+
+
+_sizes: dict[str, int] = {}
+
+
+def _size(store: Store, diff_id: str) -> int:
+    """The bytes of a layer's files, which never change."""
+    if diff_id not in _sizes:
+        from lpmx_runtime.store.usage import layer_size
+        _sizes[diff_id] = layer_size(store, diff_id)
+    return _sizes[diff_id]
 
 
 def _all(store: Store) -> list[dict[str, Any]]:
@@ -84,6 +97,7 @@ class OneImage(Handler):
     async def delete(self) -> Any:
         from lpmx_runtime.store.collect import remove_image
         await self.with_store(remove_image, self.query["image"])
+        await self.extension.keep_kernels()
         await self.changed()
 
 
@@ -343,9 +357,9 @@ class Tags(Handler):
             from lpmx_runtime.oci.reference import Reference
             from lpmx_runtime.registry.client import Repository
             with Repository(Reference.parse(text), failing=f'cannot list the tags of "{text}"',
-                            insecure=insecure) as repository:
+                            insecure=insecure, patience=_SHORT) as repository:
                 return repository.all_tags()
-        return await self.blocking(ask, self.query["repository"], self.query["insecure"])
+        return await self.asking(ask, self.query["repository"], self.query["insecure"])
 
 
 class Search(Handler):
@@ -356,9 +370,10 @@ class Search(Handler):
         def ask(term: str, limit: int, insecure: bool) -> list[dict[str, Any]]:
             from lpmx_runtime.cli.search import split
             from lpmx_runtime.registry.search import search
-            return [one._asdict() for one in search(*split(term), limit=limit, insecure=insecure)]
-        return await self.blocking(ask, self.query["term"], self.query["limit"],
-                                   self.query["insecure"])
+            return [one._asdict() for one in search(
+                *split(term), limit=limit, insecure=insecure, patience=_SHORT)]
+        return await self.asking(ask, self.query["term"], self.query["limit"],
+                                 self.query["insecure"])
 
 
 HANDLERS = (Images, OneImage, History, ImageKernels, Pull, Load, Upload, Save, Bundle, Archive, Tags,

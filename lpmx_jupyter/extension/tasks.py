@@ -119,6 +119,7 @@ class Tasks:
         self._workers: dict[str, asyncio.subprocess.Process] = {}
         self._running: set[asyncio.Future[None]] = set()
         self._told: dict[str, float] = {}
+        self._to_tell: dict[str, asyncio.TimerHandle] = {}
 
     def described(self) -> list[dict[str, Any]]:
         """All, the newest first."""
@@ -223,9 +224,11 @@ class Tasks:
                                      "ended unexpectedly",
                           "hint": "the server's log says more", "code": "internal"}
         task.finished = time.time()
+        self._tell(task, force=True)
         self._told.pop(task.id, None)
-        self._extension.events.publish("task", task.described())
         self._forget_old()
+        if task.state == "succeeded":
+            await self._extension.keep_kernels()
         await self._extension.watch.look()
 
     def _end(self, task: Task) -> None:
@@ -249,9 +252,17 @@ class Tasks:
 
     def _tell(self, task: Task, *, force: bool = False) -> None:
         now = time.monotonic()
-        if force or now - self._told.get(task.id, 0.0) >= _OFTEN:
-            self._told[task.id] = now
-            self._extension.events.publish("task", task.described())
+        wait = self._told.get(task.id, 0.0) + _OFTEN - now
+        if not force and wait > 0:
+            if task.id not in self._to_tell:
+                self._to_tell[task.id] = asyncio.get_running_loop().call_later(
+                    wait, lambda: self._tell(task, force=True))
+            return
+        later = self._to_tell.pop(task.id, None)
+        if later is not None:
+            later.cancel()
+        self._told[task.id] = now
+        self._extension.events.publish("task", task.described())
 
     def _forget_old(self) -> None:
         ended = [task for task in self._tasks.values() if task.finished is not None]

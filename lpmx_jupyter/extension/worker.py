@@ -26,13 +26,14 @@ _OFTEN = 0.1   # seconds between two reports of one part
 
 
 class Reports:
-    """Writes events, of one part not too often and its last state always."""
+    """Writes events, of one part not too often, and none that is held back for long."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
         self._kept: dict[str, TaskAdvanced] = {}
+        threading.Thread(target=self._tell_kept, daemon=True).start()
 
     def __call__(self, event: Event) -> None:
         """A `lpmx_runtime.progress.Sink`."""
@@ -57,6 +58,15 @@ class Reports:
         """Say how it ended."""
         with self._lock:
             self._write({"event": event, **values})
+
+    def _tell_kept(self) -> None:
+        """What was held back is told also where nothing comes after it: a network may stall."""
+        while True:
+            time.sleep(_OFTEN)
+            with self._lock:
+                for event in list(self._kept.values()):
+                    if time.monotonic() - self._told.get(event.task, 0.0) >= _OFTEN:
+                        self._advanced(event)
 
     def _advanced(self, event: TaskAdvanced) -> None:
         self._kept.pop(event.task, None)

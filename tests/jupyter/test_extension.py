@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from support import images as images_module
@@ -197,8 +198,9 @@ def test_upload_that_is_no_image_or_breaks_off_leaves_nothing(api: ApiServer,
     task = api.ask("POST", "/images/upload", data=b"no image" * 1000, query={"filename": "x.tar"})
     assert "archive-damaged" == api.finish(task, "failed")["error"]["code"]
 
-    with socket.create_connection(("127.0.0.1", int(api.url.rstrip("/").rpartition(":")[2]))) as half:
-        half.sendall(b"POST /lpmx/api/images/upload?filename=half.tar HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    port = urlsplit(api.url).port
+    with socket.create_connection(("127.0.0.1", port)) as half:
+        half.sendall(b"POST /user/me/lpmx/api/images/upload?filename=half.tar HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                      b"Authorization: token token-of-the-tests\r\n"
                      b"Content-Length: 100000000\r\n\r\n" + b"x" * 3000000)
         until(lambda: list((place.root / "store" / "tmp").glob("*/half.tar")))
@@ -301,8 +303,8 @@ def test_terminal_is_one_of_the_servers_and_shows_the_containers_files(api: ApiS
 # -- environment ----------------------------------------------------------------------------
 
 
-def test_variables_change_live_and_secret_ones_are_masked(api: ApiServer, box: str,
-                                                          installed: Any) -> None:
+def test_variables_change_live_and_secret_ones_are_masked(
+        api: ApiServer, box: str, place: Jupyter, installed: Any) -> None:
     """A table with origins and history, in which no token can be read over one's shoulder."""
     tab = api.events()
     found = api.ask("PATCH", "/containers/{container}/environment",
@@ -323,8 +325,13 @@ def test_variables_change_live_and_secret_ones_are_masked(api: ApiServer, box: s
     assert "hush" not in str(api.ask("GET", path + "/history", container=box, may="read"))
     loaded = api.ask("POST", path + "/load", {"text": "A='b c' # why\n"}, container=box)
     assert "b c" in [one["value"] for one in loaded]
-    assert "invalid-setting" == api.ask("POST", path + "/load", {"text": "no"}, container=box,
-                                        status=400)["code"]
+    os.mkfifo(place.folder / "pipe")
+    for body in ({"text": "no"}, {"path": "pipe"}, {"path": "absent"}):
+        assert "invalid-setting" == api.ask("POST", path + "/load", body, container=box,
+                                            status=400)["code"]
+    (place.folder / ".env").write_text("FROM_FILE=1\n")
+    assert "FROM_FILE" in [one["name"] for one in api.ask(
+        "POST", path + "/load", {"path": ".env"}, container=box)]
 
 
 # -- calls ----------------------------------------------------------------------------------
@@ -434,6 +441,7 @@ def test_host_and_store_are_told(api: ApiServer, box: str, place: Jupyter) -> No
     ("POST", "/images/pull", None, 400, "invalid-request"),
     ("POST", "/containers", {"image": TINY, "name": "-"}, 400, "invalid-request"),
     ("POST", "/containers", {"image": TINY, "user": "nobody-here"}, 422, "run-failed"),
+    ("POST", "/containers", {"image": TINY, "env": {"A": "\ud800"}}, 400, "invalid-request"),
     ("POST", "/bundle", {"path": "x"}, 400, "invalid-request"),
     ("GET", "/gpu?image=x&container=y", None, 400, "invalid-request"),
     ("GET", "/tasks/0123456789abcdef", None, 404, "task-unknown"),
@@ -481,6 +489,69 @@ def test_every_route_wants_a_known_user_who_may(api: ApiServer, method: str, pat
 
     assert 403 == answer.status_code, answer.text
     assert "forbidden" == answer.json()["code"]
+
+
+def test_a_cookie_and_the_xsrf_token_are_a_login(api: ApiServer) -> None:
+    """As the panel's requests are: what is refused without the token is done with it."""
+    import requests
+    with requests.Session() as browser:
+        browser.trust_env = False
+        browser.get(api.url + "login", params={"token": "token-of-the-tests"}, timeout=20)
+        assert 200 == browser.get(f"{api.url}lpmx/api/info", timeout=20).status_code
+        answer = browser.post(f"{api.url}lpmx/api/gc", timeout=20,
+                              headers={"X-XSRFToken": browser.cookies["_xsrf"]})
+
+    assert answer.headers["Location"].startswith("/user/me/lpmx/api/tasks/")
+    api.finish(answer.json())
+
+
+def test_what_waits_holds_up_nobody(api: ApiServer) -> None:
+    """Registries that never answer, more of them than may be asked at once, and all else goes on."""
+    import threading
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}/a/b"
+        asked = [threading.Thread(target=api.send, args=("GET", "/registry/tags"),
+                                  kwargs={"params": {"repository": where}}) for _ in range(12)]
+        for one in asked:
+            one.start()
+        connection, _ = silent.accept()
+
+        assert [] != api.ask("GET", "/images")
+
+        assert all(one.is_alive() for one in asked)
+        connection.close()
+    for one in asked:
+        one.join(30)
+
+
+def test_server_that_is_killed_leaves_no_work_behind(place: Jupyter) -> None:
+    """The worker ends, as if it had been cancelled."""
+    (place.root / "second").mkdir()
+    (place.root / "second" / "folder").mkdir()
+    server = ApiServer(place.root / "second" / "folder", place.runtime)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server.ask("POST", "/images/pull",
+                   {"reference": f"127.0.0.1:{silent.getsockname()[1]}/team/slow:1"})
+        connection, _ = silent.accept()
+
+        server.kill()
+
+        connection.settimeout(20)
+        while connection.recv(1000):
+            pass   # it closes the connection
+        connection.close()
+    assert [] == leftovers.wait_for_none([place.root / "store"])
+
+
+def test_wheel_enables_it() -> None:
+    """`pip install` is all that is to be done."""
+    listed = subprocess.run([Path(sys.executable).parent / "jupyter-server", "extension", "list"],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+
+    assert "lpmx_jupyter.extension" in listed.stdout
+    [said] = [line for line in listed.stdout.splitlines() if "lpmx_jupyter.extension" in line
+              and "OK" in line]
+    assert "enabled" in listed.stdout and said
 
 
 def test_description_and_routes_are_the_same() -> None:

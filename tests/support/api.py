@@ -34,7 +34,7 @@ class ApiServer(LabServer):
     def __init__(self, folder: Path, runtime: Path) -> None:
         config = folder.parent / "server_config.py"
         config.write_text(AUTHORIZER)
-        super().__init__(folder, runtime, f"--config={config}")
+        super().__init__(folder, runtime, f"--config={config}", "--ServerApp.base_url=/user/me/")
         self.answered: set[str] = set()
 
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -86,14 +86,21 @@ class Listener:
     def __init__(self, server: ApiServer) -> None:
         self._answer = server.send("GET", "/events", stream=True)
         assert "text/event-stream" == self._answer.headers["Content-Type"], self._answer.text
+        self._passed: list[tuple[str, Any]] = []
         self._lines: Iterator[bytes] = self._answer.iter_lines(chunk_size=1)
         self.hello = self.next("hello")
 
     def next(self, kind: str, fits: Callable[[Any], bool] = lambda value: True) -> Any:
-        """The value of the next event of that kind that fits."""
+        """The value of the first event of that kind that fits and was not asked for yet."""
         from lpmx_jupyter.extension import description
+        for one in self._passed:
+            if one[0] == kind and fits(one[1]):
+                self._passed.remove(one)
+                return one[1]
         event = ""
+        deadline = time.monotonic() + PATIENCE
         for line in self._lines:
+            assert time.monotonic() < deadline, f"{kind} does not come, but {self._passed}"
             word, _, rest = line.decode().partition(": ")
             if word == "event":
                 event = rest
@@ -103,6 +110,7 @@ class Listener:
                                    "forgotten": "EventForgotten"}[event], value)
                 if event == kind and fits(value):
                     return value
+                self._passed.append((event, value))
         raise AssertionError(f"the stream ended without {kind}")
 
     def changed(self, what: str, container: Optional[str] = None) -> None:
