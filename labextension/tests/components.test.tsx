@@ -62,10 +62,13 @@ it('shows how far each layer is, and the error with its hint', async () => {
 it('opens a notebook in an image that has no kernel spec yet', async () => {
   const { server, show, execute } = page();
   server.routes['GET images'] = () => [image('tiny:1')];
-  server.routes['POST kernelspecs'] = () => [{ name: 'lpmx-tiny-1' }];
+  server.routes['POST kernelspecs'] = () => task('1', { kind: 'kernelspecs', title: 'Make kernels' });
   show(<ImagesSection />);
 
   fireEvent.click(await screen.findByLabelText('New notebook in tiny:1'));
+  await screen.findByText('Make kernels');
+  const result: any = { images: [], kernelspecs: [{ name: 'lpmx-tiny-1' }] };
+  server.say('task', task('1', { kind: 'kernelspecs', state: 'succeeded', result }));
 
   await waitFor(() =>
     expect(execute).toHaveBeenCalledWith('notebook:create-new', { kernelName: 'lpmx-tiny-1' })

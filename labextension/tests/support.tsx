@@ -108,6 +108,7 @@ export function image(familiar: string, more: Partial<IImage> = {}): IImage {
     added: 0,
     live: false,
     store: null,
+    support: false,
     containers: [],
     kernelspecs: [],
     ...more

@@ -12,7 +12,7 @@ from support import leftovers
 from support.browser import Person, chromium, quiet, somebody
 from support.faulty_proxy import Corrupt, FaultyProxy, Hold
 from support.images import CHECKOUT
-from support.labserver import LabServer
+from support.labserver import TOKEN, LabServer
 from support.loopback import Answer
 from support.notebooks import Jupyter, jupyter_in
 
@@ -96,6 +96,26 @@ class PanelPerson(Person):
         dialog = self.page.locator(".jp-Dialog", has_text=title)
         dialog.locator("button", has_text=label).click()
         dialog.wait_for(state="detached")
+
+
+class NotebookPerson(PanelPerson):
+    """Somebody in Notebook 7, where each notebook is a page of its own."""
+
+    ignored = ("Cannot read properties of undefined (reading 'schema')", "Disposed",
+               "Cannot convert undefined or null to object")
+
+    def open_tree(self) -> None:
+        self.page.goto(f"{self.server.url}tree?token={TOKEN}")
+        self.page.locator(".lm-MenuBar-itemLabel", has_text="View").click()
+        self.choose("Show the LPMX Panel")
+        self.section("images").get_by_label("Image to pull").wait_for()
+
+
+class NotebookServer(LabServer):
+    """Notebook 7 in place of JupyterLab."""
+
+    program = "jupyter-notebook"
+    options = ()
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +251,15 @@ def test_from_an_empty_store_through_a_notebook_and_back(
     person.agree("Restart", "Restart Kernel?")
     person.idle()
     assert "2" == person.run("print(1 + 1)")
+
+    # the launcher's card, and what runs
+    page.locator(".lm-TabBar-tab", has_text="Launcher").first.click()
+    page.locator(f'.jp-LauncherCard[data-category="LPMX"]:has-text("{image}")').wait_for()
+    person.shot("panel-launcher")
+    page.locator('.jp-SideBar [data-id="jp-running-sessions"]').click()
+    page.locator("#jp-running-sessions", has_text=f"{name} ({image})").wait_for()
+    person.open_panel()
+    page.locator(".lm-TabBar-tab", has_text="Untitled.ipynb").first.click()
 
     # commit, by the menu of the notebook's button
     page.locator(".lpmx-ToolbarButton button").click()
@@ -370,3 +399,33 @@ def test_for_everybody(person: PanelPerson, lab: LabServer, proxy: FaultyProxy) 
     row.wait_for(state="detached")
     assert [] == light
     assert [] == dark
+
+
+def test_in_notebook_7(browser: Any, place: Jupyter, proxy: FaultyProxy) -> None:
+    """The panel beside the files and beside a notebook, by the View menu; a notebook in an image."""
+    image = f"{proxy.address}/demo/tiny:1"
+    server = NotebookServer(place.folder, place.runtime)
+    try:
+        with somebody(browser, server, NotebookPerson) as person:
+            person.open_tree()
+            if not person.image(image).is_visible():
+                person.pull(image)
+                person.image(image).wait_for()
+            with person.page.context.expect_page() as opened:
+                person.image(image).get_by_label(f"New notebook in {image}").click()
+            beside = NotebookPerson(opened.value, server)
+            beside.page.locator(".lpmx-ToolbarButton button").click()
+            beside.choose("Show Container in the Panel")
+            beside.page.locator("#lpmx-panel .lpmx-Container.lpmx-mod-chosen").wait_for()
+            beside.idle()
+            environment = beside.section("environment")
+            environment.get_by_label("Name of a new variable").fill("SEEN")
+            environment.get_by_label("Value of the new variable").fill("in Notebook 7")
+            environment.get_by_role("button", name="Set").click()
+            environment.locator('[data-variable="SEEN"]').wait_for()
+            assert "in Notebook 7" == beside.run("!echo $SEEN")
+            beside.shot("panel-notebook-7")
+            assert [] == beside.problems
+    finally:
+        server.close()
+    place.wait_until_clean()

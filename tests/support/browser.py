@@ -31,17 +31,24 @@ SECONDS = 1000
 class Person:
     """A browser tab with JupyterLab in it."""
 
+    #: What a page's own front end says without us, too.
+    ignored: tuple[str, ...] = ()
+
     def __init__(self, page: Any, server: LabServer) -> None:
         self.page = page
         self.server = server
         self.problems: list[str] = []
         page.set_default_timeout(30 * SECONDS)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", lambda error: self._note(str(error)))
         page.on("console", self._hear)
 
     def _hear(self, message: Any) -> None:
         if message.type == "error" and not message.text.startswith(ANSWERED):
-            self.problems.append(message.text)
+            self._note(message.text)
+
+    def _note(self, problem: str) -> None:
+        if not any(text in problem for text in self.ignored):
+            self.problems.append(problem)
 
     def open_lab(self) -> None:
         self.page.goto(f"{self.server.url}lab?token={TOKEN}&reset")

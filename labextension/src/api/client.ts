@@ -137,8 +137,8 @@ export class Client {
     return this.get('registry/search', { term, limit: 10 });
   }
 
-  installKernelspecs(image: string): Promise<api.IKernelspec[]> {
-    return this.send('POST', 'kernelspecs', { image });
+  installKernelspecs(image: string): Promise<api.ITask> {
+    return this.send('POST', 'kernelspecs', { image, task: true });
   }
 
   // -- containers

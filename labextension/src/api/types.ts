@@ -29,7 +29,7 @@ export interface IPart {
 }
 
 export type TaskState = 'running' | 'cancelling' | 'succeeded' | 'failed' | 'cancelled';
-export type TaskKind = 'pull' | 'load' | 'save' | 'bundle' | 'commit' | 'gc';
+export type TaskKind = 'pull' | 'load' | 'save' | 'bundle' | 'commit' | 'gc' | 'kernelspecs';
 
 export interface ITask {
   id: string;
@@ -49,6 +49,7 @@ export interface ITask {
   result: {
     images: string[];
     containers: string[];
+    kernelspecs: IKernelspec[];
     path: string | null;
     freed: { layers: string[]; blobs: string[]; containers: string[] } | null;
   } | null;
@@ -79,6 +80,7 @@ export interface IImage {
   added: number;
   live: boolean;
   store: string | null;
+  support: boolean;
   containers: string[];
   kernelspecs: string[];
 }
@@ -87,7 +89,9 @@ export interface IFoundKernel {
   name: string;
   display_name: string;
   language: string;
-  kind: 'image' | 'kernel view' | 'host';
+  kind: 'image' | 'support layer' | 'kernel view' | 'host';
+  chosen: boolean;
+  why: string;
   place: string;
   description: string;
 }

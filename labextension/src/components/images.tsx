@@ -28,7 +28,7 @@ function Kernels(props: { image: string }): JSX.Element {
         {found.value.kernels.map(kernel => (
           <li key={kernel.name}>
             {kernel.display_name}
-            <span className="lpmx-Detail"> {kernel.place}</span>
+            <span className="lpmx-Detail"> {[kernel.place, kernel.why].filter(Boolean).join(' · ')}</span>
           </li>
         ))}
       </ul>
@@ -43,7 +43,9 @@ function Image(props: { image: IImage }): JSX.Element {
   const name = image.familiar;
   const about = image.live
     ? trans.__('a copy of this machine')
-    : image.shared > 0
+    : image.support
+      ? trans.__('%1, what Pythons of images need to be kernels', format.bytes(image.size))
+      : image.shared > 0
       ? trans.__('%1, %2 of it shared', format.bytes(image.size), format.bytes(image.shared))
       : format.bytes(image.size);
   return (
@@ -52,18 +54,19 @@ function Image(props: { image: IImage }): JSX.Element {
         <span className="lpmx-Row-name">
           <ImageName name={name} title={image.name} />
         </span>
-        <ActionButton
-          icon={notebookIcon}
-          label={trans.__('New notebook in %1', name)}
-          action={() => actions.newNotebook(name)}
-        />
+        {!image.support && (
+          <ActionButton
+            icon={notebookIcon}
+            label={trans.__('New notebook in %1', name)}
+            action={() => actions.newNotebook(name)}
+          />
+        )}
         <MoreButton
           label={trans.__('More for image %1', name)}
-          items={[
-            CommandIds.newNotebook,
-            CommandIds.createContainer,
-            CommandIds.removeImage
-          ].map(command => ({ command, args: { image: name } }))}
+          items={(image.support
+            ? [CommandIds.removeImage]
+            : [CommandIds.newNotebook, CommandIds.createContainer, CommandIds.removeImage]
+          ).map(command => ({ command, args: { image: name } }))}
         />
       </div>
       <div className="lpmx-Detail">
@@ -72,7 +75,11 @@ function Image(props: { image: IImage }): JSX.Element {
           ` · ${trans._n('one container', '%1 containers', image.containers.length)}`}
         {image.store !== null && ` · ${trans.__("in the site's store")}`}
       </div>
-      <Disclosure label={trans.__('Kernels')} fullLabel={trans.__('Kernels of %1', name)}>{() => <Kernels image={name} />}</Disclosure>
+      {!image.support && (
+        <Disclosure label={trans.__('Kernels')} fullLabel={trans.__('Kernels of %1', name)}>
+          {() => <Kernels image={name} />}
+        </Disclosure>
+      )}
     </li>
   );
 }
@@ -106,10 +113,10 @@ export function ImagesSection(): JSX.Element {
       }}
     >
       <PullForm />
-      <Tasks kinds={['pull', 'load', 'commit', 'save', 'bundle']} />
+      <Tasks kinds={['pull', 'load', 'commit', 'save', 'bundle', 'kernelspecs']} />
       {problem && <Problem problem={problem} retry={() => model.images.refresh()} />}
       {!value && !problem && <Waiting />}
-      {value && value.every(image => image.live) && (
+      {value && value.every(image => image.live || image.support) && (
         <Empty>
           {trans.__(
             'There is no image yet. Type the name of one above, such as ubuntu:22.04, or drop a file that "docker save" or "lpmx bundle" made.'

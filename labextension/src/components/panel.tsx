@@ -44,7 +44,7 @@ function PanelView(props: {
     props.remember(now);
   };
   const sections: [SectionId, string, () => JSX.Element, number?][] = [
-    ['images', trans.__('Images'), () => <ImagesSection />, images?.filter(({ live }) => !live).length],
+    ['images', trans.__('Images'), () => <ImagesSection />, images?.filter(({ live, support }) => !live && !support).length],
     ['containers', trans.__('Containers'), () => <ContainersSection />, containers?.length],
     ['environment', trans.__('Environment'), () => <EnvironmentSection />],
     ['calls', trans.__('Calls'), () => <CallsSection />],

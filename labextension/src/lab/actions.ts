@@ -100,7 +100,8 @@ export class Actions {
     return this.attempt(async () => {
       let spec = this._model.image(image)?.kernelspecs[0];
       if (spec === undefined) {
-        spec = (await this._model.client.installKernelspecs(image))[0].name;
+        const task = await this._model.outcome(await this._model.client.installKernelspecs(image));
+        spec = task.result!.kernelspecs[0].name;
         await this._model.kernelspecs.refresh();
       }
       await this.newNotebookOf(spec, cwd);

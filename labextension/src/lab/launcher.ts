@@ -11,8 +11,12 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
   id: 'lpmx-jupyter:launcher',
   description: 'Cards of images in the launcher.',
   autoStart: true,
-  requires: [ILpmx, ILauncher],
-  activate: (app: JupyterFrontEnd, { model }: ILpmx, launcher: ILauncher): void => {
+  requires: [ILpmx],
+  optional: [ILauncher],
+  activate: (app: JupyterFrontEnd, { model }: ILpmx, launcher: ILauncher | null): void => {
+    if (launcher === null) {
+      return; // Notebook has none
+    }
     let cards: IDisposable | undefined;
     let shown = '';
     const show = (): void => {

@@ -81,8 +81,12 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
   id: 'lpmx-jupyter:notebook',
   description: "A button for the container of a notebook's kernel.",
   autoStart: true,
-  requires: [ILpmx, INotebookTracker],
-  activate: (app: JupyterFrontEnd, lpmx: ILpmx, tracker: INotebookTracker): void => {
+  requires: [ILpmx],
+  optional: [INotebookTracker],
+  activate: (app: JupyterFrontEnd, lpmx: ILpmx, tracker: INotebookTracker | null): void => {
+    if (tracker === null) {
+      return; // a page without notebooks
+    }
     const { model } = lpmx;
     const follow = (): void => {
       lpmx.setKernel(tracker.currentWidget?.sessionContext.session?.kernel?.id ?? null);

@@ -50,6 +50,9 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
       if (before === undefined || !isRunning(before) || isRunning(task)) {
         return;
       }
+      if (task.kind === 'kernelspecs') {
+        return; // whoever began it waits for it, and tells
+      }
       if (task.state === 'succeeded') {
         succeeded(task);
       } else if (task.state === 'failed' && task.error !== null) {

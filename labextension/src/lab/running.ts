@@ -10,8 +10,12 @@ export const runningPlugin: JupyterFrontEndPlugin<void> = {
   id: 'lpmx-jupyter:running',
   description: 'Containers in the panel of what runs.',
   autoStart: true,
-  requires: [ILpmx, IRunningSessionManagers],
-  activate: (_app: JupyterFrontEnd, lpmx: ILpmx, managers: IRunningSessionManagers): void => {
+  requires: [ILpmx],
+  optional: [IRunningSessionManagers],
+  activate: (_app: JupyterFrontEnd, lpmx: ILpmx, managers: IRunningSessionManagers | null): void => {
+    if (managers === null) {
+      return; // Notebook has it in its tree only
+    }
     const { model, actions, trans } = lpmx;
     const running = () => (model.containers.value ?? []).filter(one => one.running);
     const owner = {};

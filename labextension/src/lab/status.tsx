@@ -40,8 +40,12 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
   id: 'lpmx-jupyter:status',
   description: "The notebook's image in the status bar.",
   autoStart: true,
-  requires: [ILpmx, IStatusBar],
-  activate: (_app: JupyterFrontEnd, lpmx: ILpmx, statusBar: IStatusBar): void => {
+  requires: [ILpmx],
+  optional: [IStatusBar],
+  activate: (_app: JupyterFrontEnd, lpmx: ILpmx, statusBar: IStatusBar | null): void => {
+    if (statusBar === null) {
+      return; // Notebook has none
+    }
     const { model } = lpmx;
     const owner = {};
     const changed = new Signal<object, void>(owner);

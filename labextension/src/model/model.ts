@@ -1,6 +1,6 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Client } from '../api/client';
+import { Client, LpmxError } from '../api/client';
 import { EventStream, IEvent } from '../api/events';
 import type * as api from '../api/types';
 import { Resource } from './resource';
@@ -10,6 +10,9 @@ export interface ITaskChange {
   task: api.ITask;
   before: api.ITask | undefined;
 }
+
+/** Milliseconds after which a task is asked for that no event told of. */
+const LONGEST_WAIT = 3000;
 
 export function isRunning(task: api.ITask): boolean {
   return task.state === 'running' || task.state === 'cancelling';
@@ -102,6 +105,37 @@ export class Model {
     if (!this._tasks.has(task.id)) {
       this._put(task);
     }
+  }
+
+  /**
+   * The task when it has ended, also where no event tells.
+   *
+   * @throws {LpmxError} if it failed or was cancelled
+   */
+  async outcome(task: api.ITask): Promise<api.ITask> {
+    this.begin(task);
+    let now = this._tasks.get(task.id) ?? task;
+    while (isRunning(now)) {
+      const told = new Promise<void>(resolve => {
+        const slot = (_: this, change: ITaskChange): void => {
+          if (change.task.id === task.id) {
+            this.taskChanged.disconnect(slot);
+            resolve();
+          }
+        };
+        this.taskChanged.connect(slot);
+      });
+      await Promise.race([told, new Promise(resolve => setTimeout(resolve, LONGEST_WAIT))]);
+      const known = this._tasks.get(task.id);
+      now =
+        known && (this._connected || !isRunning(known))
+          ? known
+          : await this.client.get<api.ITask>(`tasks/${task.id}`);
+    }
+    if (now.state !== 'succeeded') {
+      throw new LpmxError(now.error ?? { message: `${now.title}: cancelled`, hint: null, code: 'cancelled' });
+    }
+    return now;
   }
 
   /** Cancel it if it runs, else forget it. */
