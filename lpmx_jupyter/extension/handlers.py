@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, NamedTuple, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Mapping, NamedTuple, Optional, TypeVar, cast
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
@@ -20,7 +20,7 @@ from lpmx_runtime.store import Store
 from tornado import web
 
 from . import description
-from .description import Invalid
+from .description import Invalid, Operation
 from .failures import RequestFailed, code_of, described, status_of
 
 if TYPE_CHECKING:
@@ -53,16 +53,7 @@ def operation(action: Optional[str] = None) -> Callable[[_Method], _Method]:
     def make(method: _Method) -> _Method:
         @functools.wraps(method)
         async def checked(self: Handler, **path: str) -> None:
-            here = description.by_path()[self.path][method.__name__]
-            try:
-                here.read_path(path)
-                self.query = here.read_query(self._query())
-                if not self.streams:
-                    self.body = here.read_body(self.request.body)
-            except Invalid as error:
-                raise RequestFailed(HTTPStatus.BAD_REQUEST, "invalid-request",
-                                    f"cannot {here.method} {here.path}: {error}",
-                                    hint=f"GET {PREFIX}/openapi describes it") from None
+            here = self.check_request(method.__name__, path)
             value = await method(self, **path)
             if isinstance(value, Answer):
                 self._answer(value.status, value.value)
@@ -116,6 +107,20 @@ class Handler(APIHandler):
     async def changed(self) -> None:
         """Have listeners told what this request changed."""
         await self.extension.watch.look()
+
+    def check_request(self, method: str, path: Mapping[str, str]) -> Operation:
+        """Have what was sent in `query` and `body`; the operation. Raises `RequestFailed`."""
+        here = description.by_path()[self.path][method]
+        try:
+            here.read_path(path)
+            self.query = here.read_query(self._query())
+            if not self.streams:
+                self.body = here.read_body(self.request.body)
+        except Invalid as error:
+            raise RequestFailed(HTTPStatus.BAD_REQUEST, "invalid-request",
+                                f"cannot {here.method} {here.path}: {error}",
+                                hint=f"GET {PREFIX}/openapi describes it") from None
+        return here
 
     # -- as the base class wants it -----------------------------------------------------
 

@@ -181,10 +181,11 @@ class Upload(Beginning):
             return
         if not await self.may("write"):
             raise web.HTTPError(403, f"User is not authorized to write on resource: {RESOURCE}.")
+        self.check_request("post", {})
         self.extension.tasks.check_room()
-        name = os.path.basename(self.get_query_argument("filename", "").replace("\0", ""))
+        name = os.path.basename(self.query["filename"])
         self.connection.set_max_body_size(_MOST)
-        self._upload = await self.with_store(_Upload, name or "image")
+        self._upload = await self.with_store(_Upload, name)
 
     async def data_received(self, chunk: bytes) -> None:
         if self._upload is not None:

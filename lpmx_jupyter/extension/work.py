@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Optional, Sequence, Union
 
 from lpmx_runtime.container import Container
@@ -75,16 +74,11 @@ def bundled(store: Store, images: Sequence[str], containers: Sequence[str],
 
 def _write(path: str, replace: bool, pieces: Iterable[bytes], what: str) -> None:
     """Have a file at `path`, whole or not at all, over another one only if `replace` says so."""
-    from lpmx_runtime.store.files import write_file
+    from lpmx_runtime.cli.output import write_out
     if not replace and os.path.lexists(path):
         raise WriteFailed(f'cannot write {what} to "{path}": there is a file already',
                           hint="choose another name, or have it replaced")
-    try:
-        write_file(Path(os.path.realpath(path)), pieces, shared=False)
-    except OSError as error:
-        raise WriteFailed(f'cannot write {what} to "{path}": '
-                          f"{os.strerror(error.errno or 0).lower()}",
-                          hint="check the directory, and that there is space in it") from error
+    write_out(path, pieces, what=what)
 
 
 def _commit(store: Store, progress: Sink, *, container: str, image: str, changes: Sequence[str],

@@ -11,35 +11,20 @@ import sys
 import tarfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from support import images as images_module
 from support import leftovers
-from support.api import ApiServer
-from support.notebooks import Jupyter, jupyter_in
+from support.api import TINY, ApiServer, own_store
+from support.notebooks import Jupyter
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-TINY = "lpmx-test-tiny:1"
-
-
 @pytest.fixture(scope="module")
 def place(images: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
-    """A user's Jupyter with a store of its own, in which there is a tiny image."""
-    from lpmx_runtime.image.archive import load
-    from lpmx_runtime.store import Store
-    root = tmp_path_factory.mktemp("api")
-    store = root / "store"
-    with jupyter_in(root, SimpleNamespace(path=store)) as own:
-        built = images.get("tiny")
-        load(Store.open(store), built.layout, name=TINY)
+    with own_store(tmp_path_factory.mktemp("api"), images) as own:
         yield own
-    left = leftovers.wait_for_none([store])
-    images_module.remove(store)
-    assert [] == left
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,16 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
+import tempfile
 from typing import Any, Iterator
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from support import images as images_module
-from support import leftovers
-from support.api import ApiServer
+from hypothesis.configuration import set_hypothesis_home_dir
+from support.api import TINY, ApiServer, own_store
 from support.labserver import TOKEN
-from support.notebooks import jupyter_in
 
-TINY = "lpmx-test-tiny:1"
 BOX = "box"
 #: Never ends, asks machines elsewhere, takes long or takes away what the others need, makes files
 #: wherever it is told.
@@ -27,22 +24,15 @@ EXAMPLES = 3
 def api(images: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A server with an image and a container."""
     from lpmx_runtime.container import Container
-    from lpmx_runtime.image.archive import load
     from lpmx_runtime.store import Store
-    root = tmp_path_factory.mktemp("fuzzed")
-    store = root / "store"
-    with jupyter_in(root, SimpleNamespace(path=store)) as own:
-        opened = Store.open(store)
-        [image] = load(opened, images.get("tiny").layout, name=TINY)
-        container = Container.create(opened, image, name=BOX)
+    with own_store(tmp_path_factory.mktemp("fuzzed"), images) as own:
+        store = Store.open()
+        Container.create(store, store.images.find(TINY), name=BOX)
         running = ApiServer(own.folder, own.runtime)
         yield running
         running.close()
-        for one in Container.list(opened):
+        for one in Container.list(store):
             one.remove(force=True)
-    assert [] == leftovers.wait_for_none([store])
-    images_module.remove(store)
-    assert container
 
 
 def described() -> Any:
@@ -59,9 +49,9 @@ def described() -> Any:
     return schemathesis.openapi.from_dict(document)
 
 
+# it looks for a place for its files when it is imported, though it is to keep none
+set_hypothesis_home_dir(tempfile.gettempdir())
 SCHEMA = described()
-#: It would keep what it finds in the checkout.
-pytestmark = pytest.mark.filterwarnings("ignore:The database setting is not configured")
 
 
 @SCHEMA.parametrize()

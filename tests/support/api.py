@@ -3,13 +3,36 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable, Iterator, Mapping, Optional
 from urllib.parse import quote
 
 import requests
 
+from . import images as images_module
+from . import leftovers
 from .labserver import PATIENCE, LabServer
+from .notebooks import Jupyter, jupyter_in
+
+TINY = "lpmx-test-tiny:1"
+
+
+@contextmanager
+def own_store(root: Path, images: Any) -> Iterator[Jupyter]:
+    """A user's Jupyter below `root` with a store of its own, in which there is a tiny image.
+    Afterwards nothing may run in it, and it is removed."""
+    from lpmx_runtime.image.archive import load
+    from lpmx_runtime.store import Store
+    store = root / "store"
+    with jupyter_in(root, SimpleNamespace(path=store)) as own:
+        load(Store.open(store), images.get("tiny").layout, name=TINY)
+        yield own
+    left = leftovers.wait_for_none([store])
+    images_module.remove(store)
+    assert [] == left
+
 
 #: Lets a request be one of somebody who may do nothing, or only read.
 AUTHORIZER = '''
