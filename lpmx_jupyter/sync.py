@@ -33,19 +33,20 @@ class Change(NamedTuple):
 
 
 def sync(store: Store, *, directory: Optional[Path] = None, add: bool = False, layers: bool = False,
-         progress: Sink = ignore) -> list[Change]:
+         remove: bool = True, progress: Sink = ignore) -> list[Change]:
     """Bring the kernel specs in `directory`, by default the user's own, in step with the store.
 
     With `add` each image that has no spec there gets its kernels; with `layers` support
     layers that are missing are made, which takes a network. What is as it should be is not
-    touched. It blocks; several at once do no harm.
+    touched. Without `remove` a spec whose image or kernel is not to be seen is left alone. It
+    blocks; several at once do no harm.
 
     Raises `KernelFailed` if the directory cannot be written.
     """
     above = directory or kernelspecs.default_directory()
     there = kernelspecs.installed(above)
     changes = [change for spec in there
-               for change in [_refresh(store, spec, layers, progress)] if change is not None]
+               for change in [_refresh(store, spec, layers, remove, progress)] if change is not None]
     if add:
         known = {spec.image for spec in there}
         for image in store.images.list():
@@ -65,7 +66,8 @@ def _add(store: Store, image: Image, above: Path, layers: bool, progress: Sink) 
     return [Change(spec.name, "written") for spec in written]
 
 
-def _refresh(store: Store, spec: Installed, layers: bool, progress: Sink) -> Optional[Change]:
+def _refresh(store: Store, spec: Installed, layers: bool, remove: bool,
+             progress: Sink) -> Optional[Change]:
     """None for a spec that is as it should be."""
     path = spec.folder / "kernel.json"
     try:
@@ -84,13 +86,14 @@ def _refresh(store: Store, spec: Installed, layers: bool, progress: Sink) -> Opt
     except ImageUnknown:
         if settings.container and (store.containers / settings.container).is_dir():
             return None  # what it runs in is there
-        return _remove(spec, f'image "{settings.image}" is not in the store')
+        return _remove(spec, f'image "{settings.image}" is not in the store') if remove else None
     try:
         kernel = _kernel(store, image, settings, layers, progress)
     except LpmxError as error:
         return Change(spec.name, "left", error.message)
     if kernel is None:
-        return _remove(spec, f'image "{settings.image}" has no kernel "{settings.kernel}" any more')
+        why = f'image "{settings.image}" has no kernel "{settings.kernel}" any more'
+        return _remove(spec, why) if remove else None
     values = kernelspecs.kernel_json(kernel, settings, spec.display_name, transport)
     if values == before:
         return None

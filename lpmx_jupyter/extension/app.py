@@ -5,11 +5,10 @@ import asyncio
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Mapping, TypeVar
+from typing import Any, Callable, Mapping, Optional, TypeVar
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.extension.application import ExtensionApp
-from lpmx_runtime.errors import LpmxError
 from lpmx_runtime.store import Store
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
@@ -20,12 +19,13 @@ from .description import pattern
 from .environment import is_secret
 from .events import Events
 from .handlers import PREFIX, Handler, Unknown
-from .kernels import Kernels
+from .kernels import Kernels, remove_plain_kernelspecs
 from .tasks import Tasks
 from .watch import Watch
 
 _T = TypeVar("_T")
 _ASKERS = 4   # requests that may wait for registries at once
+_SLOW = 4     # and for what may take long: programs that end, locks, comparing files
 
 ROUTES: "tuple[type[Handler], ...]" = (
     *upkeep.HANDLERS, events.Stream, *tasks.HANDLERS, *images.HANDLERS, *containers.HANDLERS,
@@ -47,14 +47,14 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
     threads = Integer(8, min=1, help="How many requests may wait for files and programs at "
                                      "once.").tag(config=True)
     secret_names = Unicode(
-        r"(?i)token|secret|passw|passphrase|credential|cookie|jwt|api_?key|private_?key|"
-        r"access_?key|(^|_)(key|pat|pwd|auth)$",
+        r"(?i)(^|_)tokens?($|_)|token$|secret|passw|passphrase|pass(code)?$|credential|cookie|jwt|"
+        r"api_?key|private_?key|access_?key|connection_?string|(^|_)(key|pat|pwd|auth|dsn)$",
         help="Regular expression for names of variables whose values lists do not show unless "
              "they are asked for.").tag(config=True)
 
     sync_kernels = Bool(True, help="Keep kernel specs in step with the store, at the server's start "
                                    "and when images come and go: what is outdated is written anew, "
-                                   "what has lost its image is removed.").tag(config=True)
+                                   "and with an image its specs go that have no settings.").tag(config=True)
     add_kernels = Bool(False, help="Give every image of the store kernels in the launcher without "
                                    "being asked.").tag(config=True)
 
@@ -74,6 +74,7 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         self.usage = Usage()
         self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="lpmx")
         self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="lpmx-registry")
+        self._slow = ThreadPoolExecutor(_SLOW, thread_name_prefix="lpmx-slow")
         self._later: set[asyncio.Future[Any]] = set()
         if self.serverapp is not None:
             self.serverapp.io_loop.add_callback(self.keep_kernels)
@@ -87,8 +88,8 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         self.watch.close()
         self.events.close()
         await self.tasks.close()
-        for threads in (self._threads, self._askers):
-            threads.shutdown(wait=False)
+        for threads in (self._threads, self._askers, self._slow):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # -- for the routes -------------------------------------------------------------------
 
@@ -110,21 +111,33 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         """Run what waits for a network in a thread of its own kind."""
         return await asyncio.get_running_loop().run_in_executor(self._askers, work)
 
+    async def slow(self, work: Callable[[], _T]) -> _T:
+        """Run what may take long in a thread that nothing else waits for."""
+        return await asyncio.get_running_loop().run_in_executor(self._slow, work)
+
     def later(self, work: Callable[[], Any]) -> None:
         """Have something done that nobody waits for."""
         future = asyncio.ensure_future(self.blocking(work))
         self._later.add(future)
         future.add_done_callback(self._later.discard)
 
-    async def keep_kernels(self) -> None:
-        """Have the kernel specs in step with the store."""
+    async def keep_kernels(self, removed: Optional[str] = None) -> None:
+        """Have the kernel specs in step with the store; `removed` is an image that was taken away.
+
+        A spec whose image is not to be seen is otherwise left alone: it may be of another
+        store, or of one that is not mounted now. So is one with settings of its own, which
+        are good again with the image.
+        """
         if not self.sync_kernels:
             return
         try:
-            for change in await self.blocking(lambda: sync(Store.open(), add=self.add_kernels)):
+            if removed is not None:
+                await self.slow(lambda: remove_plain_kernelspecs(removed))
+            for change in await self.slow(lambda: sync(Store.open(), add=self.add_kernels,
+                                                       remove=False)):
                 self.log.info("Kernel spec %s: %s%s", change.name, change.what,
                               f" ({change.why})" if change.why else "")
-        except (LpmxError, OSError) as error:
+        except Exception as error:   # what was asked for is done all the same
             self.log.warning("Cannot keep kernel specs in step with the images: %s", error)
 
     async def kernels(self) -> Kernels:

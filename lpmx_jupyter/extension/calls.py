@@ -36,7 +36,7 @@ class Links(Handler):
                                     cwd=body.get("cwd"), env=body.get("env"),
                                     passes=body.get("pass"), over=body["over"])
             return {"link": self._described(link), "notes": notes}
-        added = await self.with_store(add)
+        added = await self.slow(add)
         await self.changed()
         return added
 
@@ -44,7 +44,7 @@ class Links(Handler):
     async def delete(self, container: str) -> Any:
         def remove(store: Store, name: str) -> None:
             links.remove(Container.open(store, container), name)
-        await self.with_store(remove, self.query["link"])
+        await self.slow(remove, self.query["link"])
         await self.changed()
 
     def _described(self, link: Link) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Exposed(Handler):
             command, notes = exposed.add(Container.open(store, container), self.body["program"],
                                          name=self.body.get("name"), directory=directory)
             return {"exposed": _described(command), "notes": notes}
-        added = await self.with_store(add)
+        added = await self.slow(add)
         await self.changed()
         return added
 
@@ -82,7 +82,7 @@ class Exposed(Handler):
     async def delete(self, container: str) -> Any:
         def remove(store: Store, name: str) -> None:
             exposed.remove(Container.open(store, container), name)
-        await self.with_store(remove, self.query["command"])
+        await self.slow(remove, self.query["command"])
         await self.changed()
 
 

@@ -151,7 +151,7 @@ class Stop(Handler):
     async def post(self, container: str) -> Any:
         def stop(store: Store, timeout: float) -> dict[str, Any]:
             return {"asked": Container.open(store, container).stop(timeout)}
-        stopped = await self.with_store(stop, self.body["timeout"])
+        stopped = await self.slow(stop, self.body["timeout"])
         await self.changed()
         return stopped
 
@@ -165,7 +165,7 @@ class Reset(Handler):
             found = Container.open(store, container)
             found.reset(force=force)
             return _one(store, found, here, usage)
-        found = await self.with_store(reset, self.query["force"], await self.extension.kernels(),
+        found = await self.slow(reset, self.query["force"], await self.extension.kernels(),
                                       self.extension.usage)
         await self.changed()
         return found
@@ -195,7 +195,7 @@ class Diff(Handler):
             found = differences(Container.open(store, container), content=content)
             return {"total": len(found), "changes": [
                 {"kind": one.kind, "path": _text(one.path)} for one in found[:limit]]}
-        return await self.with_store(look, self.query["content"], self.query["limit"])
+        return await self.slow(look, self.query["content"], self.query["limit"])
 
 
 class Processes(Handler):

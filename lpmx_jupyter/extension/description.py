@@ -116,7 +116,7 @@ class Operation:
             value: Any = {}
         else:
             try:
-                value = json.loads(data)
+                value = json.loads(data, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise Invalid(f"the body is not JSON: {error}") from None
         _check(self.body, value, "the body")
@@ -227,6 +227,11 @@ def _absolute(node: Any) -> Any:
 @lru_cache(maxsize=512)
 def _validator(text: str) -> Any:
     return Draft202012Validator(_absolute(json.loads(text)), registry=_registry())
+
+
+def _no_number(text: str) -> None:
+    """NaN and its like are JSON to Python only, and within every limit."""
+    raise ValueError(f"{text} is no number")
 
 
 def _check_text(value: Any) -> None:

@@ -14,7 +14,7 @@ from .handlers import RESOURCE, Handler, operation
 
 _LONGEST = 1 << 20
 #: An address with a password in it.
-_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
+_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/:\s]*:[^@\s]+@", re.IGNORECASE)
 
 
 def is_secret(name: str, value: Optional[str], pattern: "re.Pattern[str]") -> bool:

@@ -99,6 +99,10 @@ class Handler(APIHandler):
         """As `blocking`; the user's store comes first."""
         return await self.blocking(lambda: work(Store.open(), *arguments, **named))
 
+    async def slow(self, work: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
+        """As `with_store`, for what may take long: it holds up nothing quick."""
+        return await self.extension.slow(lambda: work(Store.open(), *arguments, **named))
+
     async def may(self, action: str) -> bool:
         """Whether this user may do `action` with the resource."""
         allowed = self.authorizer.is_authorized(self, self.current_user, action, RESOURCE)
@@ -123,6 +127,15 @@ class Handler(APIHandler):
         return here
 
     # -- as the base class wants it -----------------------------------------------------
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Nothing is done because a page of another site leads here, though it could not read what
+        is answered: browsers tell (W3C Fetch Metadata, "Sec-Fetch-Site"). Of a request with an
+        origin the server has judged that."""
+        await super().prepare()
+        headers = self.request.headers
+        if headers.get("Sec-Fetch-Site") == "cross-site" and "Origin" not in headers:
+            raise web.HTTPError(403, "A page of another site must not ask this.")
 
     def update_api_activity(self) -> None:
         """What a panel asks for by itself does not keep an idle server from being ended."""

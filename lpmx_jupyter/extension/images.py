@@ -1,6 +1,7 @@
 """Images: listed, looked into, brought and taken away."""
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from contextlib import ExitStack
@@ -8,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, Optional
 
-from lpmx_runtime.errors import InvalidSetting, StoreError
+from lpmx_runtime.errors import InvalidSetting, LpmxError, StoreError
 from lpmx_runtime.progress import ignore
 from lpmx_runtime.registry.patience import Patience
 from lpmx_runtime.store import Image, Store
@@ -24,6 +25,7 @@ from .work import bundled
 
 _MOST = 1 << 60      # bytes of an upload: the file system is what bounds it
 _PIECE = 1 << 20
+_STALLED = 120.0     # seconds in which a download must get on
 #: Somebody waits for the completion of a word.
 _SHORT = Patience(connect=5.0, read=10.0, attempts=1, first_attempts=1)
 
@@ -96,8 +98,8 @@ class OneImage(Handler):
     @operation()
     async def delete(self) -> Any:
         from lpmx_runtime.store.collect import remove_image
-        await self.with_store(remove_image, self.query["image"])
-        await self.extension.keep_kernels()
+        removed = await self.slow(remove_image, self.query["image"])
+        await self.extension.keep_kernels(removed.familiar)
         await self.changed()
 
 
@@ -174,38 +176,55 @@ class Upload(Beginning):
     streams = True
 
     async def prepare(self) -> None:  # type: ignore[override]
-        """Who may not load anything is told before a byte is read."""
+        """Find out before a byte is kept whether it can be.
+
+        Who sends a file hears nothing before it is sent: what is refused is read all the same,
+        and dropped.
+        """
         await super().prepare()
         self._upload: Optional[_Upload] = None
+        self._refused: Optional[Exception] = None
+        self._reserved = False
         if self.request.method != "POST" or self.current_user is None:
             return
-        if not await self.may("write"):
-            raise web.HTTPError(403, f"User is not authorized to write on resource: {RESOURCE}.")
-        self.check_request("post", {})
-        self.extension.tasks.check_room()
-        name = os.path.basename(self.query["filename"])
         self.connection.set_max_body_size(_MOST)
-        self._upload = await self.with_store(_Upload, name)
+        try:
+            if not await self.may("write"):
+                raise web.HTTPError(403, f"User is not authorized to write on resource: {RESOURCE}.")
+            self.check_request("post", {})
+            self.extension.tasks.reserve()
+            self._reserved = True
+            self._upload = await self.with_store(_Upload, os.path.basename(self.query["filename"]))
+        except (LpmxError, web.HTTPError) as error:
+            self._refused = error
 
     async def data_received(self, chunk: bytes) -> None:
-        if self._upload is not None:
-            self._upload.buffer += chunk
-            if len(self._upload.buffer) >= _PIECE:
-                await self.blocking(self._upload.write)
+        upload = self._upload
+        if upload is None:
+            return
+        upload.buffer += chunk
+        if len(upload.buffer) >= _PIECE:
+            try:
+                await self.blocking(upload.write)
+            except LpmxError as error:
+                self._refused = error
+                self._discard()
 
     @operation()
     async def post(self) -> Any:
+        if self._refused is not None:
+            raise self._refused
         upload = self._upload
         assert upload is not None
         await self.blocking(upload.complete)
-        try:
-            return self.begin("load", f"Load {upload.path.name}", after=upload.stack.pop_all(),
-                              about={"image": self.query["name"], "path": upload.path.name},
-                              path=str(upload.path), name=self.query["name"],
-                              platform=self.query["platform"],
-                              images_only=self.query["images_only"], rename={})
-        finally:
-            self._upload = None
+        self._release()
+        begun = self.begin("load", f"Load {upload.path.name}", after=upload.stack,
+                           about={"image": self.query["name"], "path": upload.path.name},
+                           path=str(upload.path), name=self.query["name"],
+                           platform=self.query["platform"],
+                           images_only=self.query["images_only"], rename={})
+        self._upload = None   # it is the task's now
+        return begun
 
     def on_finish(self) -> None:
         self._discard()
@@ -216,9 +235,15 @@ class Upload(Beginning):
         super().on_connection_close()
 
     def _discard(self) -> None:
+        self._release()
         upload, self._upload = getattr(self, "_upload", None), None
         if upload is not None:
             self.extension.later(upload.stack.close)
+
+    def _release(self) -> None:
+        if getattr(self, "_reserved", False):
+            self._reserved = False
+            self.extension.tasks.release()
 
 
 class _Upload:
@@ -320,7 +345,7 @@ async def _download(handler: Handler, name: str,
         handler.set_header("Cache-Control", "no-store")
         while piece:
             handler.write(piece)
-            await handler.flush()
+            await asyncio.wait_for(handler.flush(), _STALLED)
             try:
                 piece = await handler.blocking(_several, pieces)
             except Exception:
@@ -330,6 +355,8 @@ async def _download(handler: Handler, name: str,
         handler.finish(set_content_type="application/x-tar")
     except StreamClosedError:
         pass   # nobody wants it any more
+    except asyncio.TimeoutError:
+        handler.connection.stream.close()   # as long as it lasts nothing of the store is freed
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:

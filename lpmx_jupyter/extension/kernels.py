@@ -1,6 +1,8 @@
 """Kernels that run in containers, and the kernel specs of images."""
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 from contextlib import suppress
 from http import HTTPStatus
@@ -97,9 +99,25 @@ class Kernelspecs(Beginning):
                 "kernelspecs", f"Make {wanted['image']} a kernel",
                 about={"image": wanted["image"], "container": wanted.get("container")},
                 wanted=wanted))
-        written = await self.with_store(install_kernelspecs, wanted, ignore)
+        written = await self.slow(install_kernelspecs, wanted, ignore)
         await self.changed()
         return written
+
+
+def remove_plain_kernelspecs(image: str) -> None:
+    """Take the specs of an image away that could be made again as they are."""
+    for spec in kernelspecs.installed(kernelspecs.default_directory()):
+        if spec.image == image and _is_plain(spec):
+            shutil.rmtree(spec.folder, ignore_errors=True)
+
+
+def _is_plain(spec: kernelspecs.Installed) -> bool:
+    try:
+        values = json.loads((spec.folder / "kernel.json").read_text(encoding="utf-8"))
+        config = values["metadata"]["kernel_provisioner"]["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return set(config) <= {"image", "kernel"} and not values.get("env")
 
 
 class OneKernelspec(Handler):

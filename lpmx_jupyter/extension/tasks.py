@@ -119,6 +119,7 @@ class Tasks:
         self._workers: dict[str, asyncio.subprocess.Process] = {}
         self._running: set[asyncio.Future[None]] = set()
         self._told: dict[str, float] = {}
+        self._reserved = 0
         self._to_tell: dict[str, asyncio.TimerHandle] = {}
 
     def described(self) -> list[dict[str, Any]]:
@@ -135,10 +136,19 @@ class Tasks:
                                 hint="tasks are forgotten some time after their end")
         return self._tasks[name]
 
-    def check_room(self) -> None:
+    def reserve(self) -> None:
+        """Keep a place for a task that is to begin, until `release`."""
+        self._check_room()
+        self._reserved += 1
+
+    def release(self) -> None:
+        """Give a place back that `reserve` kept; a task that is begun at once has it."""
+        self._reserved -= 1
+
+    def _check_room(self) -> None:
         """Raise `RequestFailed` if as many run as may."""
         most = self._extension.most_tasks
-        if sum(not task.ended for task in self._tasks.values()) >= most:
+        if self._reserved + sum(not task.ended for task in self._tasks.values()) >= most:
             raise RequestFailed(HTTPStatus.TOO_MANY_REQUESTS, "too-busy",
                                 f"cannot begin another task: {most} run already",
                                 hint="wait until one ends, or cancel one")
@@ -147,12 +157,9 @@ class Tasks:
               about: Mapping[str, Any] = {},  # noqa: B006
               **arguments: Any) -> Task:
         """Begin a task; what to do is `kind` with `arguments` (work.py). `after` is closed
-        when it has ended, `about` are its image, container and path."""
-        with ExitStack() as undo:
-            if after is not None:
-                undo.enter_context(after)
-            self.check_room()
-            undo.pop_all()
+        when it has ended, `about` are its image, container and path. Where this raises, nothing
+        is begun and nothing closed."""
+        self._check_room()
         task = Task(os.urandom(8).hex(), kind, title, **about)
         self._tasks[task.id] = task
         self._tell(task, force=True)

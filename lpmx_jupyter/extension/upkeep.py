@@ -43,7 +43,7 @@ class Check(Handler):
         def look() -> list[dict[str, Any]]:
             from lpmx_runtime.check import check
             return [finding._asdict() for finding in check(settings.store_path())]
-        return await self.blocking(look)
+        return await self.extension.slow(look)
 
 
 class Usage(Handler):
@@ -58,7 +58,7 @@ class Usage(Handler):
                     "containers": [container._asdict() for container in found.containers],
                     "layers": found.layers, "unused": found.unused, "quota": settings.quota(),
                     "sites": [site._asdict() for site in found.sites]}
-        return await self.with_store(look)
+        return await self.slow(look)
 
 
 class Collect(Beginning):

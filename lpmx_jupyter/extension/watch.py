@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Optional
 
 from lpmx_runtime.container import processes, record
-from lpmx_runtime.errors import LpmxError
 from lpmx_runtime.store import Store
 
 from .. import kernelspecs
@@ -39,8 +38,8 @@ class Watch:
         """Begin to look now and then, unless that is done already."""
         if self._watching is None or self._watching.done():
             self._known = None
-            await self.look()
             self._watching = asyncio.ensure_future(self._look_on())
+        await self.look()
 
     async def look(self) -> None:
         """Tell what has changed since the last look, if anybody listens."""
@@ -51,7 +50,7 @@ class Watch:
         async with self._lock:
             try:
                 now = await self._extension.blocking(state)
-            except (OSError, LpmxError) as error:
+            except Exception as error:   # whatever it is, the next look may be better
                 self._extension.log.debug("Cannot look for changes: %s", error)
                 return
             before, self._known = self._known, now

@@ -106,9 +106,11 @@ def _nvidia(nvml: Any, device: ctypes.c_void_p, index: int) -> Usage:
                   device, ctypes.c_uint())
     return Usage(_words(nvml.nvmlDeviceGetUUID, device) or f"nvidia{index}",
                  _words(nvml.nvmlDeviceGetName, device) or f"NVIDIA GPU {index}", "nvidia",
-                 utilisation and float(utilisation.gpu),
-                 memory and int(memory.used), memory and int(memory.total),
-                 heat and float(heat.value), power and power.value / 1000)
+                 None if utilisation is None else float(utilisation.gpu),
+                 None if memory is None else int(memory.used),
+                 None if memory is None else int(memory.total),
+                 None if heat is None else float(heat.value),   # a zero of ctypes is false
+                 None if power is None else power.value / 1000)
 
 
 def _asked(ask: Callable[..., int], device: ctypes.c_void_p, answer: Any) -> Any:

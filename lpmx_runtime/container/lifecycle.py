@@ -128,6 +128,7 @@ class Container:
             from . import links
             container._repair()
             links.restore(container)
+        container._set_kept_variables()
         return container
 
     @classmethod
@@ -328,7 +329,9 @@ class Container:
                     hint=f'run "lpmx stop {self.name}" first, or "lpmx reset -f {self.name}"')
             processes.end(self.processes, timeout=0)
         from . import links
-        live = self.environment.live()
+        kept = self.directory / record.LIVE
+        if not kept.exists():   # of one that was broken off, it has more
+            record.replace(str(kept), json.dumps(self.environment.live()).encode(), mode=0o600)
         with self.store.staging() as aside, storing(f'container "{self.name}"'):
             with self.store.lock(f"container-{self.name}"):
                 # first: what it says of the upper must never be believed of another one
@@ -344,11 +347,21 @@ class Container:
                                         or self.record["config"]["working_dir"])
         links.restore(self)
         links.show(self)
-        for name, value in live.items():
+        self._set_kept_variables()
+
+    def _set_kept_variables(self) -> None:
+        """Set the live variables again that `reset` has kept."""
+        kept = self.directory / record.LIVE
+        try:
+            values = json.loads(kept.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return   # nobody but us writes it, and whole
+        for name, value in values.items():
             if value is None:
                 self.environment.unset(name)
             else:
                 self.environment.set(name, value)
+        kept.unlink(missing_ok=True)
 
     def _is_ours(self) -> bool:
         try:

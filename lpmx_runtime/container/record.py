@@ -11,6 +11,7 @@
         lpmx                the command of this installation, for those inside
         links/              for each linked name how its program is called
         exposed.json        commands of the host that run programs in here
+        live.json           live variables, while it is being reset
         gpu/                links to the host's driver libraries, where there are any
 
 Everything here is light to import: `lpmx exec` needs no more than this and launch.py.
@@ -31,6 +32,8 @@ FILE, VIEW, CONTROL, UPPER, WORK = "container.json", "view", "control", "upper",
 GPU = "gpu"
 HOST_VIEW, HOST_ENVIRONMENT = "host.view", "host.env"
 START = "start"
+#: Live variables that are to be set again, while a container is being reset.
+LIVE = "live.json"
 
 #: Where the kernel tells which driver of NVIDIA's GPUs it has.
 DRIVER = "/proc/driver/nvidia/version"

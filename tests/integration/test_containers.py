@@ -146,21 +146,28 @@ def test_reset_brings_back_the_images_files_and_keeps_the_rest(container, starte
 def test_reset_that_is_broken_off_leaves_the_old_files_or_the_images(container, shell, monkeypatch):
     """Whatever step is the last, the container can be used."""
     from lpmx_runtime.container import Container, lifecycle
-    rename = os.rename
+    rename, replace = os.rename, lifecycle.record.replace
+    container.environment.set("LIVE", "yes")
     for last in ("upper", "work", ""):
         shell("exec", container.name, "--", "touch", "/root/new", check=True)
 
-        def stop(source, target, last=last):
-            if not last or os.path.basename(str(source)) == last:
+        def stop_rename(source, target, last=last):
+            if os.path.basename(str(source)) == last:
                 raise KeyboardInterrupt
             rename(source, target)
 
+        def stop_replace(path, content, last=last, **options):
+            if not last and path.endswith("view.repair"):
+                raise KeyboardInterrupt
+            replace(path, content, **options)
+
         with monkeypatch.context() as patch:
-            patch.setattr(lifecycle.os if last else lifecycle.record,
-                          "rename" if last else "replace", stop)
+            patch.setattr(lifecycle.os, "rename", stop_rename)
+            patch.setattr(lifecycle.record, "replace", stop_replace)
             with pytest.raises(KeyboardInterrupt):
                 Container.find(container.store, container.name).reset()
 
+        assert "yes" == Container.open(container.store, container.name).environment.live()["LIVE"]
         there = shell("exec", container.name, "--", "ls", "/root", check=True).stdout
         assert ("new\n" if last == "upper" else "") == there
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -254,7 +255,12 @@ def test_changes_are_told_kept_and_taken_back(api: ApiServer, box: str, installe
     assert {"total": 0, "changes": []} == api.ask("GET", "/containers/{container}/diff",
                                                   container=box)
     assert "root" in run(installed, box, "cat", "/etc/group")
+    plain, own = (api.ask("POST", "/kernelspecs", {"image": "kept:1", **more})[0]["name"]
+                  for more in ({}, {"name": "own", "env": {"A": "1"}}))
     api.ask("DELETE", "/image", query={"image": "kept:1"})
+    left = [spec["name"] for spec in api.ask("GET", "/kernelspecs")]
+    assert own in left and plain not in left
+    api.ask("DELETE", "/kernelspecs/{kernelspec}", kernelspec=own)
     tab.close()
 
 
@@ -427,6 +433,8 @@ def test_host_and_store_are_told(api: ApiServer, box: str, place: Jupyter) -> No
     ("POST", "/containers", {"image": TINY, "name": "-"}, 400, "invalid-request"),
     ("POST", "/containers", {"image": TINY, "user": "nobody-here"}, 422, "run-failed"),
     ("POST", "/containers", {"image": TINY, "env": {"A": "\ud800"}}, 400, "invalid-request"),
+    ("POST", "/images/upload", None, 400, "invalid-request"),
+    ("POST", "/images/upload?filename=..", None, 400, "invalid-setting"),
     ("POST", "/bundle", {"path": "x"}, 400, "invalid-request"),
     ("GET", "/gpu?image=x&container=y", None, 400, "invalid-request"),
     ("GET", "/tasks/0123456789abcdef", None, 404, "task-unknown"),
@@ -490,6 +498,19 @@ def test_a_cookie_and_the_xsrf_token_are_a_login(api: ApiServer) -> None:
     api.finish(answer.json())
 
 
+def test_another_sites_page_and_strange_numbers_are_refused(api: ApiServer, box: str) -> None:
+    """A link on a page elsewhere does nothing here; NaN is within no limit; and who sends a file
+    that he may not is told so, and not cut off."""
+    foreign = api.send("GET", "/containers", headers={"Sec-Fetch-Site": "cross-site"})
+    strange = api.send("POST", f"/containers/{box}/stop", data='{"timeout": NaN}')
+    refused = api.ask("POST", "/images/upload", data=b"x" * 8_000_000, query={"filename": "x.tar"},
+                      may="read", status=403)
+
+    assert (403, "forbidden") == (foreign.status_code, foreign.json()["code"])
+    assert (400, "invalid-request") == (strange.status_code, strange.json()["code"])
+    assert "forbidden" == refused["code"]
+
+
 def test_what_waits_holds_up_nobody(api: ApiServer) -> None:
     """Registries that never answer, more of them than may be asked at once, and all else goes on."""
     import threading
@@ -511,21 +532,31 @@ def test_what_waits_holds_up_nobody(api: ApiServer) -> None:
 
 def test_server_that_is_killed_leaves_no_work_behind(place: Jupyter) -> None:
     """The worker ends, as if it had been cancelled."""
-    (place.root / "second").mkdir()
-    (place.root / "second" / "folder").mkdir()
+    (place.root / "second" / "folder").mkdir(parents=True)
+    spec = place.data / "kernels" / "elsewhere" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["x"], "display_name": "Elsewhere", "language": "python", "metadata": {
+        "kernel_provisioner": {"provisioner_name": "lpmx-provisioner", "config": {"image": "elsewhere:1"}}}}))
     server = ApiServer(place.root / "second" / "folder", place.runtime)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        server.ask("POST", "/images/pull",
-                   {"reference": f"127.0.0.1:{silent.getsockname()[1]}/team/slow:1"})
-        connection, _ = silent.accept()
+    try:
+        assert "elsewhere" in [one["name"] for one in server.ask("GET", "/kernelspecs")], \
+            "its image may be in another store"
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            server.ask("POST", "/images/pull",
+                       {"reference": f"127.0.0.1:{silent.getsockname()[1]}/team/slow:1"})
+            connection, _ = silent.accept()
 
-        server.kill()
+            server.kill()
 
-        connection.settimeout(20)
-        while connection.recv(1000):
-            pass   # it closes the connection
-        connection.close()
+            connection.settimeout(20)
+            while connection.recv(1000):
+                pass   # it closes the connection
+            connection.close()
+    finally:
+        server.close()
     assert [] == leftovers.wait_for_none([place.root / "store"])
+    assert spec.exists()
+    shutil.rmtree(spec.parent)
 
 
 def test_wheel_enables_it() -> None:

@@ -5,12 +5,14 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import uuid
 from pathlib import Path
 from typing import Any, Awaitable, Callable, Mapping, Optional
+from urllib.parse import urlsplit
 
 import requests
 from tornado.httpclient import HTTPRequest
@@ -45,7 +47,10 @@ class LabServer:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                return str(json.loads(info.read_text())["url"])
+                url = str(json.loads(info.read_text())["url"])
+                # the file may be there a moment before the server listens
+                socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), 5).close()
+                return url
             except (OSError, ValueError, KeyError):
                 time.sleep(0.05)
         self.close()

@@ -25,7 +25,7 @@ int nvmlDeviceGetMemoryInfo(void *device, struct memory *found)
 int nvmlDeviceGetPowerUsage(void *device, unsigned *milliwatts)
 { *milliwatts = 71500; return second(device) ? 3 : 0; }
 int nvmlDeviceGetTemperature(void *device, int sensor, unsigned *degrees)
-{ *degrees = 41; return sensor; }
+{ *degrees = second(device) ? 0 : 41; return sensor; }
 int nvmlDeviceGetUUID(void *device, char *text, unsigned size)
 { strncpy(text, second(device) ? "GPU-2" : "GPU-1", size); return 0; }
 int nvmlDeviceGetName(void *device, char *text, unsigned size)
@@ -46,7 +46,8 @@ def test_nvidia_tells_by_its_library(library: str) -> None:
     first, second = [one for one in gpu_usage.usage(library) if one.vendor == "nvidia"]
 
     assert ("GPU-1", "NVIDIA Tester", "nvidia", 37.0, 5899345920, 85899345920, 41.0, 71.5) == first
-    assert (None, 5899345920, None) == (second.utilisation, second.memory_used, second.power)
+    assert (None, 5899345920, None, 0.0) == (second.utilisation, second.memory_used, second.power,
+                                             second.temperature)
 
 
 def test_without_a_library_nothing_is_told(tmp_path: Path) -> None:
