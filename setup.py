@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
@@ -87,6 +87,13 @@ class SdistWithPanel(sdist):
         super().run()
 
 
+class DistributionWithData(Distribution):
+    """Answers what an editable install asks before it installs data files."""
+
+    def has_data(self) -> bool:
+        return bool(self.has_data_files())
+
+
 class StableWheel(bdist_wheel):
     """One wheel for every CPython from 3.9 on: the extension uses the limited API."""
 
@@ -98,6 +105,7 @@ class StableWheel(bdist_wheel):
 
 
 setup(
+    distclass=DistributionWithData,
     cffi_modules=["lpmx_runtime/_native/build.py:ffibuilder"],
     scripts=["lpmx"],
     # the panel's files are added when it is built

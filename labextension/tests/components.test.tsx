@@ -8,7 +8,7 @@ import { EnvironmentSection } from '../src/components/environment';
 import { Plot } from '../src/components/gpu';
 import { ImagesSection } from '../src/components/images';
 import { suggest } from '../src/components/pull';
-import { Dialog, Notification, showDialog } from './page/apputils';
+import { Dialog, InputDialog, Notification, showDialog } from './page/apputils';
 import { container, image, IPage, page, task } from './support';
 
 afterEach(cleanup);
@@ -83,7 +83,10 @@ it('tells of an error with its hint, and lets one try again', async () => {
 
   expect(await actions.pull('x')).toBe(false);
 
-  expect(Notification.error.mock.calls[0][0]).toBe('cannot pull "x"\nHint: see its name');
+  const [message, { actions: offered }] = Notification.error.mock.calls[0];
+  expect(message).toBe('cannot pull "x"');
+  offered[0].callback();
+  expect(showDialog.mock.lastCall![0].body).toContain('Hint: see its name');
 });
 
 it('asks before it removes a container, by its name, and does nothing on no', async () => {
@@ -147,6 +150,80 @@ it('says so beside the table when a change is refused', async () => {
 
   expect((await screen.findByRole('alert')).textContent).toContain('too many');
   expect((screen.getByLabelText('Name of a new variable') as HTMLInputElement).value).toBe('A');
+});
+
+it('keeps what was typed in a row when it is refused', async () => {
+  const { server, show } = withVariables(variable('LANG', 'C'));
+  server.routes['PATCH containers/fit/environment'] = () => {
+    throw { message: 'cannot set "LANG"', hint: null, code: 'environment' };
+  };
+  show(<EnvironmentSection />);
+  const field = (await screen.findByLabelText('Value of LANG')) as HTMLInputElement;
+
+  fireEvent.change(field, { target: { value: 'long and dear' } });
+  fireEvent.keyDown(field, { key: 'Enter' });
+  await screen.findByRole('alert');
+
+  expect(field.value).toBe('long and dear');
+});
+
+it('saves a value once, by Enter and by leaving its row', async () => {
+  const { server, show } = withVariables(variable('LANG', 'C'));
+  let saved = 0;
+  server.routes['PATCH containers/fit/environment'] = () => {
+    saved += 1;
+    return [variable('LANG', 'x', { origin: 'live' })];
+  };
+  show(<EnvironmentSection />);
+  const field = await screen.findByLabelText('Value of LANG');
+
+  fireEvent.change(field, { target: { value: 'x' } });
+  fireEvent.keyDown(field, { key: 'Enter' });
+  fireEvent.blur(field);
+  await screen.findByText('live');
+
+  expect(saved).toBe(1);
+});
+
+it('shows no other container in the place of one that is gone', async () => {
+  const { show, model } = withVariables(variable('LANG', 'C'));
+  model.current = 'gone';
+  show(<EnvironmentSection />);
+
+  await screen.findByText('Container gone is gone. Choose another one.');
+  expect(screen.queryByLabelText('Value of LANG')).toBeNull();
+});
+
+it('asks before a commit takes the name of another image, and proposes a free one', async () => {
+  const { server, model, actions } = page();
+  server.routes['GET images'] = () => [image('tiny:changed')];
+  server.routes['GET containers'] = () => [container('fit')];
+  await Promise.all([model.images.refresh(), model.containers.refresh()]);
+  let committed = 0;
+  server.routes['POST containers/fit/commit'] = () => {
+    committed += 1;
+    return task('1', { kind: 'commit' });
+  };
+  InputDialog.getText.mockResolvedValue({ button: { accept: true }, value: 'tiny:changed' });
+  showDialog.mockResolvedValueOnce({ button: Dialog.cancelButton({}) });
+
+  await actions.commit('fit');
+
+  expect(InputDialog.getText.mock.lastCall![0].text).toBe('tiny:changed-2');
+  expect(showDialog.mock.lastCall![0].title).toBe('Replace image tiny:changed?');
+  expect(committed).toBe(0);
+});
+
+it('says of a folder and of an empty file that they are no images', async () => {
+  const { actions } = page();
+
+  expect(await actions.upload(new File([], 'empty.tar'))).toBe(false);
+  expect(await actions.upload(new File(['x'], 'folder'), true)).toBe(false);
+
+  expect(Notification.error.mock.calls.map(([message]) => message)).toEqual([
+    'cannot load "empty.tar": it is empty',
+    'cannot load "folder": it is a folder'
+  ]);
 });
 
 it('completes tags behind a colon and repositories before it, also with a port', async () => {

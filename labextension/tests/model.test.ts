@@ -70,10 +70,70 @@ it('connects again after a break, and asks for the lists again', async () => {
   await waitFor(() => expect(model.connected).toBe(false));
   model.reconnect();
   await waitFor(() => expect(server.listening).toBe(1));
-  server.say('hello', { server: 'b', tasks: [] });
+  server.say('hello', { server: 'a', tasks: [] });
 
   await waitFor(() => expect(model.image('tiny:1')).toBeDefined());
   expect(model.tasks()).toEqual([]);
+});
+
+it('says of a task that its server ended when another one answers', async () => {
+  const { server, model } = page();
+  await waitFor(() => expect(server.listening).toBe(1));
+  server.say('hello', { server: 'a', tasks: [task('1'), task('2', { state: 'succeeded' })] });
+  await waitFor(() => expect(model.tasks()).toHaveLength(2));
+
+  server.say('hello', { server: 'b', tasks: [] });
+
+  await waitFor(() => expect(model.tasks()).toHaveLength(1));
+  expect(model.tasks()[0]).toMatchObject({ id: '1', state: 'failed', error: { code: 'server-restarted' } });
+});
+
+it('does not listen while the page is hidden, and is told all when it is seen again', async () => {
+  const { server, model } = page();
+  await waitFor(() => expect(server.listening).toBe(1));
+  server.say('hello', { server: 'a', tasks: [] });
+  await waitFor(() => expect(model.connected).toBe(true));
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
+
+  document.dispatchEvent(new Event('visibilitychange'));
+  vi.advanceTimersByTime(60_000);
+  vi.useRealTimers();
+  await waitFor(() => expect(server.listening).toBe(0));
+  expect(model.connected).toBe(true); // nothing is wrong
+  hidden.mockReturnValue(false);
+  document.dispatchEvent(new Event('visibilitychange'));
+
+  await waitFor(() => expect(server.listening).toBe(1));
+});
+
+it('asks no more where the server refuses, until somebody wants it', async () => {
+  const made = page(true);
+  await waitFor(() => expect(made.model.refusal?.hint).toContain('jupyter server extension list'));
+  const asked = made.server.asked.length;
+  await new Promise(resolve => setTimeout(resolve, 1200));
+  expect(made.server.asked.slice(asked)).toEqual([]);
+
+  made.server.refuses = false;
+  made.model.reconnect();
+
+  await waitFor(() => expect(made.server.listening).toBe(1));
+});
+
+it('asks for processes only while somebody looks at them', async () => {
+  const { server, model } = page();
+  await waitFor(() => expect(server.listening).toBe(1));
+  const count = (): number => server.asked.filter(route => route === 'GET containers').length;
+  server.say('changed', { what: 'processes', container: 'fit' });
+  server.say('changed', { what: 'images', container: null });
+  await waitFor(() => expect(server.asked).toContain('GET images'));
+  expect(count()).toBe(0);
+
+  const leave = model.watchProcesses();
+  await waitFor(() => expect(count()).toBe(1));
+  server.say('changed', { what: 'processes', container: 'fit' });
+  await waitFor(() => expect(count()).toBe(2));
+  leave();
 });
 
 it('knows the container of a kernel', async () => {

@@ -1,7 +1,7 @@
 /** A page's surroundings for tests: a server made of functions, and its stream of events. */
 import { render, RenderResult } from '@testing-library/react';
 import React from 'react';
-import { vi } from 'vitest';
+import { afterEach, vi } from 'vitest';
 
 import { Client } from '../src/api/client';
 import type { IContainer, IImage, ITask } from '../src/api/types';
@@ -13,6 +13,7 @@ type Answer = (body: any, query: URLSearchParams) => unknown;
 
 /** Answers requests: `routes['GET images'] = () => [...]`; what is thrown is an error's JSON. */
 export class Server {
+  refuses = false;
   routes: Record<string, Answer> = {
     'GET info': () => ({ terminals: true, permissions: { write: true, execute: true } }),
     'GET images': () => [],
@@ -45,8 +46,29 @@ export class Server {
     const url = new URL(address);
     const route = `${init.method} ${decodeURIComponent(url.pathname.replace('/lpmx/api/', ''))}`;
     this.asked.push(route);
+    if (route === 'GET events' && this.refuses) {
+      return new Response('{}', { status: 404, statusText: 'Not Found' });
+    }
     if (route === 'GET events') {
-      return new Response(new ReadableStream({ start: stream => void this._listeners.push(stream) }));
+      let own: ReadableStreamDefaultController;
+      const leave = (): void => {
+        this._listeners = this._listeners.filter(listener => listener !== own);
+      };
+      init.signal?.addEventListener('abort', () => {
+        if (this._listeners.includes(own)) {
+          leave();
+          own.error(new DOMException('', 'AbortError'));
+        }
+      });
+      return new Response(
+        new ReadableStream({
+          start: stream => {
+            own = stream;
+            this._listeners.push(stream);
+          },
+          cancel: leave
+        })
+      );
     }
     const answer = this.routes[route];
     if (answer === undefined) {
@@ -79,9 +101,17 @@ export interface IPage extends ISurroundings {
   show: (element: JSX.Element) => RenderResult;
 }
 
-export function page(): IPage {
+const models: Model[] = [];
+
+afterEach(() => {
+  models.splice(0).forEach(model => model.dispose());
+});
+
+export function page(refuses = false): IPage {
   const server = new Server();
+  server.refuses = refuses;
   const model = new Model(new Client());
+  models.push(model);
   const execute = vi.fn(async () => undefined);
   const app: any = {
     commands: { execute },

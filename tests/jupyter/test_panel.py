@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Iterator, Optional
 
@@ -252,6 +253,16 @@ def test_from_an_empty_store_through_a_notebook_and_back(
     person.idle()
     assert "2" == person.run("print(1 + 1)")
 
+    # reset: another kernel, in a container that has the image's files
+    row.get_by_label(f"More for container {name}").click()
+    person.choose("Reset Container…")
+    person.agree("Reset container", f"Reset container {name}?")
+    page.locator(f'#lpmx-panel [data-container="{name}"]').wait_for(state="detached")
+    row.get_by_text("Untitled.ipynb").wait_for()
+    name = str(row.get_attribute("data-container"))
+    person.idle()
+    assert "No such file" in person.run("!ls /root/from-a-terminal")
+
     # the launcher's card, and what runs
     page.locator(".lm-TabBar-tab", has_text="Launcher").first.click()
     page.locator(f'.jp-LauncherCard[data-category="LPMX"]:has-text("{image}")').wait_for()
@@ -306,6 +317,39 @@ def test_what_a_failed_pull_says(person: PanelPerson, lab: LabServer, proxy: Fau
     tasks.get_by_role("button", name="Try again").click()
     person.image(image).wait_for()
     tasks.wait_for(state="detached")
+
+
+def test_images_from_files(person: PanelPerson, images: Any, tmp_path: Path) -> None:
+    """A file that is chosen, one that is dropped, and one that is no image."""
+    page = person.page
+    person.open_lab()
+    person.open_panel()
+    chooser = page.locator("#lpmx-panel input[type=file]")
+
+    chooser.set_input_files(images.archive("tiny", "docker-archive"))
+    person.image("lpmx-test/tiny:1").wait_for()
+
+    nothing = tmp_path / "letter.txt"
+    nothing.write_text("Dear all")
+    chooser.set_input_files(nothing)
+    failed = page.locator("#lpmx-panel .lpmx-Task[data-state=failed]")
+    failed.locator(".lpmx-Problem", has_text="letter.txt").wait_for()
+    failed.get_by_label(re.compile("Dismiss")).click()
+    failed.wait_for(state="detached")
+
+    # JupyterLab shows 140 characters of a notification; the rest is there, too
+    data = page.evaluate_handle(
+        "() => { const data = new DataTransfer(); data.items.add(new File([], 'empty.tar')); return data; }")
+    page.locator("#lpmx-panel .lpmx-Drop").dispatch_event("drop", {"dataTransfer": data})
+    toast = page.locator(".Toastify__toast", has_text='cannot load "empty.tar": it is empty')
+    toast.get_by_text("Details").click()
+    dialog = page.locator(".jp-Dialog", has_text="Hint: load a file that")
+    dialog.locator("button", has_text="Ok").click()
+
+    person.image("lpmx-test/tiny:1").get_by_label("More for image").click()
+    person.choose("Remove Image…")
+    person.agree("Remove image", "Remove image lpmx-test/tiny:1?")
+    person.image("lpmx-test/tiny:1").wait_for(state="detached")
 
 
 def test_two_tabs_stay_in_step(browser: Any, lab: LabServer, person: PanelPerson,

@@ -5,7 +5,11 @@ import type * as api from './types';
 
 /** An answer that was no success, or none at all, as people are told about it. */
 export class LpmxError extends Error {
-  constructor(problem: api.IProblem) {
+  /** `status` is that of the answer; 0 if there was none. */
+  constructor(
+    problem: api.IProblem,
+    readonly status = 0
+  ) {
     super(problem.message);
     this.name = 'LpmxError';
     this.hint = problem.hint;
@@ -61,34 +65,40 @@ export class Client {
       if ((reason as Error)?.name === 'AbortError') {
         throw reason;
       }
-      throw new LpmxError({
-        message: 'cannot reach the Jupyter server: there was no answer',
-        hint: 'see whether it still runs; what was begun there goes on',
-        code: 'unreachable'
-      });
+      throw Client._unreachable();
     }
     if (!response.ok) {
-      throw await Client._problem(response);
+      throw Client._problem(response.status, response.statusText, await response.text());
     }
     return response;
   }
 
-  private static async _problem(response: Response): Promise<LpmxError> {
+  private static _unreachable(): LpmxError {
+    return new LpmxError({
+      message: 'cannot reach the Jupyter server: there was no answer',
+      hint: 'see whether it still runs; what was begun there goes on',
+      code: 'unreachable'
+    });
+  }
+
+  private static _problem(status: number, statusText: string, body: string): LpmxError {
     let said: Partial<api.IProblem> = {};
     try {
-      said = await response.json();
+      said = JSON.parse(body);
     } catch {
       // not ours: a proxy's page, or the server without the extension
     }
-    return new LpmxError({
-      message: said.message ?? `cannot ask the server: ${response.status} ${response.statusText}`,
-      hint:
-        said.hint ??
-        (said.code === undefined && response.status === 404
-          ? 'run "jupyter server extension list": lpmx_jupyter must be enabled'
-          : null),
-      code: said.code ?? `http-${response.status}`
-    });
+    const missing = said.code === undefined && status === 404;
+    return new LpmxError(
+      {
+        message: said.message ?? `cannot ask the server: ${status} ${statusText}`,
+        hint:
+          said.hint ??
+          (missing ? 'run "jupyter server extension list": lpmx_jupyter must be enabled' : null),
+        code: said.code ?? `http-${status}`
+      },
+      status
+    );
   }
 
   async get<T>(route: string, query: Query = {}): Promise<T> {
@@ -112,13 +122,32 @@ export class Client {
     return this.send('POST', 'images/load', { path });
   }
 
-  /** Send a file and begin to load it; resolves when it has arrived. */
-  async upload(file: File): Promise<api.ITask> {
-    const response = await this.open('POST', 'images/upload', { filename: file.name }, {
-      body: file,
-      headers: { 'Content-Type': 'application/octet-stream' }
+  /**
+   * Send a file and begin to load it; resolves when it has arrived. `progress` hears how many
+   * bytes have gone, which `fetch` does not tell.
+   */
+  upload(file: File, progress: (sent: number) => void, signal: AbortSignal): Promise<api.ITask> {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open('POST', this.url('images/upload', { filename: file.name }));
+      request.setRequestHeader('Content-Type', 'application/octet-stream');
+      if (this.settings.token) {
+        request.setRequestHeader('Authorization', `token ${this.settings.token}`);
+      }
+      const xsrf = /\b_xsrf=([^;]*)/.exec(document.cookie);
+      if (xsrf) {
+        request.setRequestHeader('X-XSRFToken', xsrf[1]);
+      }
+      request.upload.onprogress = ({ loaded }) => progress(loaded);
+      request.onerror = () => reject(Client._unreachable());
+      request.onabort = () => reject(new DOMException('', 'AbortError'));
+      request.onload = () =>
+        request.status < 400
+          ? resolve(JSON.parse(request.responseText))
+          : reject(Client._problem(request.status, request.statusText, request.responseText));
+      signal.addEventListener('abort', () => request.abort());
+      request.send(file);
     });
-    return response.json();
   }
 
   removeImage(image: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
-import type { Client } from './client';
+import { asProblem, Client, LpmxError } from './client';
 
 export interface IEvent {
   name: string;
@@ -45,15 +45,28 @@ const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
 /** The server says something every 15 seconds. */
 const LONGEST_SILENCE = 45_000;
+/** Milliseconds that a page may be hidden before it stops to listen. */
+const HIDDEN = 10_000;
 
 /**
  * The server's stream of events, for as long as it is not disposed. A stream that ends is asked
- * for again, sooner at first and then ever more seldom. It is read by `fetch`, which logs in as
- * all other requests do; `EventSource` cannot send a token.
+ * for again, sooner at first and then ever more seldom; where the server refuses it, only when
+ * somebody wants that. It is read by `fetch`, which logs in as all other requests do;
+ * `EventSource` cannot send a token.
+ *
+ * A page that is hidden does not listen: browsers allow six connections to a server for all tabs
+ * together, and one that waits is one less for kernels and notebooks. It is told what it missed
+ * when it is seen again.
  */
 export class EventStream {
   constructor(private _client: Client) {
+    document.addEventListener('visibilitychange', this._onVisibility);
     void this._listen();
+  }
+
+  /** Why the server does not let us listen; null if it does, or cannot be reached. */
+  get refusal(): LpmxError | null {
+    return this._refusal;
   }
 
   get received(): ISignal<this, IEvent> {
@@ -73,6 +86,8 @@ export class EventStream {
 
   dispose(): void {
     this._disposed = true;
+    document.removeEventListener('visibilitychange', this._onVisibility);
+    clearTimeout(this._hiding);
     this._abort?.abort();
     this._wake?.();
     Signal.clearData(this);
@@ -80,22 +95,42 @@ export class EventStream {
 
   private async _listen(): Promise<void> {
     while (!this._disposed) {
+      this._refusal = null;
       try {
         await this._read();
-      } catch {
-        // said by connectionChanged; requests say what is wrong
+      } catch (reason) {
+        const problem = asProblem(reason);
+        this._refusal = problem.status >= 400 && problem.status < 500 ? problem : null;
       }
       if (this._disposed) {
         return;
       }
-      this._connectionChanged.emit(false);
+      if (!this._asleep) {
+        this._connectionChanged.emit(false);
+      }
+      const forever = this._asleep || this._refusal !== null;
       await new Promise<void>(resolve => {
         this._wake = resolve;
-        setTimeout(resolve, this._wait);
+        if (!forever) {
+          setTimeout(resolve, this._wait);
+        }
       });
       this._wait = Math.min(this._wait * 2, LONGEST_WAIT);
     }
   }
+
+  private _onVisibility = (): void => {
+    clearTimeout(this._hiding);
+    if (document.hidden) {
+      this._hiding = setTimeout(() => {
+        this._asleep = true;
+        this._abort?.abort();
+      }, HIDDEN);
+    } else if (this._asleep) {
+      this._asleep = false;
+      this.retry();
+    }
+  };
 
   private async _read(): Promise<void> {
     const abort = (this._abort = new AbortController());
@@ -132,4 +167,7 @@ export class EventStream {
   private _wake: (() => void) | undefined;
   private _wait = FIRST_WAIT;
   private _disposed = false;
+  private _refusal: LpmxError | null = null;
+  private _hiding: ReturnType<typeof setTimeout> | undefined;
+  private _asleep = false;
 }

@@ -5,7 +5,7 @@ import * as format from '../model/format';
 import { Resource } from '../model/resource';
 import { ActionButton, Disclosure, Empty, Problem, Waiting } from './basics';
 import { ForContainer } from './chooser';
-import { useOwnResource, usePolling, useRefreshOn, useSurroundings } from './context';
+import { useOnce, useOwnResource, usePolling, useRefreshOn, useSurroundings } from './context';
 
 const PATIENCE = 200;
 
@@ -34,9 +34,12 @@ function AddLink(props: { container: string }): JSX.Element {
     };
   }, [typed]);
 
-  const add = (): Promise<boolean> =>
+  const [busy, submit] = useOnce(() =>
     actions.attempt(async () => {
       const word = typed.trim();
+      if (word === '') {
+        return;
+      }
       // a container may be named, too: B:/usr/bin/samtools
       const target = word.includes(':') ? word : `host:${word}`;
       const program = target.slice(target.indexOf(':') + 1);
@@ -47,18 +50,11 @@ function AddLink(props: { container: string }): JSX.Element {
       );
       actions.inform(notes);
       setTyped('');
-    });
+    })
+  );
 
   return (
-    <form
-      className="lpmx-Row lpmx-Form"
-      onSubmit={event => {
-        event.preventDefault();
-        if (typed.trim() !== '') {
-          void add();
-        }
-      }}
-    >
+    <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
       <input
         className="lpmx-Input"
         type="text"
@@ -75,7 +71,7 @@ function AddLink(props: { container: string }): JSX.Element {
           <option key={path} value={name} label={path} />
         ))}
       </datalist>
-      <button type="submit" className="lpmx-Button" disabled={typed.trim() === ''}>
+      <button type="submit" className="lpmx-Button" disabled={busy || typed.trim() === ''}>
         {trans.__('Link')}
       </button>
     </form>
@@ -128,20 +124,17 @@ function Exposed(props: { container: string }): JSX.Element {
     [container]
   );
   useRefreshOn(exposed, 'exposed', container);
+  const [busy, submit] = useOnce(() =>
+    actions.attempt(async () => {
+      const { notes } = await model.client.expose(container, typed.trim());
+      actions.inform(notes);
+      setTyped('');
+    })
+  );
   return (
     <>
       <h3 className="lpmx-Subtitle">{trans.__('This machine calls')}</h3>
-      <form
-        className="lpmx-Row lpmx-Form"
-        onSubmit={event => {
-          event.preventDefault();
-          void actions.attempt(async () => {
-            const { notes } = await model.client.expose(container, typed.trim());
-            actions.inform(notes);
-            setTyped('');
-          });
-        }}
-      >
+      <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
         <input
           className="lpmx-Input"
           type="text"
@@ -152,7 +145,7 @@ function Exposed(props: { container: string }): JSX.Element {
           value={typed}
           onChange={event => setTyped(event.target.value)}
         />
-        <button type="submit" className="lpmx-Button" disabled={typed.trim() === ''}>
+        <button type="submit" className="lpmx-Button" disabled={busy || typed.trim() === ''}>
           {trans.__('Expose')}
         </button>
       </form>

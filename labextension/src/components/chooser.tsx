@@ -11,19 +11,21 @@ export function ForContainer(props: { children: (container: string) => React.Rea
   if (containers.length === 0) {
     return <Empty>{trans.__('Open a notebook in an image, and what its container has shows here.')}</Empty>;
   }
-  const known = containers.some(({ name }) => name === model.current);
-  const chosen = known ? model.current! : containers[0].name;
+  // never another one than people chose: what they do then would hit the wrong one
+  const wanted = model.current ?? (containers.length === 1 ? containers[0].name : null);
+  const chosen = containers.some(({ name }) => name === wanted) ? wanted : null;
   return (
     <>
       <label className="lpmx-Row">
         <span className="lpmx-Detail">{trans.__('Container')}</span>
         <select
           className="lpmx-Input"
-          value={chosen}
+          value={chosen ?? ''}
           onChange={event => {
-            model.current = event.target.value;
+            model.current = event.target.value || null;
           }}
         >
+          {chosen === null && <option value="">{trans.__('Choose one')}</option>}
           {containers.map(({ name, familiar, kernels }) => (
             <option key={name} value={name}>
               {kernels[0]?.sessions[0]?.name || name} – {familiar}
@@ -31,7 +33,15 @@ export function ForContainer(props: { children: (container: string) => React.Rea
           ))}
         </select>
       </label>
-      <React.Fragment key={chosen}>{props.children(chosen)}</React.Fragment>
+      {chosen !== null ? (
+        <React.Fragment key={chosen}>{props.children(chosen)}</React.Fragment>
+      ) : (
+        <Empty>
+          {wanted === null
+            ? trans.__('Choose the container that this is about.')
+            : trans.__('Container %1 is gone. Choose another one.', wanted)}
+        </Empty>
+      )}
     </>
   );
 }

@@ -170,6 +170,7 @@ export function ContainersSection(): JSX.Element {
   const { value, problem } = useResource(model.containers);
   useSignal(model.stateChanged);
   usePolling(model.containers, interval);
+  React.useEffect(() => model.watchProcesses(), [model]);
   return (
     <>
       {problem && <Problem problem={problem} retry={() => model.containers.refresh()} />}

@@ -80,3 +80,16 @@ export function useRefreshOn(
     };
   }, [resource, what, container]);
 }
+
+/** What a form does when it is submitted, not again while that is under way. */
+export function useOnce(work: () => Promise<unknown>): [boolean, (event: React.FormEvent) => void] {
+  const [busy, setBusy] = React.useState(false);
+  const submit = (event: React.FormEvent): void => {
+    event.preventDefault();
+    if (!busy) {
+      setBusy(true);
+      void work().finally(() => setBusy(false));
+    }
+  };
+  return [busy, submit];
+}

@@ -7,21 +7,32 @@ import * as format from '../model/format';
 import { Resource } from '../model/resource';
 import { ActionButton, Disclosure, Empty, Problem, Waiting } from './basics';
 import { ForContainer } from './chooser';
-import { useOwnResource, useRefreshOn, useSurroundings } from './context';
+import { useOnce, useOwnResource, useRefreshOn, useSurroundings } from './context';
 
 function Value(props: {
   variable: IVariable;
-  change: (value: string) => Promise<void>;
+  change: (value: string) => Promise<boolean>;
 }): JSX.Element {
   const { variable } = props;
   const { trans } = useSurroundings();
   const [typed, setTyped] = React.useState<string | null>(null);
   const shown = variable.masked ? '' : (variable.value ?? '');
+  const saving = React.useRef<string | null>(null);
+  /** What is refused, or typed while it is saved, stays typed. */
   const save = async (): Promise<void> => {
-    if (typed !== null && (typed !== shown || variable.masked || variable.unset)) {
-      await props.change(typed);
+    if (typed === null || typed === saving.current) {
+      return;
     }
-    setTyped(null);
+    if (typed === shown && !variable.masked && !variable.unset) {
+      setTyped(null);
+      return;
+    }
+    saving.current = typed;
+    const done = await props.change(typed);
+    saving.current = null;
+    if (done) {
+      setTyped(now => (now === typed ? null : now));
+    }
   };
   return (
     <input
@@ -60,21 +71,14 @@ function NewVariable(props: {
   const { trans } = useSurroundings();
   const [name, setName] = React.useState('');
   const [value, setValue] = React.useState('');
+  const [busy, submit] = useOnce(async () => {
+    if (name.trim() !== '' && (await props.change(name.trim(), value))) {
+      setName('');
+      setValue('');
+    }
+  });
   return (
-    <form
-      className="lpmx-Row lpmx-Form"
-      onSubmit={event => {
-        event.preventDefault();
-        if (name.trim() !== '') {
-          void props.change(name.trim(), value).then(done => {
-            if (done) {
-              setName('');
-              setValue('');
-            }
-          });
-        }
-      }}
-    >
+    <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
       <input
         className="lpmx-Input"
         type="text"
@@ -95,7 +99,7 @@ function NewVariable(props: {
         value={value}
         onChange={event => setValue(event.target.value)}
       />
-      <button type="submit" className="lpmx-Button" disabled={name.trim() === ''}>
+      <button type="submit" className="lpmx-Button" disabled={busy || name.trim() === ''}>
         {trans.__('Set')}
       </button>
     </form>
@@ -227,9 +231,7 @@ function Variables(props: { container: string }): JSX.Element {
                   <td className="lpmx-Grow">
                     <Value
                       variable={variable}
-                      change={async value => {
-                        await change({ set: { [variable.name]: value } });
-                      }}
+                      change={value => change({ set: { [variable.name]: value } })}
                     />
                   </td>
                   <td className="lpmx-Detail">{origins[variable.origin]}</td>

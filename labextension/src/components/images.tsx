@@ -8,7 +8,7 @@ import { Resource } from '../model/resource';
 import { ActionButton, Disclosure, Empty, ImageName, MoreButton, Problem, Waiting } from './basics';
 import { useOwnResource, useResource, useSurroundings } from './context';
 import { PullForm } from './pull';
-import { Tasks } from './tasks';
+import { Tasks, Uploads } from './tasks';
 
 function Kernels(props: { image: string }): JSX.Element {
   const { model, trans } = useSurroundings();
@@ -106,13 +106,17 @@ export function ImagesSection(): JSX.Element {
           event.preventDefault();
           event.stopPropagation();
           setOver(false);
-          for (const file of Array.from(event.dataTransfer.files)) {
-            void actions.upload(file);
+          for (const item of Array.from(event.dataTransfer.items)) {
+            const file = item.getAsFile();
+            if (file) {
+              void actions.upload(file, item.webkitGetAsEntry()?.isDirectory);
+            }
           }
         }
       }}
     >
       <PullForm />
+      <Uploads />
       <Tasks kinds={['pull', 'load', 'commit', 'save', 'bundle', 'kernelspecs']} />
       {problem && <Problem problem={problem} retry={() => model.images.refresh()} />}
       {!value && !problem && <Waiting />}

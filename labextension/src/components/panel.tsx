@@ -1,7 +1,7 @@
 import { ReactWidget } from '@jupyterlab/apputils';
 import React from 'react';
 
-import { ActionButton, Section } from './basics';
+import { ActionButton, Problem, Section } from './basics';
 import { CallsSection } from './calls';
 import { CheckSection } from './check';
 import { ContainersSection } from './containers';
@@ -20,6 +20,9 @@ function Connection(): JSX.Element | null {
   useSignal(model.stateChanged);
   if (model.connected !== false) {
     return null;
+  }
+  if (model.refusal !== null) {
+    return <Problem problem={model.refusal} retry={() => model.reconnect()} />;
   }
   return (
     <div className="lpmx-Row lpmx-Problem" role="status">

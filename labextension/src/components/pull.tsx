@@ -3,7 +3,7 @@ import React from 'react';
 
 import type { Client } from '../api/client';
 import { ActionButton } from './basics';
-import { useSurroundings } from './context';
+import { useOnce, useSurroundings } from './context';
 
 const PATIENCE = 350;
 
@@ -27,7 +27,6 @@ export function PullForm(): JSX.Element {
   const { model, actions, trans } = useSurroundings();
   const [typed, setTyped] = React.useState('');
   const [found, setFound] = React.useState<string[]>([]);
-  const [busy, setBusy] = React.useState(false);
   const list = React.useId();
   const chooser = React.useRef<HTMLInputElement>(null);
 
@@ -49,26 +48,15 @@ export function PullForm(): JSX.Element {
     };
   }, [typed]);
 
-  const pull = async (): Promise<void> => {
+  const [busy, submit] = useOnce(async () => {
     const reference = typed.trim();
-    if (!reference || busy) {
-      return;
-    }
-    setBusy(true);
-    if (await actions.pull(reference)) {
+    if (reference && (await actions.pull(reference))) {
       setTyped('');
     }
-    setBusy(false);
-  };
+  });
 
   return (
-    <form
-      className="lpmx-Row lpmx-Form"
-      onSubmit={event => {
-        event.preventDefault();
-        void pull();
-      }}
-    >
+    <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
       <input
         className="lpmx-Input"
         type="text"

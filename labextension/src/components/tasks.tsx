@@ -3,7 +3,7 @@ import React from 'react';
 
 import type { IPart, ITask, TaskKind } from '../api/types';
 import * as format from '../model/format';
-import { isRunning } from '../model/model';
+import { isRunning, IUpload } from '../model/model';
 import { ActionButton, Disclosure, Progress } from './basics';
 import { useSignal, useSurroundings } from './context';
 
@@ -81,6 +81,36 @@ function Task(props: { task: ITask }): JSX.Element {
         />
       )}
     </li>
+  );
+}
+
+function Upload(props: { upload: IUpload }): JSX.Element {
+  const { name, sent, total, cancel } = props.upload;
+  const { trans } = useSurroundings();
+  return (
+    <li className="lpmx-Task" data-upload={name}>
+      <div className="lpmx-Row">
+        <span className="lpmx-Row-name">{trans.__('Send %1', name)}</span>
+        <span className="lpmx-Detail">{`${format.bytes(sent)} / ${format.bytes(total)}`}</span>
+        <ActionButton icon={closeIcon} label={trans.__('Do not send %1', name)} action={cancel} />
+      </div>
+      <Progress label={trans.__('Send %1', name)} share={format.share(sent, total)} />
+    </li>
+  );
+}
+
+/** Files on their way to the server. */
+export function Uploads(): JSX.Element {
+  const { model, trans } = useSurroundings();
+  useSignal(model.tasksChanged);
+  return model.uploads.length === 0 ? (
+    <></>
+  ) : (
+    <ul className="lpmx-List" aria-label={trans.__('Files on their way')}>
+      {model.uploads.map((upload, at) => (
+        <Upload key={at} upload={upload} />
+      ))}
+    </ul>
   );
 }
 

@@ -4,10 +4,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import { Menu } from '@lumino/widgets';
 
-import { asProblem } from '../api/client';
-import type { IContainer } from '../api/types';
+import { asProblem, LpmxError } from '../api/client';
+import type { IContainer, IProblem } from '../api/types';
 import { Model } from '../model/model';
 import { CommandIds } from './ids';
+
+/** Characters of a notification that JupyterLab shows. */
+const ROOM = 140;
 
 export interface IMenuItem {
   command: string;
@@ -37,17 +40,34 @@ export class Actions {
   }
 
   complain(reason: unknown): void {
-    const { message, hint } = asProblem(reason);
-    Notification.error(hint ? `${message}\n${this._trans.__('Hint: %1', hint)}` : message, {
-      autoClose: false
-    });
+    const problem = asProblem(reason);
+    Notification.error(problem.message, { autoClose: false, actions: this.details(problem) });
   }
 
-  /** Answers for people who use a command and do not look at the panel. */
+  /** What a notification of a problem offers: it has no room for the hint, or for a long message. */
+  details(problem: IProblem): Notification.IAction[] {
+    const { message, hint } = problem;
+    if (hint === null && message.length <= ROOM) {
+      return [];
+    }
+    const body = hint ? `${message}\n\n${this._trans.__('Hint: %1', hint)}` : message;
+    return [{ label: this._trans.__('Details'), callback: () => void this._tell(body) }];
+  }
+
+  /** Say what the server remarks on something that it did. */
   inform(lines: string[]): void {
     if (lines.length > 0) {
-      Notification.info(lines.join('\n'), { autoClose: 8000 });
+      const text = lines.join('\n');
+      const actions =
+        text.length > ROOM
+          ? [{ label: this._trans.__('Details'), callback: () => void this._tell(text) }]
+          : [];
+      Notification.info(text, { autoClose: 8000, actions });
     }
+  }
+
+  private _tell(body: string): Promise<unknown> {
+    return showDialog({ title: 'LPMX', body, buttons: [Dialog.okButton()] });
   }
 
   openMenu(items: IMenuItem[], x: number, y: number): void {
@@ -91,8 +111,19 @@ export class Actions {
     }
   }
 
-  upload(file: File): Promise<boolean> {
-    return this.attempt(async () => this._model.begin(await this._model.client.upload(file)));
+  upload(file: File, isDirectory = false): Promise<boolean> {
+    return this.attempt(() => {
+      if (isDirectory || file.size === 0) {
+        throw new LpmxError({
+          message: isDirectory
+            ? this._trans.__('cannot load "%1": it is a folder', file.name)
+            : this._trans.__('cannot load "%1": it is empty', file.name),
+          hint: this._trans.__('load a file that "docker save" or "lpmx bundle" made'),
+          code: 'invalid-request'
+        });
+      }
+      return this._model.upload(file);
+    });
   }
 
   /** A notebook whose kernel runs in the image; makes the kernel spec if there is none. */
@@ -120,11 +151,14 @@ export class Actions {
   }
 
   async removeImage(image: string): Promise<void> {
-    const used = this._model.image(image)?.containers ?? [];
-    const text =
+    const found = this._model.image(image);
+    const used = found?.containers ?? [];
+    const text = [
       used.length > 0
         ? this._trans.__('Containers made of it: %1. Remove these first.', used.join(', '))
-        : this._trans.__('Layers that no other image needs are removed with it.');
+        : this._trans.__('Layers that no other image needs are removed with it.'),
+      found?.kernelspecs.length ? this._trans.__('Its kernels go from the launcher.') : ''
+    ].join(' ');
     if (await this._sure(this._trans.__('Remove image %1?', image), text, this._trans.__('Remove image'))) {
       await this.attempt(() => this._model.client.removeImage(image));
     }
@@ -148,19 +182,37 @@ export class Actions {
   }
 
   async commit(container: string): Promise<void> {
-    const from = this._find(container)?.familiar;
+    const from = this._find(container)?.familiar ?? container;
     const answer = await InputDialog.getText({
       title: this._trans.__('Make an image of container %1', container),
       label: this._trans.__('Name of the new image'),
-      text: `${(from ?? container).split('/').pop()!.split(':')[0]}:${this._trans.__('changed')}`,
+      text: this._freeName(`${from.split('/').pop()!.split(':')[0]}:changed`),
       okLabel: this._trans.__('Commit')
     });
     const image = answer.value?.trim();
-    if (answer.button.accept && image) {
+    if (!answer.button.accept || !image) {
+      return;
+    }
+    if (
+      this._model.image(image) === undefined ||
+      (await this._sure(
+        this._trans.__('Replace image %1?', image),
+        this._trans.__('There is an image of that name. It loses its name, and is gone with the next freeing of space.'),
+        this._trans.__('Replace image')
+      ))
+    ) {
       await this.attempt(async () =>
         this._model.begin(await this._model.client.commit(container, image, ''))
       );
     }
+  }
+
+  private _freeName(name: string): string {
+    let free = name;
+    for (let count = 2; this._model.image(free) !== undefined; count += 1) {
+      free = `${name}-${count}`;
+    }
+    return free;
   }
 
   async reset(container: string): Promise<void> {
@@ -173,8 +225,35 @@ export class Actions {
         this._trans.__('Reset container')
       )
     ) {
-      await this.attempt(() => this._model.client.reset(container));
+      await this.attempt(() => this._reset(container));
     }
+  }
+
+  /**
+   * A container that is a kernel's alone is reset by a new kernel in its place, which gets a new
+   * one. Otherwise kernels are shut down first, or Jupyter would start them again meanwhile.
+   */
+  private async _reset(container: string): Promise<void> {
+    const kernels = (this._find(container)?.kernels ?? []).filter(({ here }) => here);
+    const own = kernels.filter(one => one.own && one.name !== null && one.sessions.length > 0);
+    if (own.length === 0) {
+      await this.end(container, name => this._model.client.reset(name));
+      return;
+    }
+    const { sessions } = this._app.serviceManager;
+    await sessions.refreshRunning();
+    for (const model of sessions.running()) {
+      const kernel = own.find(({ id }) => id === model.kernel?.id);
+      if (kernel) {
+        const session = sessions.connectTo({ model });
+        try {
+          await session.changeKernel({ name: kernel.name! });
+        } finally {
+          session.dispose();
+        }
+      }
+    }
+    await this._model.containers.refresh();
   }
 
   async stop(container: string): Promise<void> {

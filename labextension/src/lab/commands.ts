@@ -173,7 +173,19 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
       palette?.addItem({ command: id, category });
     }
 
-    const again = (): void => app.commands.notifyCommandChanged();
+    // menus and toolbars are drawn again by this: only where something is enabled or not by it
+    let before = '';
+    const again = (): void => {
+      const now = JSON.stringify([
+        lpmx.container(),
+        model.containers.value?.map(({ name, running }) => [name, running]),
+        model.images.value?.map(({ familiar }) => familiar)
+      ]);
+      if (now !== before) {
+        before = now;
+        Object.keys(onOne).forEach(id => app.commands.notifyCommandChanged(id));
+      }
+    };
     model.containers.changed.connect(again);
     model.images.changed.connect(again);
     lpmx.kernelChanged.connect(again);

@@ -33,11 +33,11 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
     };
 
     const failed = (task: ITask): void => {
-      const { message, hint } = task.error!;
-      const { image } = task;
-      Notification.error(hint ? `${message}\n${trans.__('Hint: %1', hint)}` : message, {
+      const { image, error } = task;
+      Notification.error(error!.message, {
         autoClose: false,
         actions: [
+          ...actions.details(error!),
           ...(task.kind === 'pull' && image !== null
             ? [{ label: trans.__('Try Again'), callback: () => void actions.pull(image) }]
             : []),

@@ -1,6 +1,6 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Client, LpmxError } from '../api/client';
+import { asProblem, Client, LpmxError } from '../api/client';
 import { EventStream, IEvent } from '../api/events';
 import type * as api from '../api/types';
 import { Resource } from './resource';
@@ -11,8 +11,22 @@ export interface ITaskChange {
   before: api.ITask | undefined;
 }
 
+const ENDED_WITH_SERVER = (title: string): api.IProblem => ({
+  message: `cannot finish "${title}": the Jupyter server was started again`,
+  hint: 'begin it again; what had arrived is kept',
+  code: 'server-restarted'
+});
+
 /** Milliseconds after which a task is asked for that no event told of. */
 const LONGEST_WAIT = 3000;
+
+/** A file on its way to the server. */
+export interface IUpload {
+  name: string;
+  sent: number;
+  total: number;
+  cancel: () => void;
+}
 
 export function isRunning(task: api.ITask): boolean {
   return task.state === 'running' || task.state === 'cancelling';
@@ -81,6 +95,59 @@ export class Model {
     }
   }
 
+  /** Why the server does not tell us what happens; null if it does, or cannot be reached. */
+  get refusal(): LpmxError | null {
+    return this._events.refusal;
+  }
+
+  /** Files that are being sent; `tasksChanged` tells. */
+  get uploads(): readonly IUpload[] {
+    return this._uploads;
+  }
+
+  /**
+   * Send a file; it becomes a task when it has arrived. Nothing is sent any more once it is
+   * cancelled, and no error is thrown then.
+   */
+  async upload(file: File): Promise<void> {
+    const abort = new AbortController();
+    const upload: IUpload = { name: file.name, sent: 0, total: file.size, cancel: () => abort.abort() };
+    const hold = (event: BeforeUnloadEvent): void => event.preventDefault();
+    window.addEventListener('beforeunload', hold);
+    this._uploads.push(upload);
+    this._tasksChanged.emit();
+    try {
+      const progress = (sent: number): void => {
+        upload.sent = sent;
+        this._tasksChanged.emit();
+      };
+      this.begin(await this.client.upload(file, progress, abort.signal));
+    } catch (reason) {
+      if (!abort.signal.aborted) {
+        throw reason;
+      }
+    } finally {
+      window.removeEventListener('beforeunload', hold);
+      this._uploads.splice(this._uploads.indexOf(upload), 1);
+      this._tasksChanged.emit();
+    }
+  }
+
+  /**
+   * Say that processes are looked at, until what is returned is called. While nobody looks,
+   * nobody asks for them.
+   */
+  watchProcesses(): () => void {
+    this._watchers += 1;
+    if (this._stale) {
+      this._stale = false;
+      void this.containers.refresh();
+    }
+    return () => {
+      this._watchers -= 1;
+    };
+  }
+
   /** Tasks, the newest first. */
   tasks(...kinds: api.TaskKind[]): api.ITask[] {
     return [...this._tasks.values()]
@@ -140,7 +207,14 @@ export class Model {
 
   /** Cancel it if it runs, else forget it. */
   async endTask(task: api.ITask): Promise<void> {
-    await this.client.endTask(task.id);
+    try {
+      await this.client.endTask(task.id);
+    } catch (reason) {
+      // forgotten there, or of a server that is gone
+      if (isRunning(task) || asProblem(reason).code !== 'task-unknown') {
+        throw reason;
+      }
+    }
     if (!isRunning(task)) {
       this._forget(task.id);
     }
@@ -164,11 +238,8 @@ export class Model {
   }
 
   private _onConnection(_: EventStream, connected: boolean): void {
-    const before = this._connected;
     this._connected = connected;
-    if (before !== connected) {
-      this._stateChanged.emit();
-    }
+    this._stateChanged.emit();
     if (connected) {
       // what changed while nobody listened
       for (const resource of [this.info, this.images, this.containers, this.kernelspecs]) {
@@ -182,8 +253,14 @@ export class Model {
       case 'hello': {
         const tasks: api.ITask[] = event.data.tasks;
         const known = new Set(tasks.map(({ id }) => id));
-        for (const id of [...this._tasks.keys()].filter(id => !known.has(id))) {
-          this._tasks.delete(id);
+        const another = this._server !== undefined && this._server !== event.data.server;
+        this._server = event.data.server;
+        for (const task of [...this._tasks.values()].filter(({ id }) => !known.has(id))) {
+          if (another && isRunning(task)) {
+            this._put({ ...task, state: 'failed', error: ENDED_WITH_SERVER(task.title) });
+          } else {
+            this._tasks.delete(task.id);
+          }
         }
         tasks.forEach(task => this._put(task));
         this._tasksChanged.emit();
@@ -206,8 +283,14 @@ export class Model {
       case 'images':
         void this.images.refresh();
         break;
-      case 'containers':
       case 'processes':
+        if (this._watchers === 0) {
+          this._stale = true;
+          break;
+        }
+        void this.containers.refresh();
+        break;
+      case 'containers':
       case 'kernels':
         void this.containers.refresh();
         if (change.what === 'containers') {
@@ -237,6 +320,10 @@ export class Model {
 
   private _events: EventStream;
   private _tasks = new Map<string, api.ITask>();
+  private _uploads: IUpload[] = [];
+  private _server: string | undefined;
+  private _watchers = 0;
+  private _stale = false;
   private _connected: boolean | null = null;
   private _current: string | null = null;
   private _changed = new Signal<this, api.IChanged>(this);
