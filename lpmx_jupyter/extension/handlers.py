@@ -129,12 +129,14 @@ class Handler(APIHandler):
     # -- as the base class wants it -----------------------------------------------------
 
     async def prepare(self) -> None:  # type: ignore[override]
-        """Nothing is done because a page of another site leads here, though it could not read what
-        is answered: browsers tell (W3C Fetch Metadata, "Sec-Fetch-Site"). Of a request with an
-        origin the server has judged that."""
+        """Nothing is done because a page elsewhere leads here, though it could not read what is
+        answered: browsers tell (W3C Fetch Metadata, "Sec-Fetch-Site"). "same-site" is another
+        port, too, and may be another user's server. Of a request with an origin the server has
+        judged that."""
         await super().prepare()
         headers = self.request.headers
-        if headers.get("Sec-Fetch-Site") == "cross-site" and "Origin" not in headers:
+        site = headers.get("Sec-Fetch-Site", "none")
+        if site not in ("none", "same-origin") and "Origin" not in headers:
             raise web.HTTPError(403, "A page of another site must not ask this.")
 
     def update_api_activity(self) -> None:

@@ -39,6 +39,7 @@ from .identity import Identity
 from .spec import Bind, ViewSpec
 
 _BINDS_LIMIT = 64  # CORE_BINDS_MAX
+_RESET_PATIENCE = 30.0   # seconds that one waits for a reset to end
 _ROOT = Identity(0, 0, "root", "/root")
 
 
@@ -124,11 +125,10 @@ class Container:
         """
         directory, values = record.read(store.containers, name)
         container = cls(store, directory, values)
-        if not record.is_current(directory, values):
-            from . import links
-            container._repair()
-            links.restore(container)
-        container._set_kept_variables()
+        if not record.is_current(directory, values) or container._is_being_reset():
+            with store.lock(f"reset-{name}", timeout=_RESET_PATIENCE):
+                container = cls(store, *record.read(store.containers, name))
+                container._put_in_order()
         return container
 
     @classmethod
@@ -322,31 +322,54 @@ class Container:
         Raises `ContainerRunning` while something runs in it, unless `force` says to kill that
         first. If this is broken off, its files are as they were, or as its image has them.
         """
-        if self.processes():
-            if not force:
-                raise ContainerRunning(
-                    f'cannot reset container "{self.name}": {_count(len(self.processes()))} in it',
-                    hint=f'run "lpmx stop {self.name}" first, or "lpmx reset -f {self.name}"')
-            processes.end(self.processes, timeout=0)
         from . import links
-        kept = self.directory / record.LIVE
-        if not kept.exists():   # of one that was broken off, it has more
-            record.replace(str(kept), json.dumps(self.environment.live()).encode(), mode=0o600)
-        with self.store.staging() as aside, storing(f'container "{self.name}"'):
-            with self.store.lock(f"container-{self.name}"):
-                # first: what it says of the upper must never be believed of another one
-                (self.directory / record.CONTROL).unlink(missing_ok=True)
-                for name in (record.UPPER, record.WORK):
-                    try:
+        with self.store.lock(f"reset-{self.name}"), storing(f'container "{self.name}"'):
+            self._record = record.read(self.store.containers, self.name)[1]
+            self._put_in_order()
+            self._end_for_reset(force)
+            # Whoever opens it now waits for us, and who would start something without that,
+            # by the start file, opens it first.
+            record.replace(str(self.directory / record.LIVE),
+                           json.dumps(self.environment.live()).encode(), mode=0o600)
+            (self.directory / record.START).unlink(missing_ok=True)
+            try:
+                self._end_for_reset(force)   # what was being started meanwhile
+            except ContainerRunning:
+                (self.directory / record.LIVE).unlink()
+                raise
+            with self.store.staging() as aside:
+                with self.store.lock(f"container-{self.name}"):
+                    # first: what it says of the upper must never be believed of another one
+                    (self.directory / record.CONTROL).unlink(missing_ok=True)
+                    for name in (record.UPPER, record.WORK):
                         os.rename(self.directory / name, aside / name)
-                    except FileNotFoundError:
-                        continue  # it was begun before
+                self._repair()
+                with self.view() as view:
+                    _make_working_directory(view, self.options.workdir
+                                            or self.record["config"]["working_dir"])
+            links.restore(self)
+            links.show(self)
+            self._set_kept_variables()
+
+    def _end_for_reset(self, force: bool) -> None:
+        running = self.processes()
+        if running and not force:
+            raise ContainerRunning(
+                f'cannot reset container "{self.name}": {_count(len(running))} in it',
+                hint=f'run "lpmx stop {self.name}" first, or "lpmx reset -f {self.name}"')
+        if running:
+            processes.end(self.processes, timeout=0)
+
+    def _is_being_reset(self) -> bool:
+        """Whether somebody resets it, or was killed while doing so."""
+        return (self.directory / record.LIVE).exists() and self._is_ours()
+
+    def _put_in_order(self) -> None:
+        """Mend what is not as its record says, or what a reset left; nobody may be resetting it."""
+        if not record.is_current(str(self.directory), self._record):
+            from . import links
             self._repair()
-            with self.view() as view:
-                _make_working_directory(view, self.options.workdir
-                                        or self.record["config"]["working_dir"])
-        links.restore(self)
-        links.show(self)
+            links.restore(self)
         self._set_kept_variables()
 
     def _set_kept_variables(self) -> None:
@@ -354,7 +377,7 @@ class Container:
         kept = self.directory / record.LIVE
         try:
             values = json.loads(kept.read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return   # nobody but us writes it, and whole
         for name, value in values.items():
             if value is None:
@@ -436,7 +459,8 @@ def discard(store: Store, name: str) -> None:
         except FileNotFoundError:
             raise ContainerUnknown(f'cannot remove container "{name}": it is gone already',
                                    hint='run "lpmx ps" to see what there is') from None
-        store.lock(f"container-{name}").path.unlink(missing_ok=True)
+        for lock in (f"container-{name}", f"reset-{name}"):
+            store.lock(lock).path.unlink(missing_ok=True)
 
 
 # -- making one -----------------------------------------------------------------------

@@ -167,9 +167,32 @@ def test_reset_that_is_broken_off_leaves_the_old_files_or_the_images(container, 
             with pytest.raises(KeyboardInterrupt):
                 Container.find(container.store, container.name).reset()
 
+        if last == "work":   # the way past Python
+            assert "yes\n" == shell("exec", container.name, "--", "sh", "-c", "echo $LIVE",
+                                    check=True).stdout
         assert "yes" == Container.open(container.store, container.name).environment.live()["LIVE"]
         there = shell("exec", container.name, "--", "ls", "/root", check=True).stdout
         assert ("new\n" if last == "upper" else "") == there
+
+
+def test_resets_at_once_and_whoever_looks_meanwhile_lose_nothing(container, shell):
+    """One after the other; no variable is lost, and nobody sees a container that is half there."""
+    container.environment.set("LIVE", "yes")
+    shell("exec", container.name, "--", "touch", "/root/new", check=True)
+    work = ("import sys; from lpmx_runtime.container import Container; "
+            "from lpmx_runtime.store import Store\nfrom pathlib import Path\n"
+            "for _ in range(8):\n"
+            "    one = Container.open(Store.open(Path(sys.argv[1])), sys.argv[2])\n"
+            "    {}")
+    running = [subprocess.Popen([sys.executable, "-c", work.format(does), str(container.store.path),
+                                 container.name])
+               for does in ("one.reset()", "one.reset()",
+                            "assert one.environment.live() == {'LIVE': 'yes'}",
+                            "one.view().__enter__().close()")]
+
+    assert [0, 0, 0, 0] == [child.wait(60) for child in running]
+    assert {"LIVE": "yes"} == container.environment.live()
+    assert "" == shell("exec", container.name, "--", "ls", "/root", check=True).stdout
 
 
 def test_stop_asks_first(container, started, shell):

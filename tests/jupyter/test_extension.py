@@ -484,6 +484,21 @@ def test_every_route_wants_a_known_user_who_may(api: ApiServer, method: str, pat
     assert "forbidden" == answer.json()["code"]
 
 
+@pytest.mark.parametrize("method, path, may, status", [
+    ("POST", "/containers/absent/terminals", "read write", 403),
+    ("POST", "/containers/absent/terminals", "execute", 404),
+    ("GET", "/bundle?container=absent", "read", 403),
+    ("GET", "/bundle?container=absent", "write", 404),
+    ("GET", "/containers/absent/environment?secrets=true", "read", 403),
+    ("GET", "/containers/absent/environment", "read", 404),
+    ("POST", "/gc", "read", 403),
+])
+def test_who_may_some_may_not_all(api: ApiServer, method: str, path: str, may: str,
+                                  status: int) -> None:
+    """A terminal is for who may execute; secrets, and bundles that have them, for who may write."""
+    assert status == api.send(method, path, headers={"X-Test-May": may}).status_code
+
+
 def test_a_cookie_and_the_xsrf_token_are_a_login(api: ApiServer) -> None:
     """As the panel's requests are: what is refused without the token is done with it."""
     import requests
@@ -501,7 +516,7 @@ def test_a_cookie_and_the_xsrf_token_are_a_login(api: ApiServer) -> None:
 def test_another_sites_page_and_strange_numbers_are_refused(api: ApiServer, box: str) -> None:
     """A link on a page elsewhere does nothing here; NaN is within no limit; and who sends a file
     that he may not is told so, and not cut off."""
-    foreign = api.send("GET", "/containers", headers={"Sec-Fetch-Site": "cross-site"})
+    foreign = api.send("GET", "/containers", headers={"Sec-Fetch-Site": "same-site"})
     strange = api.send("POST", f"/containers/{box}/stop", data='{"timeout": NaN}')
     refused = api.ask("POST", "/images/upload", data=b"x" * 8_000_000, query={"filename": "x.tar"},
                       may="read", status=403)
