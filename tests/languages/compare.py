@@ -2,14 +2,18 @@
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, Tuple
+from typing import Dict, Protocol, Tuple
 
 from packages.places import Chroot, Container, Place
 from support import images
 
 from .suites import Suite
 
-Record = Callable[[str, str, int, str], None]
+class Record(Protocol):
+    """The fixture `record` (tests/soak/conftest.py)."""
+
+    def __call__(self, subject: str, what: str, count: int, result: str, **more: object) -> None: ...
+
 
 #: For each way, what became of a test in the chroot and in the container, where that differs.
 Differences = Dict[str, Dict[str, Tuple[str, str]]]
@@ -61,7 +65,10 @@ def compare(suite: Suite, places: Places, subject: str, record: Record) -> Diffe
             different[way]["all"] = (f"{expected.count} tests", f"{seen.count} tests")
         failed = sum(state.lower() in ("fail", "failed", "error", "err")
                      for state in expected.odd.values())
+        each = {name: [found.odd.get(name, "PASS" if name in found.names else "absent")
+                       for found in (expected, seen)] for name in expected.names}
         record(subject, f"{suite.name} ({way})", seen.count,
                f"{len(different[way])} differ from the chroot" if different[way] else
-               f"as in the chroot, where {failed} fail")
+               f"as in the chroot, where {failed} fail",
+               **({"about": suite.about, "each": each} if each else {}))
     return different

@@ -83,7 +83,7 @@ printf "prog: \$(patsubst %%.c,%%.o,\$(wildcard *.c))\n\tgcc -o \$@ \$^\n" >Make
 make -s -j4 && ./prog'
 """
 
-GO = T + r"""
+GO_SOURCE = T + r"""
 mkdir -p go && cd go && cat >go.mod <<'X'
 module hello
 go 1.21
@@ -150,6 +150,9 @@ func main() {
 }
 X
 want='true by a socket true true root <nil>'
+"""
+
+GO = GO_SOURCE + r"""
 t "go run" "$want" 'go run .'
 t "static" "$want" 'CGO_ENABLED=0 go build -o static . && ./static && ./static && ./static'
 t "PIE" "$want" 'go build -buildmode=pie -o pie . && ./pie && ./pie'
@@ -375,20 +378,40 @@ X
 gcc -w -o own own.c && ./own'
 """
 
+IMAGE = "programs-trixie"
 
-def programs(name: str, run: str, *, confined: bool = True, ways: Sequence[str] = WAYS) -> Suite:
-    return Suite(name, run, outcomes.marks, image="programs-trixie", ways=ways, confined=confined)
+
+def programs(name: str, run: str, about: str, *, confined: bool = True,
+             ways: Sequence[str] = WAYS) -> Suite:
+    return Suite(name, run, outcomes.programs, image=IMAGE, ways=ways,
+                 confined=confined, about=about)
 
 
 PROGRAMS = (
-    programs("C and C++: compilers, linkers, libcs", C),
-    programs("Go", GO),
-    programs("Rust, and programs made with it", RUST),
-    programs("JavaScript", JAVASCRIPT),
-    programs("Java", JAVA),
-    programs("Python, Perl, R, git", PYTHON),
-    programs("terminals, processes, the environment", TERMINAL),
-    programs("servers and MPI", SERVERS),
-    programs("sanitizers, valgrind, strace, gdb", TRACERS, confined=False),
-    programs("ssh, Chromium, filters", SANDBOXES, confined=False),
+    programs("C and C++: compilers, linkers, libcs", C,
+             "Each compiler, linker and C library makes a program that reads directories in four threads, asks for "
+             "its own name, writes through popen, forks, executes, makes and renames files."),
+    programs("Go", GO,
+             "Fifty goroutines list directories and start programs, others talk through a socket, all signals are asked "
+             "for, the profiler runs; linked in each way."),
+    programs("Rust, and programs made with it", RUST,
+             "Threads, programs started and panics, compiled with rustc and cargo; a search through /usr/include compared "
+             "with grep's; a virtual environment made and filled."),
+    programs("JavaScript", JAVASCRIPT,
+             "Node with worker threads, children, sockets and a watch; npm installs without a network; esbuild bundles."),
+    programs("Java", JAVA,
+             "Exceptions by signal, thread pools, programs started, stack overflows, a walk through /etc."),
+    programs("Python, Perl, R, git", PYTHON,
+             "Threads, processes by fork, forkserver and spawn, asyncio, packages installed and made; a repository of "
+             "300 files made, collected, cloned and checked."),
+    programs("terminals, processes, the environment", TERMINAL,
+             "Programs for people in a terminal; what names of processes show; variables that are set, cleared and taken "
+             "away; libraries found by each of the ways there are."),
+    programs("servers and MPI", SERVERS,
+             "Each is started in the container, used by its own client and stopped."),
+    programs("sanitizers, valgrind, strace, gdb", TRACERS,
+             "Each finds a fault that was put into a program for it, or stops and traces a program as it is asked to.",
+             confined=False),
+    programs("ssh, Chromium, filters", SANDBOXES,
+             "A server and its client on loopback; a page whose script has run; filters above ours.", confined=False),
 )

@@ -25,6 +25,7 @@ class Suite:
     user: str = "root"  # who runs it
     confined: bool = True  # False: it asks for what the killing filter forbids
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""  # what its tests do, for docs/reference/programs.md
 
 
 CPYTHON_FILES = """

@@ -12,7 +12,7 @@ from typing import Callable, Iterator
 import pytest
 from support import soak
 
-Record = Callable[[str, str, int, str], None]
+Record = Callable[..., None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,17 +30,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def record(capsys: pytest.CaptureFixture[str]) -> Iterator[Record]:
-    """`record(subject, what, count, result)`: one row of the table of results.
+    """`record(subject, what, count, result, **more)`: one row of the table of results, and what
+    else is kept of it.
 
     It replaces the row of the same subject and what. The time in it is the time since the
     test began or since its row before. Record first, assert then: a failure has its row, too.
     """
     since = time.monotonic()
 
-    def add(subject: str, what: str, count: int, result: str) -> None:
+    def add(subject: str, what: str, count: int, result: str, **more: object) -> None:
         nonlocal since
         now = time.monotonic()
-        row = soak.row(subject, what, count, result, now - since)
+        row = soak.row(subject, what, count, result, now - since, **more)
         since = now
         soak.add(row)
         with capsys.disabled():

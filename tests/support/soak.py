@@ -3,8 +3,8 @@
     python3 -m support.soak
 
 Takes the rows that were recorded since (in this checkout and, for root, in the copy that
-support.prepare makes) over into docs/reference/soak.json, and writes docs/reference/soak.md
-from that. A row replaces the older one of the same subject and what; all others stay, with
+support.prepare makes) over into docs/reference/soak.json, and writes docs/reference/soak.md and
+docs/reference/programs.md from that. A row replaces the older one of the same subject and what; all others stay, with
 their own date and commit, so a part can be run alone.
 """
 from __future__ import annotations
@@ -14,16 +14,17 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Dict, Iterable, List, TextIO, Union
+from typing import Any, Dict, Iterable, List, TextIO
 
-from . import images, prepare
+from . import images, matrix, prepare
 
-Row = Dict[str, Union[str, int]]
+Row = Dict[str, Any]
 
 CHECKOUT = images.CHECKOUT
 TESTS = CHECKOUT / "tests" / "soak"
 RESULTS = CHECKOUT / "docs" / "reference" / "soak.json"
 PAGE = CHECKOUT / "docs" / "reference" / "soak.md"
+MATRIX = CHECKOUT / "docs" / "reference" / "programs.md"
 #: Rows that are not taken over yet; relative to a checkout.
 RECORDED = Path(".cache", "soak-rows")
 
@@ -37,12 +38,12 @@ which commit and on which kernel it was last run.
 """
 
 
-def row(subject: str, what: str, count: int, result: str, seconds: float) -> Row:
+def row(subject: str, what: str, count: int, result: str, seconds: float, **more: object) -> Row:
     """A row as it is kept, but for the commit, which a copied checkout does not know."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return {"subject": subject, "what": what, "count": count, "result": result,
             "seconds": round(seconds), "date": now.strftime("%Y-%m-%d %H:%M"),
-            "kernel": os.uname().release}
+            "kernel": os.uname().release, **more}
 
 
 def add(recorded: Row, checkout: Path = CHECKOUT) -> None:
@@ -121,6 +122,7 @@ def main() -> None:
     # a line a row, so that rows of two people can be merged
     RESULTS.write_text("[\n" + ",\n".join(json.dumps(each) for each in rows) + "\n]\n")
     PAGE.write_text(page(rows))
+    MATRIX.write_text(matrix.page(rows))
 
 
 if __name__ == "__main__":

@@ -72,3 +72,9 @@ def test_pytest_tells_each_test_and_how_often_a_line_skips():
                            "SKIPPED [3] a/test_b.py:12: no reason\n==== 1 failed, 1 passed ====\n")
 
     assert outcomes.Outcomes(5, {"a/test_b.py::test_d": "FAILED", "a/test_b.py:12:": "SKIPPED 3"}) == read
+
+
+def test_programs_are_told_one_by_one() -> None:
+    """What a program printed that failed is not taken for a mark."""
+    assert outcomes.Outcomes(2, {"a b": "FAIL"}, ["a b", "c"]) == outcomes.programs(
+        "FAIL a b\n    PASS not one\nPASS c\n")

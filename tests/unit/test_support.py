@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import leftovers, nopriv, soak, trees
+from support import leftovers, matrix, nopriv, soak, trees
 from support.registry import Registry
 
 UNSHARE = 'import ctypes; print(ctypes.CDLL(None, use_errno=True).unshare({flags}), flush=True)'
@@ -142,6 +142,20 @@ def test_results_of_a_part_replace_only_their_own_rows(tmp_path: Path) -> None:
                                                       for r in rows]
     assert "| a | first | 3,000 | 2 differences | 1:02:05 |" in soak.page(rows)
     assert [] == soak.take([tmp_path])
+
+
+def test_page_of_programs_tells_each_check_and_where_it_differs() -> None:
+    """A row for each program, a column for each way; rows without checks are not on the page."""
+    ways = {"preload": {"gcc": ["PASS", "PASS"], "zig": ["FAIL", "FAIL"]},
+            "trap": {"gcc": ["PASS", "FAIL"], "zig": ["FAIL", "FAIL"]}}
+    rows = [{**soak.row("programs", f"C ({way})", 2, "", 1, about="Compiled.", each=each),
+             "commit": "new"} for way, each in ways.items()]
+
+    text = matrix.page([*rows, {**soak.row("stress", "rounds", 1, "right", 1), "commit": "new"}])
+
+    assert "## C\n\nCompiled.\n\n| | chroot | preload | trap |\n" in text
+    assert "| gcc | right | right | wrong |\n| zig | wrong | wrong | wrong |\n" in text
+    assert "rounds" not in text
 
 
 @pytest.mark.root
