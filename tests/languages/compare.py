@@ -32,12 +32,15 @@ class Places:
         key = f"{image} {way} {confined or way == 'chroot'}"
         if key not in self._made:
             built = images.Cache().get(image)
+            # one store for all containers of an image: some have gigabytes
+            first = next((place for made, place in self._made.items()
+                          if made.startswith(f"{image} ") and isinstance(place, Container)), None)
             self._made[key] = Chroot(built) if way == "chroot" else \
-                Container(built, preload=way == "preload", confined=confined)
+                Container(built, preload=way == "preload", confined=confined, beside=first)
         return self._made[key]
 
     def close(self) -> None:
-        for place in self._made.values():
+        for place in reversed(self._made.values()):
             place.__exit__()
 
 

@@ -138,34 +138,37 @@ class Container(Place):
     """A container of the image, in a store that belongs to an ordinary user.
 
     `preload=False` leaves its programs to the trap alone; `confined=False` leaves the
-    killing filter out, for programs that have their own tracers.
+    killing filter out, for programs that have their own tracers. `beside` is another of the
+    same image, in whose store this one is made; that one is removed after it.
     """
 
     name = "container"
 
     def __init__(self, built: Built, given: Optional[Path] = None, *, preload: bool = True,
-                 confined: bool = True) -> None:
-        self._preload, self._confined = preload, confined
+                 confined: bool = True, beside: Optional["Container"] = None) -> None:
+        self._preload, self._confined, self._beside = preload, confined, beside
         super().__init__(built, given)
 
     def _make(self, built: Built) -> None:
         self._user = pwd.getpwuid(identity()[0])
-        self.store = self._top / "store"
+        self.store = self._beside.store if self._beside else self._top / "store"
+        self._container = self._top.name
         os.chown(self._top, self._user.pw_uid, self._user.pw_gid)
-        self._lpmx("load", str(built.layout))
-        self._lpmx("create", "--name", "place", "--contain", "--no-gpu",
+        if not self._beside:
+            self._lpmx("load", str(built.layout))
+        self._lpmx("create", "--name", self._container, "--contain", "--no-gpu",
                    *([] if self._preload else ["--no-preload"]),
                    "-v", f"{self._given}:/mnt:ro", built.reference)
-        self._layers = self.layers()
+        self._layers = self._beside._layers if self._beside else self.layers()
 
     def __exit__(self, *unused: object) -> None:
         try:
-            self._lpmx("rm", "-f", "place")
+            self._lpmx("rm", "-f", self._container)
         finally:
             super().__exit__()
 
     def command(self, *words: str, user: str = "root") -> list[str]:
-        return self._as_user("exec", "-u", user, "-w", "/", "place",
+        return self._as_user("exec", "-u", user, "-w", "/", self._container,
                              "env", "-i", *ENVIRONMENT, *words)
 
     def layers(self) -> dict[str, str]:
