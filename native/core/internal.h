@@ -265,6 +265,8 @@ long upper_lock(const struct core_view *view, struct upper_lock *lock) HIDDEN;
 void upper_unlock(struct upper_lock *lock) HIDDEN;
 /* A name in the work directory that no other process, thread or call uses. */
 long upper_work_name(const struct core_view *view, char host[CORE_HOST_MAX]) HIDDEN;
+/* Have the directory `host`, in the work directory, that only we may enter. */
+long upper_work_directory(const char *host) HIDDEN;
 /* Put the work object `from` at `to` in the upper, where nothing is (-EEXIST when
  * somebody was faster).  The work name is gone afterwards in every case.  A directory that
  * is to list an object with a record says so before. */

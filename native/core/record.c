@@ -94,8 +94,8 @@ static long announce(const struct core_view *view)
 	long r = path_join(host, sizeof(host), view->work.text, DIRECTORY);
 
 	if (r >= 0)
-		r = sys_call3(__NR_mkdirat, AT_FDCWD, host, 0700);
-	if (r < 0 && r != -EEXIST)
+		r = upper_work_directory(host);
+	if (r < 0)
 		return r;
 	if (view->control)
 		__atomic_store_n(&view->control->objects, 1, __ATOMIC_RELEASE);

@@ -103,11 +103,12 @@ static long by_alias(const struct core_view *view, const char *said, struct outg
 	if (r < 0)
 		return r;
 	r = sys_call3(__NR_symlinkat, said, AT_FDCWD, host);
-	if (r == -ENOENT) {
+	/* made by a process that was killed half way, its umask may still show */
+	if (r == -ENOENT || r == -EACCES) {
 		uint32_t cut = path_parent(host, (uint32_t)text_length(host));
 
 		host[cut] = 0;
-		sys_call3(__NR_mkdirat, AT_FDCWD, host, 0700);
+		upper_work_directory(host);
 		host[cut] = '/';
 		r = sys_call3(__NR_symlinkat, said, AT_FDCWD, host);
 	}

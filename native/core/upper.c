@@ -132,6 +132,16 @@ long upper_work_name(const struct core_view *view, char host[CORE_HOST_MAX])
 	return p - host;
 }
 
+long upper_work_directory(const char *host)
+{
+	long r = sys_call3(__NR_mkdirat, AT_FDCWD, host, 0700);
+
+	if (r < 0 && r != -EEXIST)
+		return r;
+	/* the program's umask is not ours */
+	return sys_call3(__NR_fchmodat, AT_FDCWD, host, 0700);
+}
+
 static long rename_host(const char *from, const char *to, unsigned flags)
 {
 	return sys_call5(__NR_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
@@ -34,6 +35,8 @@ PROGRAMS = [
     ("waits", ["dynamic", "musl-static"]),
     ("interrupted", ["dynamic", "static", "musl"]),
     ("spawn", ["dynamic", "static", "musl"]),
+    ("spawnattr", ["dynamic", "musl-static"]),
+    ("raw", ["dynamic", "musl-static"]),
     ("vectors", ["dynamic", "musl-static"]),
     ("threads", ["dynamic", "static", "musl"]),
     ("stress", ["dynamic", "musl-static"]),
@@ -218,6 +221,106 @@ def test_program_prints_what_it_prints_outside(
     assert bare.stdout
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_a_program_does_with_preload_variables_is_its_own(bench: Bench, view: str) -> None:
+    """It sets, clears and empties them, or all of its environment: files are the view's, and
+    libraries it wants loaded are."""
+    library = bench.built / "mine.so"
+    if not library.exists():
+        subprocess.run(["gcc", "-shared", "-fPIC", "-nostdlib", "-o", str(library), "-xc", "-"],
+                       input=MINE, text=True, check=True)
+    script = (
+        "cat present; LD_PRELOAD=%(mine)s cat present; LD_PRELOAD= cat present; "
+        "env -u LD_PRELOAD cat present; env -i /bin/cat present; env -i LD_PRELOAD=%(mine)s /usr/bin/env; "
+        "LD_PRELOAD=%(mine)s LD_LIBRARY_PATH=/nonexistent sh -c 'cat present; env | grep ^LD_ | sort'; "
+        "LD_LIBRARY_PATH=%(built)s LD_PRELOAD=mine.so cat present; LD_PRELOAD=/absent.so cat present"
+    ) % {"mine": library, "built": bench.built}
+
+    bare, contained = bench.run(["/bin/sh", "-c", script]), bench.run(["/bin/sh", "-c", script], view)
+
+    assert 7 <= bare.stdout.splitlines().count("mine")
+    assert bare.stdout == contained.stdout
+
+
+@pytest.mark.parametrize("view", ["container", "preload"])
+def test_preload_library_is_there_whatever_is_said(bench: Bench, view: str) -> None:
+    """Neither `env -i` nor a list of its own leaves a program without it."""
+    script = ("for each in '-i' '-u LD_PRELOAD' 'LD_PRELOAD=/absent.so'; do "
+              "env $each /bin/grep -c '/preload.so$' /proc/self/maps 2>/dev/null; done")
+
+    contained = bench.run(["/bin/sh", "-c", script], view)
+
+    counts = [int(line) > 0 for line in contained.stdout.split()]
+    assert 3 * [view == "preload"] == counts
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_outside_a_process_has_its_own_name(bench: Bench, view: str) -> None:
+    """ps, pgrep and pidof of the host find a contained program by name and arguments."""
+    environment = {**os.environ, "LPMX_VIEW": str(bench.view(view)), "LPMX_PROGRAM": "sleep"}
+    with subprocess.Popen(["sleep", "54321"], executable=str(bench.loader), env=environment) as process:
+        try:
+            shown = [Path("/proc/%d/%s" % (process.pid, name)) for name in ("comm", "cmdline")]
+            deadline = time.monotonic() + 60
+            while shown[0].read_text() != "sleep\n" and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert ["sleep\n", "sleep\x0054321\x00"] == [path.read_text() for path in shown]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("view", ["container", "preload"])
+def test_a_32_bit_program_is_refused_from_inside(bench: Bench, view: str) -> None:
+    """It is the error that a kernel without 32-bit programs gives."""
+    header = bytearray(Path("/bin/true").read_bytes()[:1024])
+    header[4], header[18:20] = 1, (3).to_bytes(2, "little")
+    path = bench.work / "thirtytwo"
+    path.write_bytes(header)
+    path.chmod(0o755)
+    code = "import os\ntry: os.execv('./thirtytwo', ['x'])\nexcept OSError as e: print(e.strerror)"
+
+    contained = bench.run(["/usr/bin/python3", "-c", code], view)
+
+    assert "Exec format error\n" == contained.stdout
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_set_user_id_program_runs(bench: Bench, view: str) -> None:
+    """Without its owner's rights: the kernel says so itself, by no_new_privs."""
+    program = next(path for path in ("/usr/bin/su", "/bin/su") if Path(path).stat().st_mode & 0o4000)
+
+    bare, contained = bench.run([program, "--version"]), bench.run([program, "--version"], view)
+    status = bench.run(["/bin/grep", "NoNewPrivs", "/proc/self/status"], view)
+
+    assert (bare.returncode, bare.stdout) == (contained.returncode, contained.stdout)
+    assert "NoNewPrivs:\t1\n" == status.stdout
+
+
+def test_view_without_proc(bench: Bench) -> None:
+    """Programs run, find their files and start others where nobody has mounted /proc."""
+    directory = bench.root / "without-proc"
+    layer = directory / "layer"
+    (layer / "bin").mkdir(parents=True)
+    (layer / "file").write_text("hello\n")
+    for part in ("upper", "work"):
+        (directory / part).mkdir()
+    shutil.copy("/bin/busybox", str(layer / "bin"))
+    fields = {"kind": "container", "name": "bench", "directory": directory, "loader": bench.loader,
+              "layer": layer, "upper": directory / "upper", "work": directory / "work"}
+    view = directory / "view"
+    view.write_bytes(b"lpmx-view 1\0" + b"".join(
+        b"%s\0%s\0" % (key.encode(), os.fsencode(value)) for key, value in fields.items()))
+    script = ("cd /; busybox pwd; busybox cat file; echo new >other; (busybox cat other); "
+              "busybox ls /; busybox mv other third; exec busybox cat third")
+
+    done = subprocess.run(
+        ["busybox", "sh", "-c", script], executable=str(bench.loader), cwd="/", text=True,
+        env={"LPMX_VIEW": str(view), "LPMX_PROGRAM": "/bin/busybox", "PATH": "/bin"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+    assert "/\nhello\nnew\nbin\nfile\nother\nnew\n" == done.stdout
+
+
 @pytest.mark.unconfined
 @pytest.mark.parametrize(
     "view,linking",
@@ -238,6 +341,16 @@ def test_debugger_stops_at_a_breakpoint(bench: Bench, view: str, linking: str) -
     assert "of 21\n" in bare.stdout and "exited normally" in bare.stdout
     assert told(bare.stdout) == told(contained.stdout)
 
+
+#: A library that tells when it is loaded, with nothing of the C library.
+MINE = """
+__attribute__((constructor)) static void f(void)
+{
+	long r;
+
+	__asm__ volatile("syscall" : "=a"(r) : "a"(1), "D"(2), "S"("mine\\n"), "d"(5) : "rcx", "r11", "memory");
+}
+"""
 
 ENTRY = """version 1, size 40
 open 1, read 5

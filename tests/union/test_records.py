@@ -12,7 +12,7 @@ import pytest
 from lpmx_runtime import _native
 from lpmx_runtime._native import View
 
-from .bare import Bare
+from .bare import Bare, start
 from .layers import Layer, Thing, directory, fifo, link, regular, same_as
 
 NR_BIND, NR_GETDENTS = 49, 217
@@ -181,3 +181,24 @@ def test_what_killed_processes_left_goes_and_records_stay(bare: Bare) -> None:
     assert ["objects"] == os.listdir(bare.work)
     with bare.view() as view:
         assert (1, 2) == _owner(view, "/e/x")
+
+
+def test_whatever_the_umask_records_and_long_names_of_sockets_are_kept(bare: Bare) -> None:
+    """Who forbids everything to what it makes is not the last to remember anything."""
+    name = "/e/" + 90 * "n"
+
+    def work() -> None:
+        os.umask(0o777)
+        with bare.view() as view:
+            view.symlink("target", "/e/x")
+            view.chown("/e/x", 33, 34, follow_symlinks=False)
+            _make(view, "socket", name)
+
+    for _ in range(2):
+        assert 0 == os.waitpid(start(work), 0)[1]
+        with bare.view() as view:
+            assert (33, 34) == _owner(view, "/e/x")
+            assert stat.S_ISSOCK(view.lstat(name).st_mode)
+            view.unlink("/e/x")
+            view.unlink(name)
+    assert {0o700} == {stat.S_IMODE(os.stat(bare.work / each).st_mode) for each in ("names", "objects")}
