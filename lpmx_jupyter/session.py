@@ -3,11 +3,12 @@
 Everything here blocks and knows nothing of Jupyter's managers, so that the
 provisioner (in a thread) and the launcher for other front ends (launch.py) share it.
 
-In the container's directory a kernel has three files of its own:
+In the container's directory a kernel has files of its own:
 
     kernel-ID.json          who looks after it, for those who find it abandoned
     kernel-ID.view          the container's view, with the notebook's folder in it
     kernel-ID.python.view   the kernel view, for a kernel that needs one
+    kernel-ID.layers        the support layer that it uses (store/collect.py)
 """
 from __future__ import annotations
 
@@ -150,7 +151,7 @@ class KernelSession:
         argv, variables = kernels.command(kernel, self.container.record["config"]["env"])
         extra = [Bind(path, path) for path in (connection_file, *shared)]
         if kernel.layer is not None:
-            extra.append(kernel.layer.bind(self.container.store))
+            extra.append(self._keep(kernel.layer))
         view_file = self._write_views(kernel, extra)
         words = [word.replace("{connection_file}", connection_file) for word in argv]
         return self.container.launch(
@@ -159,6 +160,20 @@ class KernelSession:
             env={**variables, **(env or {}), _KERNEL_ID: self.kernel_id,
                  "LPMX_IMAGE": self.container.familiar, DESCRIPTION: kernel.description,
                  **({"LPMX_KERNEL_WHY": kernel.why} if kernel.why else {})})
+
+    def _keep(self, layer: support.Layer) -> Bind:
+        """The support layer's place, which is not freed while the kernel is there, whatever
+        becomes of its image."""
+        store = self.container.store
+        with store.keeping():
+            bind = layer.bind(store)
+            if not os.path.isdir(bind.host):
+                raise KernelFailed(f'cannot start the kernel: its support layer '
+                                   f'"{layer.image.familiar}" has just been removed',
+                                   hint="start it again")
+            record.replace(str(self._file("layers")),
+                           "".join(f"{one}\n" for one in layer.image.diff_ids).encode())
+        return bind
 
     def run(self, argv: Sequence[str], binds: Sequence[Bind]) -> "subprocess.CompletedProcess[str]":
         """Run a program of the container to its end, with `binds` besides its own."""

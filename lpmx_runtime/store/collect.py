@@ -75,7 +75,7 @@ def remove_image(store: "Store", text: str) -> Image:
 
 
 def collect(store: "Store", *, timeout: float = 0) -> Freed:
-    """Remove layers, blobs and indexes that no image and no container needs.
+    """Remove layers, blobs and indexes that no image and no container needs, nor what runs in one.
 
     Waits up to `timeout` seconds for those who rely on what they have found in
     the store, then raises `StoreLocked`.
@@ -86,6 +86,7 @@ def collect(store: "Store", *, timeout: float = 0) -> Freed:
         chains = [image.diff_ids for image in images] \
             + [container.diff_ids for container in containers]
         layers = {diff_id for chain in chains for diff_id in chain}
+        layers.update(_used_beside(store))
         blobs = {digest for image in images for digest in (image.digest, image.config_digest)}
         blobs |= {container.config_digest for container in containers}
         store.indexes.keep_only({chain_id(chain) for chain in chains})
@@ -104,6 +105,19 @@ def collect(store: "Store", *, timeout: float = 0) -> Freed:
         remove_abandoned(directory)
     store.clean()
     return freed
+
+
+def _used_beside(store: "Store") -> Iterator[str]:
+    """The layers that what runs in containers uses besides its image's: those that a file
+    `*.layers` in a container's directory names, one diff ID on each line."""
+    for path in store.containers.glob("*/*.layers"):
+        try:
+            yield from path.read_text(encoding="ascii").split()
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it has just ended
+        except (OSError, ValueError) as error:
+            raise StoreError(f'cannot tell which layers are needed: "{path}" cannot be read ({error})',
+                             hint="ask whose container it is, or remove that one") from None
 
 
 def _containers(store: "Store") -> Iterator[_Container]:

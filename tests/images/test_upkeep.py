@@ -64,6 +64,19 @@ def test_gc_frees_what_nobody_needs(opened: Store, lpmx: Any) -> None:
         assert b"b" * 1000 == view.read("/d/base")
 
 
+def test_what_runs_in_a_container_keeps_what_it_says_it_uses(opened: Store) -> None:
+    """A layer that a file in its directory names, without any image; as long as the file is there."""
+    container = Container.create(opened, make_image(opened, "kept", BASE), name="c")
+    gone = make_image(opened, "gone", TOP)
+    file = container.directory / "kernel-1.layers"
+    file.write_text("".join(f"{diff_id}\n" for diff_id in gone.diff_ids))
+    opened.images.remove(gone.name)
+
+    assert [] == collect(opened).layers
+    file.unlink()
+    assert list(gone.diff_ids) == collect(opened).layers
+
+
 @pytest.fixture
 def groups(store: Path) -> Iterator[Store]:
     """A group's store in which a user works whose umask is closed to all others."""

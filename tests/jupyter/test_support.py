@@ -215,6 +215,23 @@ def test_images_python_is_the_kernel(jupyter: Jupyter, spec: str) -> None:
     assert said in kernel.text("print(get_ipython().run_line_magic('lpmx', 'info')['kernel'])")
 
 
+def test_layer_in_use_is_not_freed(jupyter: Jupyter, spec: str, layer: support.Layer,
+                                   tmp_path: Path) -> None:
+    """Whatever becomes of its image while the kernel runs."""
+    kernel = jupyter.start(spec)
+    store = Store.open()
+    [entry] = store.images.directory.glob("*lpmx-kernel*")
+    entry.rename(tmp_path / entry.name)
+    try:
+        collect(store)
+        assert "True" == kernel.text("import os; print(os.path.exists('/.lpmx/kernel/ipykernel'))")
+    finally:
+        shutil.move(tmp_path / entry.name, entry)
+    [said] = store.containers.glob("*/kernel-*.layers")
+    kernel.manager.shutdown_kernel()
+    assert not said.exists()
+
+
 def test_packages_of_the_image_that_are_too_old_do_not_stop_the_kernel(
         jupyter: Jupyter, layer: support.Layer) -> None:
     """The layer then goes before them; the kernel that they would have broken starts."""
