@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -116,7 +115,8 @@ class KernelSession:
               sockets: Optional[Path] = None) -> "KernelSession":
         """Have the container for a kernel whose notebook is in `folder`.
 
-        `sockets` is the folder where it meets its front ends. What kernels left that nobody looks after any more is cleared away first.
+        `sockets` is the folder where it meets its front ends. What kernels left that nobody
+        looks after any more is cleared away first.
         """
         store = Store.open()
         clear_abandoned(store)
@@ -258,14 +258,14 @@ class KernelSession:
         values = {"kernel_id": self.kernel_id, "own": self.own,
                   "settings": self.settings.changed(),
                   "sockets": None if sockets is None else str(sockets),
-                  "node": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+                  "node": processes.where(), "pid": os.getpid(), "started": _started(os.getpid())}
         record.replace(str(self._file("json")), json.dumps(values).encode())
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Which container a kernel is in, and who looks after it: a process of `node`. `own`: the
-    container is the kernel's alone."""
+    """Which container a kernel is in, and who looks after it: a process of `node`, as
+    `processes.where` tells it. `own`: the container is the kernel's alone."""
 
     kernel_id: str
     container: str
@@ -303,12 +303,13 @@ def told(pid: int, name: str) -> Optional[str]:
 def clear_abandoned(store: Store) -> None:
     """Remove what kernels left whose server was killed: processes, containers, files.
 
-    Only this node's are looked at; what runs on others cannot be known.
+    Only those of this node and this name space of processes are looked at; what runs in others
+    cannot be known.
     """
     for file in store.containers.glob("*/kernel-*.json"):
         try:
             values = json.loads(file.read_bytes())
-            if values["node"] != socket.gethostname() \
+            if values["node"] != processes.where() \
                     or _started(values["pid"]) == values["started"]:
                 continue
             container = Container.open(store, file.parent.name)

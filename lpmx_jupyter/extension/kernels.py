@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Mapping, NamedTuple, Optional, Sequence
@@ -40,7 +39,7 @@ def described_kernel(owner: Owner, image: Optional[str], here: Kernels,
             "last_activity": model and model["last_activity"],
             "connections": model and model["connections"],
             "description": first and told(first["pid"], DESCRIPTION),
-            "pid": first["pid"] if first and owner.node == socket.gethostname() else None,
+            "pid": first["pid"] if first and owner.node == processes.where() else None,
             "sessions": [{"id": one["id"], "path": one["path"], "name": one["name"],
                           "type": one["type"]} for one in here.sessions.get(owner.kernel_id, ())]}
 

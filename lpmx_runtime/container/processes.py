@@ -170,17 +170,17 @@ def _describe(pid: int, host_call: bool) -> Optional[Process]:
 
 def myself() -> "list[Any]":
     """This process, so that it can be told from another that gets its number later."""
-    return [_where(), os.getpid(), _birth(os.getpid())]
+    return [where(), os.getpid(), _birth(os.getpid())]
 
 
 def is_gone(process: "Optional[list[Any]]") -> bool:
     """Whether a process that `myself` described has ended, as far as this node can tell."""
-    if not process or process[0] != _where():
+    if not process or process[0] != where():
         return False
     return bool(_birth(process[1]) != process[2])
 
 
-def _where() -> str:
+def where() -> str:
     """Where process numbers mean the same: this node, and the name space it is seen in."""
     try:
         space = os.readlink("/proc/self/ns/pid")
