@@ -28,7 +28,7 @@ _ASKERS = 4   # requests that may wait for registries at once
 _SLOW = 4     # and for what may take long: programs that end, locks, comparing files
 
 ROUTES: "tuple[type[Handler], ...]" = (
-    *upkeep.HANDLERS, events.Stream, *tasks.HANDLERS, *images.HANDLERS, *containers.HANDLERS,
+    *upkeep.HANDLERS, *events.HANDLERS, *tasks.HANDLERS, *images.HANDLERS, *containers.HANDLERS,
     *environment.HANDLERS, *calls.HANDLERS, *kernels.HANDLERS, *gpu.HANDLERS)
 
 

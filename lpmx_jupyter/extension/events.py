@@ -3,11 +3,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
+from jupyter_server.base.websocket import WebSocketMixin
 from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .handlers import WRITTEN, Handler, operation
+
+if TYPE_CHECKING:
+    from .app import LpmxExtension
 
 #: What a listener may be behind before it is taken for gone: it comes back and gets all anew.
 _BEHIND = 1000
@@ -62,6 +67,10 @@ class Events:
             self.drop(queue)
 
 
+def _hello(extension: "LpmxExtension") -> str:
+    return encoded("hello", {"server": extension.started, "tasks": extension.tasks.described()})
+
+
 class Stream(Handler):
     path = "/events"
 
@@ -72,9 +81,7 @@ class Stream(Handler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")   # nginx would keep it back
-        self._queue = queue = extension.events.listen(
-            lambda: encoded("hello", {"server": extension.started,
-                                      "tasks": extension.tasks.described()}))
+        self._queue = queue = extension.events.listen(lambda: _hello(extension))
         try:
             await extension.watch.wake()
             while True:
@@ -98,3 +105,48 @@ class Stream(Handler):
         if hasattr(self, "_queue"):
             self.extension.events.drop(self._queue)
         super().on_connection_close()
+
+
+class Socket(WebSocketMixin, WebSocketHandler, Handler):  # type: ignore[misc]
+    """The same over a websocket, of which a browser has more than the six connections that it
+    makes to a server for all its tabs."""
+
+    path = "/events/socket"
+
+    @operation()
+    async def get(self) -> Any:  # type: ignore[override]
+        await super().get()
+        return WRITTEN
+
+    async def open(self) -> None:
+        """Tell everything from now on."""
+        extension = self.extension
+        self._queue = extension.events.listen(lambda: _hello(extension))
+        self._telling = asyncio.ensure_future(self._tell(self._queue))
+        await extension.watch.wake()
+
+    async def _tell(self, queue: "asyncio.Queue[str | None]") -> None:
+        try:
+            while True:
+                try:
+                    text = await asyncio.wait_for(queue.get(), _HEARTBEAT)
+                except asyncio.TimeoutError:
+                    text = ":\n\n"
+                if text is None:
+                    break
+                await self.write_message(text)
+        except WebSocketClosedError:
+            pass
+        finally:
+            self.extension.events.drop(queue)
+            self.close()
+
+    def on_message(self, message: Any) -> None:
+        """Nobody is to say anything here."""
+
+    def on_close(self) -> None:
+        if hasattr(self, "_queue"):
+            self.extension.events.drop(self._queue)
+
+
+HANDLERS = (Stream, Socket)

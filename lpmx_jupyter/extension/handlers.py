@@ -128,11 +128,11 @@ class Handler(APIHandler):
 
     # -- as the base class wants it -----------------------------------------------------
 
-    async def prepare(self) -> None:  # type: ignore[override]
+    async def prepare(self, **unused: Any) -> None:  # type: ignore[override]
         """Nothing is done because a page elsewhere leads here, though it could not read what is
         answered: browsers tell (W3C Fetch Metadata, "Sec-Fetch-Site"). "same-site" is another
         port, too, and may be another user's server. Of a request with an origin the server has
-        judged that."""
+        judged that. Where to log in is never told (`unused`): it is no page."""
         await super().prepare()
         headers = self.request.headers
         site = headers.get("Sec-Fetch-Site", "none")

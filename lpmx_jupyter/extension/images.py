@@ -226,6 +226,11 @@ class Upload(Beginning):
         self._upload = None   # it is the task's now
         return begun
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """What is left of the body may stand between this answer and the next request."""
+        self.set_header("Connection", "close")
+        super().write_error(status_code, **kwargs)
+
     def on_finish(self) -> None:
         self._discard()
         super().on_finish()

@@ -19,7 +19,7 @@ import pytest
 from support import leftovers
 from support.api import TINY, ApiServer, own_store
 from support.notebooks import Jupyter
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,29 @@ def test_pull_reports_every_layer_and_is_heard_in_two_tabs(api: ApiServer, regis
     assert {"id": task["id"]} == third.next("forgotten")
     for tab in (first, second, third):
         tab.close()
+
+
+def test_events_come_over_a_websocket_too(api: ApiServer, box: str) -> None:
+    """The same text, a frame an event; who may not look is not let in."""
+    import asyncio
+    url = f"ws{api.url[4:]}lpmx/api/events/socket"
+
+    async def heard(may: str) -> list[str]:
+        connection = await websocket_connect(HTTPRequest(url, headers={
+            "Authorization": "token token-of-the-tests", "X-Test-May": may}))
+        frames = [str(await connection.read_message())]
+        await asyncio.to_thread(api.ask, "PATCH", "/containers/{container}/environment",
+                                {"set": {"A": "1"}}, container=box)
+        while "environment" not in frames[-1]:
+            frames.append(str(await connection.read_message()))
+        connection.close()
+        return frames
+    frames = asyncio.run(asyncio.wait_for(heard("read write"), 30))
+
+    assert frames[0].startswith("event: hello\ndata: {") and frames[0].endswith("}\n\n")
+    assert f'event: changed\ndata: {{"what": "environment", "container": "{box}"}}\n\n' == frames[-1]
+    with pytest.raises(HTTPClientError, match="403"):
+        asyncio.run(heard("write"))
 
 
 def test_pull_that_fails_says_why(api: ApiServer, registry: Any) -> None:
@@ -619,6 +642,6 @@ def test_every_operation_was_seen_to_answer_as_described(api: ApiServer, request
     from lpmx_jupyter.extension import description
     if request.config.option.keyword or len(request.session.items) < 20:
         return   # a part was asked for
-    other = {"getEvents", "downloadArchive", "downloadBundle"}
+    other = {"getEvents", "getEventsBySocket", "downloadArchive", "downloadBundle"}
 
     assert {one.id for one in description.operations()} - other == api.answered
