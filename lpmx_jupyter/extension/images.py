@@ -18,6 +18,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from .. import kernels, kernelspecs, support
+from .environment import is_secret
 from .failures import RequestFailed
 from .handlers import RESOURCE, WRITTEN, Handler, operation
 from .tasks import Beginning
@@ -93,7 +94,13 @@ class OneImage(Handler):
         def look(store: Store, name: str) -> dict[str, Any]:
             image = store.images.find(name)
             return {"image": described(store, [image])[0], "config": dict(image.config)}
-        return await self.with_store(look, self.query["image"])
+        found = await self.with_store(look, self.query["image"])
+        inner = found["config"].get("config")
+        if isinstance(inner, dict) and inner.get("Env") and not await self.may("write"):
+            found["config"]["config"] = {**inner, "Env": [
+                word.partition("=")[0] + "=" if is_secret(*_pair(word), self.extension.secret)
+                else word for word in map(str, inner["Env"])]}
+        return found
 
     @operation()
     async def delete(self) -> Any:
@@ -101,6 +108,11 @@ class OneImage(Handler):
         removed = await self.slow(remove_image, self.query["image"])
         await self.extension.keep_kernels(removed.familiar)
         await self.changed()
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name, value
 
 
 class History(Handler):

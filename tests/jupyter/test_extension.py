@@ -269,10 +269,14 @@ def test_changes_are_told_kept_and_taken_back(api: ApiServer, box: str, installe
     assert len(diff["changes"]) == diff["total"]
 
     task = api.ask("POST", "/containers/{container}/commit",
-                   {"image": "kept:1", "changes": ["ENV KEPT=yes"], "message": "why"}, container=box)
+                   {"image": "kept:1", "changes": ["ENV KEPT=yes MY_TOKEN=hush"],
+                    "message": "why"}, container=box)
     assert ["kept:1"] == api.finish(task)["result"]["images"]
     [image] = [one for one in api.ask("GET", "/images") if one["familiar"] == "kept:1"]
     assert 0 < image["shared"] < image["size"]
+    for may, told in (("read write", "MY_TOKEN=hush"), ("read", "MY_TOKEN=")):
+        config = api.ask("GET", "/image", query={"image": "kept:1"}, may=may)["config"]["config"]
+        assert {"KEPT=yes", told} <= set(config["Env"])
 
     api.ask("POST", "/containers/{container}/reset", container=box)
     assert {"total": 0, "changes": []} == api.ask("GET", "/containers/{container}/diff",
