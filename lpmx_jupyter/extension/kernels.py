@@ -111,12 +111,16 @@ def remove_plain_kernelspecs(image: str) -> None:
 
 
 def _is_plain(spec: kernelspecs.Installed) -> bool:
+    """Whether nobody has chosen anything about it, or written into it."""
     try:
         values = json.loads((spec.folder / "kernel.json").read_text(encoding="utf-8"))
-        config = values["metadata"]["kernel_provisioner"]["config"]
+        metadata = values["metadata"]
+        config = metadata["kernel_provisioner"]["config"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return set(config) <= {"image", "kernel"} and not values.get("env")
+    return (spec.name.startswith("lpmx-") and spec.display_name.startswith("LPMX: ")
+            and set(config) <= {"image", "kernel"} and not values.get("env")
+            and set(metadata) <= {"kernel_provisioner", "debugger"})
 
 
 class OneKernelspec(Handler):

@@ -283,7 +283,7 @@ def test_changes_are_told_kept_and_taken_back(api: ApiServer, box: str, installe
                                                   container=box)
     assert "root" in run(installed, box, "cat", "/etc/group")
     plain, own = (api.ask("POST", "/kernelspecs", {"image": "kept:1", **more})[0]["name"]
-                  for more in ({}, {"name": "own", "env": {"A": "1"}}))
+                  for more in ({}, {"name": "lpmx-own", "display_name": "Mine"}))
     api.ask("DELETE", "/image", query={"image": "kept:1"})
     left = [spec["name"] for spec in api.ask("GET", "/kernelspecs")]
     assert own in left and plain not in left
