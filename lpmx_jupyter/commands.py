@@ -49,6 +49,13 @@ def register(parser: argparse.ArgumentParser) -> None:
                          help="make no support layers")
     syncing.add_argument("--json", action="store_true", help="print what was done as JSON")
     syncing.set_defaults(run=_sync)
+    stopping = verbs.add_parser(
+        "stop", help="end kernels that live on without a server",
+        description="End kernels that were installed with --detach and that no server looks after.",
+        allow_abbrev=False)
+    stopping.add_argument("kernel", metavar="KERNEL",
+                          help="the kernel's id, or the name of its container")
+    stopping.set_defaults(run=_stop)
     removing = verbs.add_parser("remove", help="take kernels away from Jupyter again",
                                 allow_abbrev=False)
     removing.add_argument("kernel", metavar="KERNEL", help="an image, or the name of a kernel spec")
@@ -104,6 +111,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
                         help="do not show the home directory, the notebook's folder and /tmp")
     parser.add_argument("--no-preload", action="store_false", dest="preload",
                         help="do not use the preload library: slower, the same otherwise")
+    parser.add_argument("--detach", action="store_true",
+                        help="let the kernel live on when the Jupyter server ends: the next finds it")
     parser.add_argument("--no-gpu", action="store_false", dest="gpu",
                         help="do not show the driver libraries of GPUs")
 
@@ -119,7 +128,7 @@ def settings_of(arguments: argparse.Namespace) -> "object":
                     binds=tuple(arguments.bind),
                     env=dict(environment.parse(text, os.environ) for text in arguments.env),
                     user=arguments.user, contain=arguments.contain, preload=arguments.preload,
-                    gpu=arguments.gpu)
+                    gpu=arguments.gpu, detach=arguments.detach)
 
 
 def _directory(arguments: argparse.Namespace) -> Optional[Path]:
@@ -197,6 +206,24 @@ def _sync(arguments: argparse.Namespace) -> None:
         return
     for change in changes:
         print(f"{change.what} {change.name}" + (f": {change.why}" if change.why else ""))
+
+
+def _stop(arguments: argparse.Namespace) -> None:
+    from lpmx_runtime.errors import KernelFailed
+    from lpmx_runtime.store import Store
+
+    from . import detached
+    store = Store.open()
+    there = detached.find(store)
+    chosen = [one for one in there if arguments.kernel in (one.kernel_id, one.container)]
+    if not chosen:
+        listed = ", ".join(f"{one.kernel_id} in {one.container}" for one in there)
+        raise KernelFailed(f'cannot stop kernel "{arguments.kernel}": no detached kernel without a '
+                           "server has that id or container",
+                           hint=f"there are: {listed or 'none'}")
+    for one in chosen:
+        detached.end(store, one)
+        print(f"ended {one.kernel_id} in {one.container}")
 
 
 def _list_offers(arguments: argparse.Namespace) -> None:

@@ -217,9 +217,18 @@ def _of_spec(view: View, variables: Mapping[str, str], prefix: str, folder: str,
                       interrupt_mode=_interrupt_mode(values),
                       metadata=metadata if isinstance(metadata, dict) else {},
                       logos={logo: f"{folder}/{logo}" for logo in _LOGOS
-                             if view.exists(f"{folder}/{logo}")})
+                             if _is_logo(view, f"{folder}/{logo}")})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # as Jupyter does with a spec that it cannot read
+
+
+def _is_logo(view: View, path: str) -> bool:
+    try:
+        found = view.stat(path)
+        return stat.S_ISREG(found.st_mode) and found.st_size <= _SPEC_LIMIT \
+            and bool(view.read(path, 1))
+    except OSError:
+        return False
 
 
 def _interrupt_mode(values: Mapping[str, Any]) -> str:

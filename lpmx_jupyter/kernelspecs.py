@@ -9,6 +9,7 @@ itself (launch.py), for front ends that know nothing of provisioners.
 """
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Mapping, Optional
 
 from jupyter_client.kernelspec import KernelSpecManager
 from lpmx_runtime import _native
@@ -38,6 +39,9 @@ from .support import Layer
 PROVISIONER = "lpmx-provisioner"
 _LOGOS = Path(__file__).resolve().parent / "logos"
 _LAUNCHER = "lpmx_jupyter.launch"
+#: Of a spec's metadata: the store that it was made with.
+STORE = "lpmx_store"
+LOGO_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,12 @@ def short_name(familiar: str) -> str:
     """An image's name in one word: "ubuntu:18.04" is "ubuntu18.04", "debian:bookworm"
     is "debian-bookworm"."""
     name = re.sub(r":(?=[0-9][^/]*\Z)", "", familiar)
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.partition("@")[0]).strip("-.")
+    return _plain(name.partition("@")[0])
+
+
+def _plain(name: str) -> str:
+    """`name` with what Jupyter takes for the name of a kernel spec, and nothing else."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
 
 
 def default_directory() -> Path:
@@ -134,10 +143,10 @@ def install(store: Store, text: str, settings: Settings, *, directory: Optional[
     written = []
     for position, kernel in enumerate(found):
         own = replace(settings, image=image.familiar, kernel=_name_kept(kernel, settings))
-        folder = name or _free_name(above, f"lpmx-{short}" + (f"-{kernel.name}" if position else ""),
-                                    image)
+        folder = name or _free_name(above, f"lpmx-{short}" + (
+            f"-{_plain(kernel.name)}" if position else ""), image)
         title = display_name or f"LPMX: {short}{_label(kernel, found)}"
-        values = kernel_json(kernel, own, title, transport)
+        values = kernel_json(store, kernel, own, title, transport)
         with files(store, image, settings.container) as view:
             write(above / folder, values, view, kernel)
         written.append(Installed(folder, title, image.familiar, own.kernel, above / folder, note,
@@ -214,8 +223,8 @@ def _label(kernel: Kernel, among: list[Kernel]) -> str:
     return f" ({kernel.language[:1].upper()}{kernel.language[1:]})" if alone else f" ({kernel.display_name})"
 
 
-def kernel_json(kernel: Kernel, settings: Settings, display_name: str,
-                 transport: str) -> dict[str, Any]:
+def kernel_json(store: Store, kernel: Kernel, settings: Settings, display_name: str,
+                transport: str) -> dict[str, Any]:
     """What kernel.json says for a kernel that runs with these settings."""
     config = settings.changed()
     if transport != "ipc":
@@ -228,7 +237,7 @@ def kernel_json(kernel: Kernel, settings: Settings, display_name: str,
         "display_name": display_name,
         "language": kernel.language or "python",
         "interrupt_mode": kernel.interrupt_mode,
-        "metadata": {**metadata,
+        "metadata": {**metadata, STORE: str(store.path),
                      "kernel_provisioner": {"provisioner_name": PROVISIONER, "config": config}},
     }
 
@@ -250,42 +259,73 @@ def _arguments(settings: Settings) -> list[str]:
 
 
 def write(folder: Path, values: dict[str, Any], view: _native.View, kernel: Kernel) -> None:
-    """Have the spec at `folder`, whole or not at all."""
+    """Have the spec at `folder`: a new one appears whole, of one that is there each file is
+    replaced, and what is of others in it stays.
+
+    Raises `KernelFailed` if it cannot be written.
+    """
+    private = bool(values["metadata"]["kernel_provisioner"]["config"].get("env")) \
+        and folder.parent == default_directory()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_directories(folder.parent)
+        if folder.is_dir():
+            _fill(folder, values, view, kernel, private)
+            return
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            aside.chmod(0o755)
+            _fill(aside, values, view, kernel, private)
+            try:
+                os.rename(aside, folder)
+            except (FileExistsError, NotADirectoryError, OSError) as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                _fill(folder, values, view, kernel, private)  # another was quicker
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise KernelFailed(f'cannot install the kernel in "{folder.parent}": '
                            f"{os.strerror(error.errno or 0).lower()}",
                            hint="name a place of your own with --prefix") from error
+
+
+def make_directories(place: Path) -> None:
+    """Make `place` and what is above it, open to be read as the umask may not say."""
+    missing = [each for each in (place, *place.parents) if not each.exists()]
+    place.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        if each.parent != Path.home():
+            each.chmod(0o755)
+
+
+def _fill(folder: Path, values: dict[str, Any], view: _native.View, kernel: Kernel,
+          private: bool) -> None:
+    foreign = kernel.logos if kernel.language.lower() != "python" else {}
+    logos = {name: view.read(place, LOGO_LIMIT) for name, place in foreign.items()} or {
+        logo.name: logo.read_bytes() for logo in sorted(_LOGOS.glob("logo-*"))}
+    for name, content in logos.items():
+        if not (folder / name).exists():
+            put(folder / name, content, 0o644)
+    # variables may be secret, and a kernel.json of one's own is for oneself to read then
+    put(folder / "kernel.json", encoded(values), 0o600 if private else 0o644)
+
+
+def encoded(values: Mapping[str, Any]) -> bytes:
+    """The text of a kernel.json; ASCII, for an image may have what is no Unicode."""
+    return json.dumps(values, indent=1).encode("ascii") + b"\n"
+
+
+def put(path: Path, content: bytes, mode: int) -> None:
+    """Have `content` at `path`, whole or not at all."""
+    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        aside.chmod(0o755)
-        for logo in sorted(_LOGOS.glob("logo-*")):
-            shutil.copyfile(logo, aside / logo.name)
-        if kernel.logos and kernel.language.lower() != "python":
-            _copy_logos(view, kernel, aside)
-        text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-        (aside / "kernel.json").write_text(text, encoding="utf-8")
-        _replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _copy_logos(view: _native.View, kernel: Kernel, to: Path) -> None:
-    for logo in to.glob("logo-*"):
-        logo.unlink()
-    for name, place in kernel.logos.items():
-        (to / name).write_bytes(view.read(place, 1 << 20))
-
-
-def _replace(aside: Path, folder: Path) -> None:
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        os.rename(folder, old / "old")
-        os.rename(aside, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.rename(aside, folder)
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.chmod(aside, mode)
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
 
 
 def _free_name(above: Path, name: str, image: Image) -> str:
@@ -326,11 +366,19 @@ def read(folder: Path) -> Optional[Installed]:
 def installed(directory: Optional[Path] = None) -> list[Installed]:
     """Our kernel specs where Jupyter looks for them, or in one directory."""
     if directory is not None:
-        folders = sorted(directory.glob("*/"))
+        folders = sorted(path for path in directory.glob("*/") if path.name[0] != ".")
     else:
         folders = [Path(place) for place in KernelSpecManager().find_kernel_specs().values()]
     found = (read(folder) for folder in folders)
     return sorted((spec for spec in found if spec is not None), key=lambda spec: spec.name)
+
+
+def take_away(folder: Path) -> None:
+    """Remove a kernel spec; of a link, the link alone."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
 def remove(text: str, *, directory: Optional[Path] = None) -> list[Installed]:
@@ -343,7 +391,7 @@ def remove(text: str, *, directory: Optional[Path] = None) -> list[Installed]:
                            hint='run "lpmx kernel list" to see what there is')
     for spec in chosen:
         try:
-            shutil.rmtree(spec.folder)
+            take_away(spec.folder)
         except OSError as error:
             raise KernelFailed(f'cannot remove the kernel in "{spec.folder}": '
                                f"{os.strerror(error.errno or 0).lower()}",

@@ -15,6 +15,7 @@ gets no call at all and must undo itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,12 +24,13 @@ from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from lpmx_runtime.container import process, signals
+from lpmx_runtime.container import process, processes, signals
 from lpmx_runtime.errors import KernelFailed, LpmxError
+from lpmx_runtime.store import Store
 from tornado import web
 from traitlets import Bool, CaselessStrEnum, Dict, List, Unicode
 
-from . import connection
+from . import connection, detached
 from .session import KernelSession, Settings, variables_for
 
 _T = TypeVar("_T")
@@ -68,6 +70,8 @@ class LpmxProvisioner(LocalProvisioner):
                                "and /tmp.").tag(config=True)
     preload = Bool(True, help="Use the preload library.").tag(config=True)
     gpu = Bool(True, help="Show the driver libraries of GPUs.").tag(config=True)
+    detach = Bool(False, help="Let the kernel live on when the server ends; the next server finds "
+                              "it.").tag(config=True)
     transport = CaselessStrEnum(connection.TRANSPORTS, default_value="ipc",
                                 help="How front ends connect: ipc for Unix sockets that only "
                                      "you can use, tcp for ports.").tag(config=True)
@@ -81,19 +85,27 @@ class LpmxProvisioner(LocalProvisioner):
         self._folder: Optional[Path] = None
         self._finalizer: Optional[weakref.finalize[Any, Any]] = None
         self._undoing: set[asyncio.Future[None]] = set()
+        self._found: Optional[detached.Detached] = None
 
     # -- starting -----------------------------------------------------------------------
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Have a container, sockets and a connection file."""
+        take_over = kwargs.pop(detached.TAKE_OVER, False)
         try:
-            return await self._prepare(kwargs)
+            return await self._prepare(kwargs, take_over)
         except LpmxError as error:
             await self._undo()
             raise KernelStartFailed(error.message, error.hint) from error
         except BaseException:
             await self._undo()
             raise
+
+    async def poll(self) -> Optional[int]:
+        """As ever; a kernel that detaches has nobody who reads what it says, so a limit."""
+        if self.detach and self._session is not None:
+            detached.bound(self._session.log)
+        return await super().poll()
 
     async def send_signal(self, signum: int) -> None:
         """To the kernel's process group, as ever. An interrupt wakes the kernel's first thread."""
@@ -106,14 +118,24 @@ class LpmxProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Start the kernel in its container; `cmd` is for those who know no provisioners."""
+        if self._found is not None:
+            self._look_after(self._found.process)
+            self._found = None
+            return self.connection_info
         try:
             launch = await _in_thread(self._launch, cmd, kwargs)
             streams = {name: kwargs[name] for name in ("stdout", "stderr") if name in kwargs}
-            self.process = process.popen(launch, stdin=subprocess.DEVNULL,
-                                         start_new_session=True, **streams)
+            with contextlib.ExitStack() as stack:
+                if self.detach:
+                    log = stack.enter_context(open(self._live_session().log, "ab", buffering=0))
+                    streams = {"stdout": log, "stderr": log, **streams}
+                self.process = process.popen(launch, stdin=subprocess.DEVNULL,
+                                             start_new_session=True, **streams)
             self.pid = self.pgid = self.process.pid
             self.cwd = kwargs.get("cwd") or os.getcwd()
             await self._survive(self.process)
+            if self.detach:
+                await _in_thread(self._describe)
         except LpmxError as error:
             await self._undo()
             raise KernelStartFailed(error.message, error.hint) from error
@@ -122,17 +144,37 @@ class LpmxProvisioner(LocalProvisioner):
             raise
         return self.connection_info
 
-    async def _prepare(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+    async def _prepare(self, kwargs: dict[str, Any], take_over: bool) -> dict[str, Any]:
         if self._unknown:
             raise KernelFailed(f'cannot start the kernel: "{self._unknown[0]}" is no setting of '
                                "the LPMX provisioner",
                                hint="correct config of kernel_provisioner in its kernel.json, or "
                                     'run "lpmx kernel install" again')
+        if self._session is None and self.parent is not None:
+            await self._take_over(kwargs.get("cwd"))
+        if self._session is None and take_over:
+            raise KernelFailed(f"cannot take over kernel {self.kernel_id}: another server was "
+                               "quicker, or it has ended", hint="look at that server")
         if self._session is None:
             await _in_thread(self._begin, kwargs.get("cwd"))
-            self._finalizer = weakref.finalize(self, _abandoned, self._live_session(),
-                                               self._folder, os.getpid())
+            if not self.detach:
+                self._finalizer = weakref.finalize(self, _abandoned, self._live_session(),
+                                                   self._folder, os.getpid())
+        elif self.detach and self._found is None:
+            await _in_thread(self._session.write_owner)  # it is being restarted, by us
         return await super().pre_launch(**kwargs)
+
+    async def _take_over(self, cwd: Optional[str]) -> None:
+        """Have the kernel of this id that another server left running, if there is one."""
+        claimed = await _in_thread(lambda: detached.claim(Store.open(), str(self.kernel_id)))
+        if claimed is None or self.parent is None:
+            return
+        self.detach = True
+        self._found, self._session = claimed
+        self._folder = self._session.sockets
+        self.cwd = self._session.folder or cwd
+        self.parent.cache_ports = False
+        self.parent.load_connection_info(self._found.connection)
 
     def _begin(self, folder: Optional[str]) -> None:
         manager = self.parent
@@ -145,7 +187,8 @@ class LpmxProvisioner(LocalProvisioner):
     def _settings(self) -> Settings:
         return Settings(image=self.image, kernel=self.kernel, container=self.container,
                         binds=tuple(self.binds), env=dict(self.env), user=self.user,
-                        contain=self.contain, preload=self.preload, gpu=self.gpu)
+                        contain=self.contain, preload=self.preload, gpu=self.gpu,
+                        detach=self.detach)
 
     def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> process.Launch:
         session = self._live_session()
@@ -160,7 +203,19 @@ class LpmxProvisioner(LocalProvisioner):
         return session.launch(kernel, connection_file,
                               arguments=cmd[len(self.kernel_spec.argv):],
                               shared=[str(self._folder)] if self._folder is not None else [],
-                              env={**given, "JPY_PARENT_PID": str(os.getpid())})
+                              env={**given, "JPY_PARENT_PID":
+                                   "0" if self.detach else str(os.getpid())})
+
+    def _describe(self) -> None:
+        """Write down what another server needs to find the kernel."""
+        name = self.parent.kernel_name if self.parent is not None else ""
+        self._live_session().write_owner(detached.describe(
+            str(self.kernel_id), name, int(self.pid or 0), self.connection_info))
+
+    def _look_after(self, program: detached.Process) -> None:
+        """Of a kernel that another server started: it is not our child."""
+        self.process = program  # type: ignore[assignment]
+        self.pid = self.pgid = program.pid
 
     def _live_session(self) -> KernelSession:
         if self._session is None:
@@ -184,8 +239,17 @@ class LpmxProvisioner(LocalProvisioner):
         if self.parent is not None:
             self.parent.remove_restart_callback(self._given_up, "dead")
             self.parent.add_restart_callback(self._given_up, "dead")
+            if self.detach:
+                detached.keep_at_the_end(self.parent.parent)
 
     # -- ending --------------------------------------------------------------------------
+
+    def let_go(self) -> None:
+        """The server ends: a kernel that detaches is not its any more."""
+        if self.detach and self.has_process and self.parent is not None:
+            self.parent.stop_restarter()
+            self.parent._owns_kernel = False
+            self._session = self._folder = self.process = None
 
     def _given_up(self) -> None:
         """It crashed again and again: Jupyter forgets it now, and calls nothing else."""
@@ -206,6 +270,10 @@ class LpmxProvisioner(LocalProvisioner):
 
     async def _undo(self) -> None:
         """Take back a start that failed: nobody else is going to."""
+        if self._found is not None:  # a kernel that was there before is none the worse for it
+            found, session = self._found, self._live_session()
+            self._found = self._session = self._folder = None
+            return await _in_thread(session.write_record, found.values)
         if self.process is not None:
             await self.kill()
             await self.wait()
@@ -225,10 +293,35 @@ class LpmxProvisioner(LocalProvisioner):
             self._finalizer = None
         if session is not None:
             await _in_thread(session.leave)
+            if self.detach:
+                detached.external_file(session.kernel_id).unlink(missing_ok=True)
         if folder is not None:
             connection.remove_folder(folder)
 
     # -- the rest ------------------------------------------------------------------------
+
+    async def get_provisioner_info(self) -> dict[str, Any]:
+        """What another process needs to look after this kernel, as JSON can have it."""
+        info: dict[str, Any] = await super().get_provisioner_info()
+        session = self._live_session()
+        info["connection_info"] = detached.plain(self.connection_info)
+        info["lpmx"] = {"container": session.container.name, "settings": session.settings.changed(),
+                        "folder": session.folder,
+                        "process": processes.described(int(self.pid or 0)),
+                        "sockets": None if self._folder is None else str(self._folder),
+                        "kernel": None}
+        return info
+
+    async def load_provisioner_info(self, provisioner_info: dict[str, Any]) -> None:
+        """Look after the kernel that `get_provisioner_info` described."""
+        await super().load_provisioner_info(provisioner_info)
+        values = provisioner_info["lpmx"]
+        found = detached.Detached(str(self.kernel_id), "", values["container"], values)
+        self._session = await _in_thread(lambda: found.session(Store.open()))
+        self._folder = self._session.sockets
+        key = str(self.connection_info["key"]).encode("ascii")
+        self.connection_info = {**self.connection_info, "key": key}  # type: ignore[typeddict-item]
+        self._look_after(detached.Process(values["process"]))
 
     def resolve_path(self, path_str: str) -> Optional[str]:
         """The host's file behind a path that the kernel speaks of."""

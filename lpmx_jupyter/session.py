@@ -52,7 +52,8 @@ class Settings:
     """What a kernel spec says about the kernel's container.
 
     `container` is the name of one to share with other kernels and to keep; without
-    it the kernel gets one of its own, which goes when the kernel is shut down.
+    it the kernel gets one of its own, which goes when the kernel is shut down. A kernel that
+    is to `detach` lives on when its server ends (detached.py).
     """
 
     image: str = ""
@@ -64,6 +65,7 @@ class Settings:
     contain: bool = False
     preload: bool = True
     gpu: bool = True
+    detach: bool = False
 
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> "Settings":
@@ -109,6 +111,7 @@ class KernelSession:
         self.kernel_id = kernel_id
         self.folder = folder
         self.own = not settings.container
+        self.sockets: Optional[Path] = None
 
     @classmethod
     def begin(cls, settings: Settings, *, kernel_id: str, folder: Optional[str] = None,
@@ -124,7 +127,8 @@ class KernelSession:
         container = _container(store, settings, shown)
         session = cls(container, settings, kernel_id, shown)
         try:
-            session._write_owner(sockets)
+            session.sockets = sockets
+            session.write_owner()
         except BaseException:
             session.leave()
             raise
@@ -254,12 +258,24 @@ class KernelSession:
     def _file(self, suffix: str) -> Path:
         return self.container.directory / f"kernel-{self.kernel_id}.{suffix}"
 
-    def _write_owner(self, sockets: Optional[Path]) -> None:
+    def write_owner(self, kernel: Optional[Mapping[str, Any]] = None) -> None:
+        """Say that this process looks after the kernel; of one that lives on without us,
+        `kernel` is what whoever finds it must know."""
         values = {"kernel_id": self.kernel_id, "own": self.own,
-                  "settings": self.settings.changed(),
-                  "sockets": None if sockets is None else str(sockets),
-                  "node": processes.where(), "pid": os.getpid(), "started": _started(os.getpid())}
-        record.replace(str(self._file("json")), json.dumps(values).encode())
+                  "settings": self.settings.changed(), "folder": self.folder,
+                  "sockets": None if self.sockets is None else str(self.sockets),
+                  "node": processes.where(), "pid": os.getpid(),
+                  "maker": processes.myself(), "kernel": kernel}
+        self.write_record(values)
+
+    def write_record(self, values: Mapping[str, Any]) -> None:
+        """Have these values for whoever looks for the kernel's owner."""
+        record.replace(str(self._file("json")), json.dumps(values).encode(), mode=0o600)
+
+    @property
+    def log(self) -> Path:
+        """Where a kernel that detaches says what it has to say."""
+        return self._file("log")
 
 
 @dataclass(frozen=True)
@@ -309,14 +325,17 @@ def clear_abandoned(store: Store) -> None:
     for file in store.containers.glob("*/kernel-*.json"):
         try:
             values = json.loads(file.read_bytes())
-            if values["node"] != processes.where() \
-                    or _started(values["pid"]) == values["started"]:
+            kernel = values.get("kernel")
+            if not processes.is_gone(values["maker"]) \
+                    or (kernel and not processes.is_gone(kernel["process"])):
                 continue
             container = Container.open(store, file.parent.name)
             settings = Settings(container="" if values["own"] else container.name)
             KernelSession(container, settings, values["kernel_id"], None).leave(timeout=0)
             if values["sockets"] is not None:
                 remove_folder(Path(values["sockets"]))
+            if values.get("kernel"):
+                Path(values["kernel"]["file"]).unlink(missing_ok=True)
         except (OSError, ValueError, KeyError, TypeError, LpmxError):
             continue  # it is being removed, or is not ours to remove
 
@@ -383,17 +402,6 @@ def _is_of(container: Container, store: Store, image: str) -> bool:
         return container.image == store.images.find(image).name
     except ImageUnknown:
         return container.familiar == image
-
-
-def _started(pid: int) -> str:
-    """When a process started, in ticks since boot and with the boot's own name; ""
-    for one that there is not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""
-    return "" if stat[0] in (b"Z", b"X") else f"{boot}:{stat[19].decode()}"
 
 
 def _started_by(process: processes.Process, kernel_id: str) -> bool:

@@ -31,13 +31,18 @@ class LpmxKernelSpecManager(KernelSpecManager):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._seen: Optional[tuple[Any, ...]] = None
+        self._show_place()
 
-    def find_kernel_specs(self) -> "dict[str, str]":
-        """Names, and folders; those of images are brought up to date first."""
+    def _show_place(self) -> Path:
+        """Have the directory among those that are looked into, behind all others."""
         place = Path(self.images_directory or os.path.join(jupyter_data_dir(), "lpmx", "kernels"))
         if str(place) not in self.kernel_dirs:
             self.kernel_dirs = [*self.kernel_dirs, str(place)]
-        self._bring_up_to_date(place)
+        return place
+
+    def find_kernel_specs(self) -> "dict[str, str]":
+        """Names, and folders; those of images are brought up to date first."""
+        self._bring_up_to_date(self._show_place())
         found: dict[str, str] = super().find_kernel_specs()
         return found
 
@@ -50,5 +55,5 @@ class LpmxKernelSpecManager(KernelSpecManager):  # type: ignore[misc]
                 for change in sync.sync(store, directory=place, add=True):
                     self.log.info("kernel spec %s: %s %s", *change)
                 self._seen = seen
-        except LpmxError as error:
+        except (LpmxError, OSError) as error:
             self.log.warning("%s", error)

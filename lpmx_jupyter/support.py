@@ -86,6 +86,9 @@ def layers(store: Store) -> list[Layer]:
 
 
 def best(found: Sequence[Layer], python: Python) -> Optional[Layer]:
-    """That of these layers which `python` runs with: of several, the one made last."""
+    """That of these layers which `python` runs with: of several, the one made last. One that
+    this machine or its site made goes before one that was loaded: a file may be anybody's."""
     fitting = [layer for layer in found if layer.fits(python)]
-    return max(fitting, key=lambda layer: layer.image.added, default=None)
+    return max(fitting, key=lambda layer: (layer.image.origin == "built" or
+                                               layer.image.place is not None,
+                                               layer.image.added), default=None)

@@ -41,6 +41,10 @@ _WANTED = "ipykernel"
 #: What pip's older names for glibc mean (PEP 600).
 _NAMED = {"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
 _ROUNDS = 8
+#: An index that cannot be reached is soon given up.
+_RETRIES = 2
+_ABOUT_OURS = ("PIP_CONSTRAINT", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER", "PIP_PREFIX",
+               "PYTHONPATH")
 _LAST_LINES = 3
 _WHEEL_MUSL = re.compile(r"musllinux_1_(\d+)_")
 _METADATA_LIMIT = 4 << 20
@@ -111,11 +115,12 @@ def _fetch(python: Python, staging: Path) -> list[Path]:
 def _download(python: Python, names: Sequence[str], place: Path) -> None:
     words = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download",
              "--quiet", "--only-binary=:all:", f"--python-version={dotted(python.version)}",
-             "--implementation=cp", *(f"--platform={name}" for name in platforms(python)),
+             "--implementation=cp", f"--retries={_RETRIES}", *(f"--platform={name}" for name in platforms(python)),
              f"--dest={place}", *names]
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
+        # not where we were called: a pip.py there would be taken for pip
+        done = subprocess.run(words, cwd=place.parent, env=_environment(), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
     except OSError as error:
         raise KernelFailed(f"{_failing(python)}: pip cannot be started: "
                            f"{os.strerror(error.errno or 0).lower()}",
@@ -127,6 +132,11 @@ def _download(python: Python, names: Sequence[str], place: Path) -> None:
                            + "; ".join(lines[-_LAST_LINES:])[:600],
                            hint='without a network, "lpmx load" one that "lpmx kernel bundle" '
                                 "wrote on a machine that has one")
+
+
+def _environment() -> dict[str, str]:
+    """pip's, without what is meant for the packages of this Python."""
+    return {name: value for name, value in os.environ.items() if name not in _ABOUT_OURS}
 
 
 def platforms(python: Python) -> list[str]:
@@ -211,8 +221,10 @@ def _libc_needed(python: Python, wheels: Sequence[Path]) -> tuple[int, ...]:
     needs = pythons.needs(libraries)
     if python.libc == "glibc":
         return needs.glibc
-    asked = [int(number) for wheel in wheels for number in _WHEEL_MUSL.findall(wheel.name)]
-    return pythons.MUSL_PACKED if needs.packed else (1, min(asked, default=0))
+    # of a wheel for several, the oldest will do; all wheels must be done with
+    asked = [min(map(int, found)) for wheel in wheels
+             for found in [_WHEEL_MUSL.findall(wheel.name)] if found]
+    return pythons.MUSL_PACKED if needs.packed else (1, max(asked, default=0))
 
 
 def _compile(python: Python, settings: Settings, tree: Path) -> None:

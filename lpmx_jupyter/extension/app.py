@@ -12,6 +12,7 @@ from jupyter_server.extension.application import ExtensionApp
 from lpmx_runtime.store import Store
 from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 
+from .. import detached
 from ..sync import sync
 from . import calls, containers, environment, events, gpu, images, kernels, tasks, upkeep
 from .containers import Usage
@@ -82,6 +83,10 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
     def initialize_handlers(self) -> None:
         self.handlers.extend((PREFIX + pattern(route.path), route) for route in ROUTES)
         self.handlers.append((PREFIX + r"/(.*)$", Unknown))
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Look after the kernels that lived on when another server ended."""
+        await detached.adopt(serverapp.kernel_manager)
 
     async def stop_extension(self) -> None:
         """End what runs: workers leave the store as it was."""

@@ -170,11 +170,16 @@ def _describe(pid: int, host_call: bool) -> Optional[Process]:
 
 def myself() -> "list[Any]":
     """This process, so that it can be told from another that gets its number later."""
-    return [where(), os.getpid(), _birth(os.getpid())]
+    return described(os.getpid())
+
+
+def described(pid: int) -> "list[Any]":
+    """The same of another process of ours."""
+    return [where(), pid, _birth(pid)]
 
 
 def is_gone(process: "Optional[list[Any]]") -> bool:
-    """Whether a process that `myself` described has ended, as far as this node can tell."""
+    """Whether a process that `described` described has ended, as far as this node can tell."""
     if not process or process[0] != where():
         return False
     return bool(_birth(process[1]) != process[2])

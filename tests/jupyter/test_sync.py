@@ -3,15 +3,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lpmx_jupyter import kernelspecs
+from lpmx_jupyter.session import Settings
 from lpmx_jupyter.specmanager import LpmxKernelSpecManager
 from lpmx_jupyter.sync import Change, sync
 from lpmx_runtime.image.archive import load
 from lpmx_runtime.store import Store
+from support import images as images_module
 
 
 @pytest.fixture
@@ -48,7 +51,6 @@ def test_images_are_added_once_and_taken_away_with_the_image(own: Store, tmp_pat
 
 def test_what_has_changed_is_written_anew_with_its_settings(own: Store, tmp_path: Path) -> None:
     """An installation that moved; what the user chose stays."""
-    from lpmx_jupyter.session import Settings
     place = tmp_path / "kernels"
     kernelspecs.install(own, "tiny:1", Settings(contain=True, env={"A": "b"}), directory=place,
                         name="mine", display_name="My own", transport="tcp")
@@ -62,8 +64,8 @@ def test_what_has_changed_is_written_anew_with_its_settings(own: Store, tmp_path
     assert wanted == json.loads(file.read_text())
 
 
-def test_kernel_that_an_image_has_no_more_goes(own: Store, tmp_path: Path) -> None:
-    """Of an image that was replaced by another of its name."""
+def test_kernel_that_an_image_has_no_more_is_left_and_told(own: Store, tmp_path: Path) -> None:
+    """Of an image that was replaced by another of its name, or that cannot be read this moment."""
     place = tmp_path / "kernels"
     sync(own, directory=place, add=True)
     file = place / "lpmx-tiny1" / "kernel.json"
@@ -73,7 +75,94 @@ def test_kernel_that_an_image_has_no_more_goes(own: Store, tmp_path: Path) -> No
 
     [change] = sync(own, directory=place)
 
-    assert ("lpmx-tiny1", "removed", 'image "tiny:1" has no kernel "ir" any more') == change
+    assert ("lpmx-tiny1", "left", 'image "tiny:1" has no kernel "ir" any more: '
+            '"lpmx kernel remove lpmx-tiny1"') == change
+
+
+def test_store_that_is_out_of_sight_is_no_reason_to_remove(
+        own: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another store, one of a site that is not mounted, a server that must not remove."""
+    place = tmp_path / "kernels"
+    sync(own, directory=place, add=True)
+    other = Store.open(tmp_path / "other")
+    [elsewhere] = sync(other, directory=place)
+    own.images.remove("docker.io/library/tiny:1")
+    [kept] = sync(own, directory=place, remove=False)
+    monkeypatch.setenv("LPMX_SITE_STORES", "/not/mounted")
+    [unmounted] = sync(Store.open(own.path), directory=place)
+
+    assert ["left"] * 3 == [each.what for each in (elsewhere, kept, unmounted)]
+    assert f'made with the store "{own.path}"' in elsewhere.why
+    assert '"/not/mounted" cannot be read' in unmounted.why
+    assert ["lpmx-tiny1"] == names(place)
+    images_module.remove(other.path)
+
+
+def test_what_a_user_added_to_a_spec_stays(own: Store, tmp_path: Path) -> None:
+    """Jupyter's own key for variables, metadata, a title, a logo, a private mode of the folder."""
+    place = tmp_path / "kernels"
+    sync(own, directory=place, add=True)
+    folder = place / "lpmx-tiny1"
+    values = json.loads((folder / "kernel.json").read_text())
+    wanted = {**values, "env": {"MY": "own"}, "display_name": "Mine",
+              "metadata": {**values["metadata"], "mine": 1}}
+    (folder / "kernel.json").write_text(json.dumps({**wanted, "argv": ["/gone"]}))
+    (folder / "logo-svg.svg").write_text("<svg id='mine'/>")
+
+    [change] = sync(own, directory=place)
+
+    assert "other argv" == change.why
+    assert wanted == json.loads((folder / "kernel.json").read_text())
+    assert "<svg id='mine'/>" == (folder / "logo-svg.svg").read_text()
+    kernelspecs.install(own, "tiny:1", Settings(), directory=place)
+    assert "<svg id='mine'/>" == (folder / "logo-svg.svg").read_text()
+
+
+def test_one_bad_spec_is_told_and_the_others_are_looked_at(own: Store, tmp_path: Path) -> None:
+    """Somebody's reference that is none; a folder that another process is just making."""
+    place = tmp_path / "kernels"
+    sync(own, directory=place, add=True)
+    for name, image in (("a-bad", "Bad Name!!"), (".lpmx-x.half", "gone:1"), ("z-gone", "gone:1")):
+        shutil.copytree(place / "lpmx-tiny1", place / name)
+        file = place / name / "kernel.json"
+        file.write_text(file.read_text().replace("tiny:1", image))
+
+    assert [("a-bad", "left"), ("z-gone", "removed")] == [
+        change[:2] for change in sync(own, directory=place)]
+    assert (place / ".lpmx-x.half").exists()
+
+
+def test_site_can_be_read_whatever_the_umask(own: Store, tmp_path: Path) -> None:
+    """What an administrator with umask 077 installs is for all."""
+    before = os.umask(0o077)
+    try:
+        sync(own, directory=tmp_path / "share/kernels", add=True)
+    finally:
+        os.umask(before)
+    folder = tmp_path / "share/kernels/lpmx-tiny1"
+
+    assert [0o755, 0o755, 0o755, 0o644, 0o644] == [path.stat().st_mode & 0o777 for path in (
+        folder.parent.parent, folder.parent, folder, folder / "kernel.json", folder / "logo-svg.svg")]
+
+
+def test_variables_in_ones_own_kernel_spec_are_for_oneself(own: Store) -> None:
+    """They may be secret."""
+    [spec] = kernelspecs.install(own, "tiny:1", Settings(env={"TOKEN": "s3cret"}))
+
+    assert 0o600 == (spec.folder / "kernel.json").stat().st_mode & 0o777
+
+
+def test_link_to_a_spec_is_removed_and_not_what_it_leads_to(own: Store, tmp_path: Path) -> None:
+    """Somebody's dotfiles."""
+    place = tmp_path / "kernels"
+    sync(own, directory=place, add=True)
+    (place / "lpmx-tiny1").rename(tmp_path / "dotfiles")
+    (place / "lpmx-tiny1").symlink_to(tmp_path / "dotfiles")
+    own.images.remove("docker.io/library/tiny:1")
+
+    assert ["removed"] == [change.what for change in sync(own, directory=place)]
+    assert [] == names(place)
+    assert (tmp_path / "dotfiles/kernel.json").exists()
 
 
 @pytest.mark.parametrize("key,value", [("imaeg", "tiny:1"), ("binds", "/data"), ("contain", "yes"),
@@ -106,7 +195,7 @@ def test_specs_of_others_are_not_looked_at(own: Store, tmp_path: Path) -> None:
 
 def test_spec_of_a_kept_container_outlives_the_image(own: Store, tmp_path: Path) -> None:
     """The kernel runs in the container, which needs the image's name no more."""
-    from lpmx_jupyter.session import KernelSession, Settings
+    from lpmx_jupyter.session import KernelSession
     from lpmx_runtime.container import Container
     place = tmp_path / "kernels"
     settings = Settings(container="work")
@@ -138,6 +227,8 @@ def test_manager_offers_the_images_that_there_are(own: Store) -> None:
     """As an opt-in; installed specs go before its own."""
     manager = LpmxKernelSpecManager()
 
+    assert manager.find_kernel_specs()
+    assert "lpmx-tiny1" == LpmxKernelSpecManager().get_kernel_spec("lpmx-tiny1").resource_dir.split("/")[-1]
     assert "lpmx-tiny1" in manager.find_kernel_specs()
     assert "LPMX: tiny1" == manager.get_kernel_spec("lpmx-tiny1").display_name
 

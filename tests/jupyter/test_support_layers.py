@@ -165,6 +165,16 @@ def _wheel(at: Path, *needs: str, **files: str) -> Path:
     return at
 
 
+def test_libc_of_musl_is_the_newest_that_a_wheel_asks_for(tmp_path: Path) -> None:
+    """Of a wheel that several fit, the oldest counts."""
+    wheels_there = [_wheel(tmp_path / f"{name}.whl") for name in (
+        "zmq-1-cp38-cp38-musllinux_1_1_x86_64", "debugpy-1-cp38-cp38-musllinux_1_2_x86_64",
+        "both-1-cp38-cp38-musllinux_1_1_x86_64.musllinux_1_2_x86_64", "pure-1-py3-none-any")]
+    python = BULLSEYE._replace(libc="musl", libc_version=(1, 2, 5))
+
+    assert (1, 2) == wheels._libc_needed(python, wheels_there)
+
+
 def test_what_only_the_images_python_needs_is_asked_for(tmp_path: Path) -> None:
     """Markers are judged by the image's Python: pip judges them by the one that runs it."""
     wheel = _wheel(tmp_path / "sample-1.0-py3-none-any.whl",

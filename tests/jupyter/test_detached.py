@@ -1,0 +1,201 @@
+"""Kernels that live on when their server ends."""
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Iterator
+
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+from jupyter_client.multikernelmanager import AsyncMultiKernelManager
+from lpmx_jupyter import detached
+from lpmx_runtime.store import Store
+from support.labserver import LabServer
+from support.notebooks import Jupyter, Running
+
+#: A server that starts a kernel, in which `x` is 42, and is killed.
+KILLED = """
+import asyncio, os, signal, sys
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.multikernelmanager import AsyncMultiKernelManager
+
+async def main():
+    multi = AsyncMultiKernelManager()
+    kernel = await multi.start_kernel(kernel_name=sys.argv[1], cwd=os.getcwd())
+    client = multi.get_kernel(kernel).client()
+    client.start_channels()
+    await client.wait_for_ready(timeout=60)
+    await client._async_execute_interactive("x = 42; print('said', flush=True)")
+    print(kernel, flush=True)
+    END
+
+asyncio.run(main())
+"""
+
+
+def left_by_a_server(jupyter: Jupyter, name: str, end: str) -> str:
+    """The id of a kernel whose server ended in this way."""
+    done = subprocess.run([sys.executable, "-c", KILLED.replace("END", end), name],
+                          cwd=jupyter.folder, stdout=subprocess.PIPE, text=True, timeout=90)
+    return done.stdout.split()[-1]
+
+
+class Attached(Running):
+    """A client of a kernel whose manager is for asynchronous use."""
+
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+        self.client = BlockingKernelClient()
+        self.client.load_connection_info(manager.get_connection_info())
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+
+@pytest.fixture
+def spec(jupyter: Jupyter) -> Iterator[str]:
+    yield jupyter.install("tiny", detach=True)
+    for kernel in detached.find(Store.open()):
+        detached.end(Store.open(), kernel)
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "await multi.shutdown_all()"],
+                         ids=["killed", "stopped"])
+def test_kernel_is_found_under_its_id_and_looked_after(jupyter: Jupyter, spec: str, end: str) -> None:
+    """It keeps its state, and can be interrupted, restarted and shut down as before."""
+    kernel = left_by_a_server(jupyter, spec, end)
+    assert [kernel] == [one.kernel_id for one in detached.find(Store.open())]
+    jupyter.start(jupyter.install("tiny")).shutdown()  # clears nothing away that runs, and
+    # its kernel spec, which it has replaced, is not what makes a kernel detach
+
+    async def after() -> None:
+        multi = AsyncMultiKernelManager()
+        assert [kernel] == await detached.adopt(multi)
+        assert [] == await detached.adopt(AsyncMultiKernelManager()), "it has somebody"
+        manager = multi.get_kernel(kernel)
+        running = await asyncio.to_thread(Attached, manager)
+        assert "42" == await asyncio.to_thread(running.text, "print(x)")
+        message = await asyncio.to_thread(
+            running.begin, "print('begun', flush=True)\nwhile True: pass", "begun")
+        await multi.interrupt_kernel(kernel)
+        assert "KeyboardInterrupt" == (await asyncio.to_thread(running.reply, message))["ename"]
+        await multi.restart_kernel(kernel)
+        await asyncio.to_thread(running.client.wait_for_ready, timeout=60)
+        assert "NameError" in (await asyncio.to_thread(running.run, "x")).error
+        running.client.stop_channels()
+        await multi.shutdown_kernel(kernel)
+
+    asyncio.run(after())
+
+    assert [] == [name for name in jupyter.leftovers() if name != f"kernel-{kernel}.json"]
+    assert not detached.external_file(kernel).exists()
+
+
+def test_server_without_our_extension_can_list_it(jupyter: Jupyter, spec: str,
+                                                      lpmx: Any) -> None:
+    """ServerApp.allow_external_kernels: its connection file lies where that looks.
+    `lpmx kernel stop` ends it."""
+    kernel = left_by_a_server(jupyter, spec, "await multi.shutdown_all()")
+    file = detached.external_file(kernel)
+
+    info = json.loads(file.read_text())
+    assert (spec, "ipc") == (info["kernel_name"], info["transport"])
+    assert 0o600 == file.stat().st_mode & 0o777
+    multi = AsyncMultiKernelManager(external_connection_dir=str(file.parent))
+    [listed] = multi.list_kernel_ids()
+    running = Attached(multi.get_kernel(listed))
+    assert "42" == running.text("print(x)")
+    running.client.stop_channels()
+    assert [] == asyncio.run(detached.adopt(multi)), "it is in the list already"
+
+    told = lpmx("kernel", "stop", kernel, store=jupyter.loaded.path, check=True)
+
+    assert kernel in told.stdout
+    assert [] == jupyter.leftovers()
+    again = lpmx("kernel", "stop", kernel, store=jupyter.loaded.path)
+    assert again.stderr.startswith(f'lpmx: cannot stop kernel "{kernel}": no detached kernel')
+
+
+def test_detached_kernel_that_ends_is_cleared_away_by_the_next_start(jupyter: Jupyter,
+                                                                     spec: str) -> None:
+    """When nobody looks after it and its process is gone."""
+    kernel = left_by_a_server(jupyter, spec, "os.kill(os.getpid(), signal.SIGKILL)")
+    [one] = detached.find(Store.open())
+    os.kill(one.process.pid, signal.SIGKILL)
+
+    running = jupyter.start(jupyter.install("tiny", name="other"))
+
+    assert [running.text("import os; print(os.environ['LPMX_CONTAINER'])")] == jupyter.containers()
+    assert not detached.external_file(kernel).exists()
+    running.shutdown()
+    (jupyter.runtime / f"kernel-{kernel}.json").unlink(missing_ok=True)
+
+
+def test_gateway_can_hand_a_kernel_over(jupyter: Jupyter) -> None:
+    """What `get_provisioner_info` says, as JSON, is enough for another process."""
+    first = jupyter.start(jupyter.install("tiny"))
+    first.text("x = 42")
+
+    async def hand_over() -> None:
+        info = json.loads(json.dumps(await first.manager.provisioner.get_provisioner_info()))
+        manager = jupyter.manager(first.manager.kernel_name)
+        from jupyter_client.provisioning import KernelProvisionerFactory
+        second: Any = KernelProvisionerFactory.instance().create_provisioner_instance(
+            info["kernel_id"], manager.kernel_spec, parent=manager)
+        await second.load_provisioner_info(info)
+        assert second.has_process
+        assert await second.poll() is None
+        assert first.manager.provisioner.connection_info == second.connection_info
+        assert "/etc/passwd" in str(second.resolve_path("/etc/passwd"))
+        await second.kill()
+        while await second.poll() is None:
+            await asyncio.sleep(0.02)
+
+    asyncio.run(hand_over())
+
+
+def test_take_over_that_fails_leaves_the_kernel_alone(
+        jupyter: Jupyter, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk in that moment, or a server that was quicker: the kernel runs on, and is found."""
+    kernel = left_by_a_server(jupyter, spec, "os.kill(os.getpid(), signal.SIGKILL)")
+    [one] = detached.find(Store.open())
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KernelManager, "write_connection_file", full)
+        assert [] == asyncio.run(detached.adopt(AsyncMultiKernelManager()))
+
+    assert [kernel] == [other.kernel_id for other in detached.find(Store.open())]
+    assert one.process.poll() is None
+    monkeypatch.setattr(detached, "claim", lambda *_: None)
+    assert [] == asyncio.run(detached.adopt(AsyncMultiKernelManager()))
+    assert [one.container] == jupyter.containers(), "no second one under its id"
+    (jupyter.runtime / f"kernel-{kernel}.json").unlink(missing_ok=True)
+
+
+def test_server_finds_it_again(jupyter: Jupyter, spec: str) -> None:
+    """JupyterLab itself, stopped and started: the same kernel, with what it knew."""
+    server = LabServer(jupyter.folder, jupyter.runtime)
+    kernel = server.start(spec)
+    server.execute(kernel, "x = 42")
+    server.close()
+
+    server = LabServer(jupyter.folder, jupyter.runtime)
+    try:
+        deadline = time.monotonic() + 40
+        while server.state(kernel) is None:
+            assert time.monotonic() < deadline, server.log
+            time.sleep(0.05)
+        assert ("ok", "42\n") == server.execute(kernel, "print(x)")
+        server.delete(kernel)
+        jupyter.wait_until_clean()
+        assert "Traceback" not in server.log
+    finally:
+        server.close()
