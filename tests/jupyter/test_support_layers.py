@@ -231,12 +231,18 @@ def test_layer_in_use_is_not_freed(jupyter: Jupyter, spec: str, layer: support.L
     kernel = jupyter.start(spec)
     store = Store.open()
     [entry] = store.images.directory.glob("*lpmx-kernel*")
+    blobs = {}
+    for digest in (layer.image.digest, layer.image.config_digest):
+        with store.blobs.open(digest) as blob:
+            blobs[digest] = blob.read()
     entry.rename(tmp_path / entry.name)
     try:
         collect(store)
         assert "True" == kernel.text("import os; print(os.path.exists('/.lpmx/kernel/ipykernel'))")
     finally:
         shutil.move(tmp_path / entry.name, entry)
+        for digest, content in blobs.items():
+            store.blobs.put(digest, [content])
     [said] = store.containers.glob("*/kernel-*.layers")
     kernel.manager.shutdown_kernel()
     assert not said.exists()
