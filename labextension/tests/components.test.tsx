@@ -5,7 +5,7 @@ import { afterEach, expect, it } from 'vitest';
 
 import { ContainersSection } from '../src/components/containers';
 import { EnvironmentSection } from '../src/components/environment';
-import { Plot } from '../src/components/gpu';
+import { GpuSection, Plot } from '../src/components/gpu';
 import { ImagesSection } from '../src/components/images';
 import { suggest } from '../src/components/pull';
 import { Dialog, InputDialog, Notification, showDialog } from './page/apputils';
@@ -244,6 +244,32 @@ it('draws only samples that there are', () => {
 
   const line = screen.getByRole('img', { name: 'Busy' }).querySelector('polyline')!;
   expect(line.getAttribute('points')!.split(' ')).toHaveLength(2);
+});
+
+it('shows how busy a GPU is, and which libraries were refused and why', async () => {
+  const { server, show } = page();
+  const sample = {
+    id: '0', name: 'H100', vendor: 'NVIDIA', utilisation: 37, memory_used: 1024 ** 3,
+    memory_total: 80 * 1024 ** 3, temperature: 41, power: null
+  };
+  server.routes['GET gpu/usage'] = () => ({ time: 1, devices: [sample] });
+  const library = { path: '/l', vendor: 'NVIDIA', glibc: '', injected: null };
+  server.routes['GET gpu'] = () => ({
+    devices: ['/dev/nvidia0'],
+    drivers: [{ name: 'nvidia', version: '550.1' }],
+    libraries: [
+      { ...library, name: 'libcuda.so.1', refused: '' },
+      { ...library, name: 'libnew.so', path: '/n', refused: 'it needs glibc 2.38' }
+    ],
+    icds: [], image: null, container: null
+  });
+  show(<GpuSection />);
+
+  await screen.findByText('Busy: 37 %');
+  expect(screen.getByText('Memory: 1.0 GiB of 80.0 GiB')).toBeDefined();
+  expect(screen.getByText('Drivers: nvidia 550.1')).toBeDefined();
+  fireEvent.click(screen.getByText('Driver libraries (2)'));
+  expect(screen.getByText('refused: it needs glibc 2.38')).toBeDefined();
 });
 
 it('has nothing in it that axe would object to', async () => {

@@ -107,6 +107,20 @@ it('does not listen while the page is hidden, and is told all when it is seen ag
   await waitFor(() => expect(server.listening).toBe(1));
 });
 
+it('does not listen in a page that was never seen', async () => {
+  const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
+  const { server, model } = page();
+  await new Promise(resolve => setTimeout(resolve, 50));
+  expect(server.asked).not.toContain('GET events');
+
+  hidden.mockReturnValue(false);
+  document.dispatchEvent(new Event('visibilitychange'));
+  await waitFor(() => expect(server.listening).toBe(1));
+  server.say('hello', { server: 'a', tasks: [] });
+
+  await waitFor(() => expect(model.connected).toBe(true));
+});
+
 it('asks no more where the server refuses, until somebody wants it', async () => {
   const made = page(true);
   await waitFor(() => expect(made.model.refusal?.hint).toContain('jupyter server extension list'));
@@ -134,6 +148,17 @@ it('asks for processes only while somebody looks at them', async () => {
   server.say('changed', { what: 'processes', container: 'fit' });
   await waitFor(() => expect(count()).toBe(2));
   leave();
+});
+
+it('knows an image by all its names', async () => {
+  const { server, model } = page();
+  server.routes['GET images'] = () => [image('solver:latest'), image('ghcr.io/acme/a:1', { name: 'ghcr.io/acme/a:1' })];
+  await model.images.refresh();
+
+  const names = ['solver', 'solver:latest', 'docker.io/library/solver:latest', 'library/solver', 'docker.io/library/solver'];
+  expect(names.map(name => model.image(name)?.familiar)).toEqual(names.map(() => 'solver:latest'));
+  expect(model.image('ghcr.io/acme/a:1')).toBeDefined();
+  expect(['solver:2', 'ghcr.io/acme/a'].map(name => model.image(name))).toEqual([undefined, undefined]);
 });
 
 it('knows the container of a kernel', async () => {

@@ -31,7 +31,7 @@ SECONDS = 1000
 class Person:
     """A browser tab with JupyterLab in it."""
 
-    #: What a page's own front end says without us, too.
+    #: What a page's own front end says of itself.
     ignored: tuple[str, ...] = ()
 
     def __init__(self, page: Any, server: LabServer) -> None:

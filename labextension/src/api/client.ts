@@ -76,7 +76,7 @@ export class Client {
   private static _unreachable(): LpmxError {
     return new LpmxError({
       message: 'cannot reach the Jupyter server: there was no answer',
-      hint: 'see whether it still runs; what was begun there goes on',
+      hint: 'see whether it still runs; if it does, what was begun there goes on',
       code: 'unreachable'
     });
   }
@@ -141,10 +141,18 @@ export class Client {
       request.upload.onprogress = ({ loaded }) => progress(loaded);
       request.onerror = () => reject(Client._unreachable());
       request.onabort = () => reject(new DOMException('', 'AbortError'));
-      request.onload = () =>
-        request.status < 400
-          ? resolve(JSON.parse(request.responseText))
-          : reject(Client._problem(request.status, request.statusText, request.responseText));
+      request.onload = () => {
+        const { status, statusText, responseText } = request;
+        try {
+          if (status < 400) {
+            resolve(JSON.parse(responseText));
+            return;
+          }
+        } catch {
+          // a proxy's page
+        }
+        reject(Client._problem(status, statusText, responseText));
+      };
       signal.addEventListener('abort', () => request.abort());
       request.send(file);
     });

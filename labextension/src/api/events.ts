@@ -46,7 +46,7 @@ const LONGEST_WAIT = 15_000;
 /** The server says something every 15 seconds. */
 const LONGEST_SILENCE = 45_000;
 /** Milliseconds that a page may be hidden before it stops to listen. */
-const HIDDEN = 10_000;
+const HIDDEN = 1500;
 
 /**
  * The server's stream of events, for as long as it is not disposed. A stream that ends is asked
@@ -95,6 +95,10 @@ export class EventStream {
 
   private async _listen(): Promise<void> {
     while (!this._disposed) {
+      if (this._asleep) {
+        await this._woken();
+        continue;
+      }
       this._refusal = null;
       try {
         await this._read();
@@ -102,21 +106,24 @@ export class EventStream {
         const problem = asProblem(reason);
         this._refusal = problem.status >= 400 && problem.status < 500 ? problem : null;
       }
-      if (this._disposed) {
-        return;
+      if (this._disposed || this._asleep) {
+        continue;
       }
-      if (!this._asleep) {
-        this._connectionChanged.emit(false);
-      }
-      const forever = this._asleep || this._refusal !== null;
-      await new Promise<void>(resolve => {
-        this._wake = resolve;
-        if (!forever) {
-          setTimeout(resolve, this._wait);
-        }
-      });
+      this._connectionChanged.emit(false);
+      await this._woken(this._refusal === null ? this._wait : undefined);
       this._wait = Math.min(this._wait * 2, LONGEST_WAIT);
     }
+  }
+
+  /** When somebody wakes us, or so many milliseconds have gone. */
+  private _woken(most?: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = most === undefined ? undefined : setTimeout(resolve, most);
+      this._wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   private _onVisibility = (): void => {
@@ -169,5 +176,5 @@ export class EventStream {
   private _disposed = false;
   private _refusal: LpmxError | null = null;
   private _hiding: ReturnType<typeof setTimeout> | undefined;
-  private _asleep = false;
+  private _asleep = document.hidden;
 }

@@ -5,7 +5,7 @@ import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import { Menu } from '@lumino/widgets';
 
 import { asProblem, LpmxError } from '../api/client';
-import type { IContainer, IProblem } from '../api/types';
+import type { IContainer, IKernel, IProblem } from '../api/types';
 import { Model } from '../model/model';
 import { CommandIds } from './ids';
 
@@ -219,9 +219,13 @@ export class Actions {
     if (
       await this._sure(
         this._trans.__('Reset container %1?', container),
-        this._trans.__(
-          'What runs in it is ended, and all its changed files are as the image has them again.'
-        ),
+        this._ownKernels(container).length > 0
+          ? this._trans.__(
+              "Its notebook gets a new kernel in a new container: changed files, the kernel's memory, variables that were changed, and links are gone."
+            )
+          : this._trans.__(
+              'What runs in it is ended, and all its changed files are as the image has them again.'
+            ),
         this._trans.__('Reset container')
       )
     ) {
@@ -234,8 +238,7 @@ export class Actions {
    * one. Otherwise kernels are shut down first, or Jupyter would start them again meanwhile.
    */
   private async _reset(container: string): Promise<void> {
-    const kernels = (this._find(container)?.kernels ?? []).filter(({ here }) => here);
-    const own = kernels.filter(one => one.own && one.name !== null && one.sessions.length > 0);
+    const own = this._ownKernels(container);
     if (own.length === 0) {
       await this.end(container, name => this._model.client.reset(name));
       return;
@@ -341,6 +344,13 @@ export class Actions {
   show(container: string): void {
     this._model.current = container;
     this.execute(CommandIds.showPanel);
+  }
+
+  /** Kernels of notebooks of this server that have the container for themselves. */
+  private _ownKernels(container: string): IKernel[] {
+    return (this._find(container)?.kernels ?? []).filter(
+      one => one.here && one.own && one.name !== null && one.sessions.length > 0
+    );
   }
 
   private _find(container: string): IContainer | undefined {

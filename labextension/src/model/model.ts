@@ -162,9 +162,13 @@ export class Model {
     );
   }
 
-  /** The image of that name, as people write it or whole. */
+  /** The image of that name, as people write it, with what they leave out, or whole. */
   image(name: string): api.IImage | undefined {
-    return this.images.value?.find(image => image.familiar === name || image.name === name);
+    const tagged = /[:@]/.test(name.slice(name.lastIndexOf('/') + 1)) ? name : `${name}:latest`;
+    const meant = ['', 'docker.io/', 'docker.io/library/'].map(where => where + tagged);
+    return this.images.value?.find(
+      image => image.familiar === name || image.familiar === tagged || meant.includes(image.name)
+    );
   }
 
   /** Take over a task that an answer told, before its first event does. */
