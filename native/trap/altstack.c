@@ -53,7 +53,16 @@ static uint64_t replacement(uint64_t sp)
 	return 0;
 }
 
-long trap_altstack_run(const long a[6])
+/* Is the program on its alternate stack?  The kernel asks the same of the trap's own, which never is. */
+static int is_on_it(uint64_t sp)
+{
+	struct trap_altstack now;
+
+	return !sys_call2(__NR_sigaltstack, 0, &now) && !(now.flags & (SS_DISABLE | SS_AUTODISARM)) &&
+	       sp > now.sp && sp - now.sp <= now.size;
+}
+
+long trap_altstack_run(const long a[6], uint64_t sp)
 {
 	const struct trap_altstack *given = (void *)a[0];
 	struct trap_altstack stack;
@@ -62,6 +71,8 @@ long trap_altstack_run(const long a[6])
 		return sys_call2(__NR_sigaltstack, 0, a[1]);
 	if (!trap_readable(given, sizeof(*given)))
 		return -EFAULT;
+	if (is_on_it(sp))
+		return -EPERM;
 	stack = *given;
 	if (!(stack.flags & SS_DISABLE) && stack.size >= SMALLEST_KERNEL_TAKES &&
 	    stack.size < smallest) {

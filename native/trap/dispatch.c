@@ -25,7 +25,7 @@ static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], ui
 		return loader_exec(slot, (int)a[0], (char *)a[1], (char **)a[2], (char **)a[3],
 				   (int)a[4]);
 	case __NR_sigaltstack:
-		return trap_altstack_run(a);
+		return trap_altstack_run(a, slot->registers[TRAP_RSP]);
 	case __NR_ptrace:
 		if (a[0] == PTRACE_TRACEME)
 			return trap_trace_me();

@@ -17,16 +17,23 @@
 /* What the program believes SIGSYS does. */
 static struct trap_sigaction program_action;
 
-void trap_signals_begin(void)
+/* Ours, with SA_RESTART or without: whether a SIGSYS that is sent ends a call that waits. */
+static void install(uint64_t restart)
 {
-	uint64_t only = TRAP_SIGSYS_BIT;
 	struct trap_sigaction action = {
 		.handler = (void *)trap_signal_entry,
-		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_ | restart,
 		.restorer = trap_signal_return,
 	};
 
 	sys_call4(__NR_rt_sigaction, TRAP_SIGSYS, &action, 0, 8);
+}
+
+void trap_signals_begin(void)
+{
+	uint64_t only = TRAP_SIGSYS_BIT;
+
+	install(0);
 	sys_call4(__NR_rt_sigprocmask, SIG_UNBLOCK, &only, 0, 8);
 }
 
@@ -48,8 +55,10 @@ static long set_action(const long a[6])
 	if (old && !trap_readable(old, sizeof(*old)))
 		return -EFAULT;
 	/* a vfork child writes our memory, but its actions are its own */
-	if (wanted && !trap_in_vfork_child())
+	if (wanted && !trap_in_vfork_child()) {
 		program_action = *wanted;
+		install(program_action.handler == SIG_IGN ? SA_RESTART : program_action.flags & SA_RESTART);
+	}
 	if (old)
 		*old = action;
 	return 0;

@@ -102,7 +102,8 @@ long trap_signal_run(long nr, const long a[6]);
 
 /* `needed`: AT_MINSIGSTKSZ, or 0 if the kernel does not say. */
 void trap_altstack_begin(uint64_t needed);
-long trap_altstack_run(const long a[6]);
+/* `sp`: the program's. */
+long trap_altstack_run(const long a[6], uint64_t sp);
 
 /* ---- dispatch.c ---- */
 

@@ -39,12 +39,13 @@ POSIX = """aio_* fork fsync kill killpg lio_listio mlock* mmap munmap mq_* *nano
 pthread_cancel pthread_cleanup_* pthread_cond_*wait pthread_create pthread_exit pthread_join pthread_kill
 pthread_setcancel* pthread_sigmask pthread_testcancel raise sched_* sem_* shm_* sig* timer_*"""
 
+#: Tests of one directory have names of queues and memory in common, so they take turns.
 OPEN_POSIX = f"""
-cd /srv/posixtestsuite/conformance/interfaces
-for each in {' '.join(POSIX.split())}; do find $each -name '*.test' | sort; done |
-xargs -P4 -I{{}} sh -c 'timeout 100 "$1" >/tmp/said-$$ 2>&1 </dev/null
+cd /srv/posixtestsuite/conformance/interfaces; ls -d {' '.join(POSIX.split())} |
+xargs -P4 -I{{}} sh -c 'find $1 -name "*.test" | sort | while read each; do
+timeout 100 "$each" >/tmp/said-$$ 2>&1 </dev/null
 case $? in 0) word=PASS;; 4|5) word=SKIP;; 2) word=ERROR;; *) word=FAIL;; esac
-echo "$word $1"; [ $word = PASS ] || sed "s/^/    /" /tmp/said-$$; rm -f /tmp/said-$$' sh {{}}
+echo "$word $each"; [ $word = PASS ] || sed "s/^/    /" /tmp/said-$$; done; rm -f /tmp/said-$$' sh {{}}
 """
 
 #: As Debian has built it.
@@ -103,5 +104,13 @@ FILE_SYSTEMS = (
                 "rm/empty-immutable-skip", "tail-2/append-only")}}),
     suite("coreutils 9.1", COREUTILS.format("check SUBDIRS=."), image=COMPILED, confined=False,
           somebody="/srv/coreutils"),
-    suite("Open POSIX Test Suite 1.5", OPEN_POSIX, image=COMPILED),
+    suite("Open POSIX Test Suite 1.5", OPEN_POSIX, image=COMPILED, elsewhere={
+        **{f"{name}.test": "SIGSYS is never blocked: docs/reference/differences.md" for name in (
+            "pthread_sigmask/7-1", "sigprocmask/7-1", "sigaction/8-22", "sigaction/23-21",
+            "sigaction/25-21")},
+        **{f"mlockall/{name}.test": "an ordinary user may lock little memory" for name in (
+            "3-6", "8-1")},
+        "mq_open/speculative/26-1.test": "and open few queues",
+        **{f"{name}.test": "in /dev/shm, the machine's, all users of a container are one" for name in (
+            "sem_unlink/3-1", "shm_open/26-2", "shm_unlink/8-1", "shm_unlink/9-1")}}),
 )

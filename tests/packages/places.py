@@ -124,13 +124,14 @@ class Chroot(Place):
                         "--xattrs-include=*", "-xf", str(built.tar)], check=True)
 
     def command(self, *words: str, user: str = "root") -> list[str]:
-        # in namespaces of its own, so that neither a mount nor a process is left; and no more
-        # than the container's root may it be nicer again than whoever runs the test
+        # in namespaces of its own, so that neither a mount nor a process is left, nor shared memory;
+        # and no more than the container's root may it be nicer again than whoever runs the test
         enter = ('root=$1; given=$2; user=$3; shift 3; mount --bind "$given" "$root/mnt"; '
                  'mount --rbind /dev "$root/dev"; mount --rbind /sys "$root/sys"; '
+                 'mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"; '
                  'mount -t proc proc "$root/proc"; exec setpriv --bounding-set -sys_nice '
                  'chroot --userspec="$user" "$root" "$@"')
-        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", enter, "sh",
+        return ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "sh", "-ec", enter, "sh",
                 str(self.root), str(self._given), user, "env", "-i", *ENVIRONMENT, *words]
 
 

@@ -7,6 +7,16 @@
 
 static volatile sig_atomic_t opened;
 
+/* The stack that one is on cannot be changed, but be asked for. */
+static void changing_handler(int signal)
+{
+	stack_t now, other = { .ss_sp = malloc(65536), .ss_size = 65536 };
+
+	(void)signal;
+	say("changed on it", sigaltstack(&other, &now));
+	say("asked for on it", sigaltstack(NULL, &now) || now.ss_flags != SS_ONSTACK);
+}
+
 static void handler(int signal)
 {
 	(void)signal;
@@ -29,6 +39,10 @@ static void try(const char *name, size_t size, int flags)
 	for (int i = 0; i < 3; i++)
 		raise(SIGUSR1);
 	say("a call on it", touch("present"));
+	action.sa_handler = changing_handler;
+	sigaction(SIGUSR2, &action, NULL);
+	if (!flags)
+		raise(SIGUSR2);
 	say(name, opened);
 	opened = 0;
 	stack.ss_flags = SS_DISABLE;

@@ -56,6 +56,43 @@ static void handle_once(void)
 	raise(SIGSYS);
 }
 
+static void wait_until_asleep(pid_t pid)
+{
+	char path[64], text[512], *state;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	do {
+		int fd = open(path, O_RDONLY);
+
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		text[n > 0 ? n : 0] = 0;
+		state = strrchr(text, ')');
+	} while (!state || state[2] != 'S');
+}
+
+/* Does a read that waits go on behind the handler, or end? */
+static void interrupt_a_read(int flags)
+{
+	struct sigaction action = { .sa_handler = own_handler, .sa_flags = flags };
+	int ends[2];
+	char c;
+
+	sigaction(SIGSYS, &action, NULL);
+	if (!pipe(ends) && !fork()) {
+		wait_until_asleep(getppid());
+		kill(getppid(), SIGSYS);
+		/* in the read again, or in its wait */
+		wait_until_asleep(getppid());
+		_exit(flags & SA_RESTART && write(ends[1], "x", 1) != 1);
+	}
+	close(ends[1]);
+	say(flags & SA_RESTART ? "a read that goes on" : "a read that ends", (int)read(ends[0], &c, 1));
+	wait(NULL);
+	close(ends[0]);
+}
+
 int main(void)
 {
 	struct sigaction full = { .sa_handler = opening_handler }, now;
@@ -71,6 +108,9 @@ int main(void)
 	say("its handler ran", own);
 	sigaction(SIGSYS, NULL, &now);
 	say("its handler is reported", now.sa_handler == own_handler);
+
+	interrupt_a_read(0);
+	interrupt_a_read(SA_RESTART);
 
 	sigfillset(&full.sa_mask);
 	sigaction(SIGUSR1, &full, NULL);
