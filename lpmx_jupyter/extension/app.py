@@ -137,7 +137,7 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
             return
         try:
             if removed is not None:
-                await self.slow(lambda: remove_plain_kernelspecs(removed))
+                await self.slow(lambda: remove_plain_kernelspecs(Store.open(), removed))
             for change in await self.slow(lambda: sync(Store.open(), add=self.add_kernels,
                                                        remove=False)):
                 self.log.info("Kernel spec %s: %s%s", change.name, change.what,

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Mapping, NamedTuple, Optional, Sequence
@@ -12,7 +11,7 @@ from lpmx_runtime.errors import KernelFailed, LpmxError
 from lpmx_runtime.progress import ignore
 from lpmx_runtime.store import Store
 
-from .. import kernelspecs
+from .. import detached, kernelspecs
 from ..session import DESCRIPTION, Owner, kernel_of, owners, told
 from .failures import RequestFailed
 from .handlers import Answer, Handler, operation
@@ -103,15 +102,18 @@ class Kernelspecs(Beginning):
         return written
 
 
-def remove_plain_kernelspecs(image: str) -> None:
+def remove_plain_kernelspecs(store: Store, image: str) -> None:
     """Take the specs of an image away that could be made again as they are."""
+    running = {one.name for one in detached.find(store)}
     for spec in kernelspecs.installed(kernelspecs.default_directory()):
-        if spec.image == image and _is_plain(spec):
-            shutil.rmtree(spec.folder, ignore_errors=True)
+        if spec.image == image and spec.name not in running and _is_plain(store, spec):
+            with suppress(FileNotFoundError):
+                kernelspecs.take_away(spec.folder)
 
 
-def _is_plain(spec: kernelspecs.Installed) -> bool:
-    """Whether nobody has chosen anything about it, or written into it."""
+def _is_plain(store: Store, spec: kernelspecs.Installed) -> bool:
+    """Whether it was made with this store, and nobody has chosen anything about it or written
+    into it."""
     try:
         values = json.loads((spec.folder / "kernel.json").read_text(encoding="utf-8"))
         metadata = values["metadata"]
@@ -120,7 +122,8 @@ def _is_plain(spec: kernelspecs.Installed) -> bool:
         return False
     return (spec.name.startswith("lpmx-") and spec.display_name.startswith("LPMX: ")
             and set(config) <= {"image", "kernel"} and not values.get("env")
-            and set(metadata) <= {"kernel_provisioner", "debugger"})
+            and metadata.get(kernelspecs.STORE) == str(store.path)
+            and set(metadata) <= {"kernel_provisioner", "debugger", kernelspecs.STORE})
 
 
 class OneKernelspec(Handler):
