@@ -15,7 +15,7 @@ from . import record as records
 
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
 PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
-           "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED")
+           "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED", "LPMX_TRACED")
 
 
 class Launch(NamedTuple):

@@ -348,7 +348,8 @@ static int private_name(const char *entry)
 {
 	return text_begins(entry, LPMX_ENV_VIEW "=") || text_begins(entry, LPMX_ENV_PROGRAM "=") ||
 	       text_begins(entry, LPMX_ENV_STATE "=") || text_begins(entry, LPMX_ENV_CALL "=") ||
-	       text_begins(entry, LPMX_ENV_REFUSED "=") || text_begins(entry, "LPMX_CWD=");
+	       text_begins(entry, LPMX_ENV_REFUSED "=") || text_begins(entry, LPMX_ENV_TRACED "=") ||
+	       text_begins(entry, "LPMX_CWD=");
 }
 
 static int has_name(char *const *envp, const char *name, size_t length)

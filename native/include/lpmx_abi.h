@@ -94,6 +94,8 @@ struct lpmx_entry {
 #define LPMX_CALL_PRIVATE '!'
 /* For a call that the site does not allow: the reason, to be told instead of running it. */
 #define LPMX_ENV_REFUSED "LPMX_REFUSED"
+/* From an exec by who is traced: what trap_stop_hold said (trap/traced.c). */
+#define LPMX_ENV_TRACED "LPMX_TRACED"
 
 /* Host path of a file that is told each intercepted call (core/trace.c).  A user may
  * set it, too; it passes on to whatever the program executes. */

@@ -26,8 +26,6 @@ struct trap_slot;
 #define LOADER_BY_DESCRIPTOR '!'
 /* From the runtime: the directory of the view to start in. */
 #define LOADER_ENV_CWD "LPMX_CWD"
-/* From an exec by who is traced: what trap_stop_hold said (trap/traced.c). */
-#define LOADER_ENV_TRACED "LPMX_TRACED"
 /* For tests: behave as where seccomp is refused. */
 #define LOADER_ENV_NO_TRAP "LPMX_NO_TRAP"
 

@@ -26,7 +26,7 @@ static int private_variable(struct loader_stack *s, const char *variable)
 		{ LPMX_ENV_TRACE "=", &s->trace },
 		{ LPMX_ENV_CALL "=", &s->call },
 		{ LPMX_ENV_REFUSED "=", &s->refused },
-		{ LOADER_ENV_TRACED "=", &s->traced },
+		{ LPMX_ENV_TRACED "=", &s->traced },
 	};
 
 	if (!text_begins(variable, "LPMX_"))

@@ -106,7 +106,7 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	if (what->traced) {
 		const char traced[2] = { what->traced };
 
-		to[n++] = pair(at, LOADER_ENV_TRACED, traced);
+		to[n++] = pair(at, LPMX_ENV_TRACED, traced);
 	}
 	if (what->refused)
 		to[n++] = pair(at, LPMX_ENV_REFUSED, what->refused);

@@ -8,7 +8,7 @@
  * loader maps the program, and it is let in with the jump to the program.
  *
  * The tracing of a thread ends with the thread, and passes on by exec and not by fork: who
- * called ptrace is kept by number, and told the next loader (LOADER_ENV_TRACED).  A tracer that
+ * called ptrace is kept by number, and told the next loader (LPMX_ENV_TRACED).  A tracer that
  * wants the event of an exec instead (PTRACE_O_TRACEEXEC) gets that, at the kernel's time.
  */
 #include <linux/ptrace.h>
