@@ -111,7 +111,7 @@ it('does not listen in a page that was never seen', async () => {
   const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
   const { server, model } = page();
   await new Promise(resolve => setTimeout(resolve, 50));
-  expect(server.asked).not.toContain('GET events');
+  expect(server.asked).not.toContain('SOCKET events/socket');
 
   hidden.mockReturnValue(false);
   document.dispatchEvent(new Event('visibilitychange'));

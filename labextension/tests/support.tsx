@@ -24,51 +24,52 @@ export class Server {
 
   constructor() {
     vi.stubGlobal('fetch', (url: string, init: RequestInit) => this._answer(url, init));
+    vi.stubGlobal('WebSocket', this._socket());
   }
 
   /** Send an event to all who listen. */
   say(event: string, data: unknown): void {
-    const text = new TextEncoder().encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-    this._listeners.forEach(listener => listener.enqueue(text));
+    const text = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+    this._listeners.forEach(listener => listener.onmessage({ data: text }));
   }
 
   /** End every stream of events. */
   hangUp(): void {
-    this._listeners.forEach(listener => listener.close());
-    this._listeners = [];
+    [...this._listeners].forEach(listener => listener.close());
   }
 
   get listening(): number {
     return this._listeners.length;
   }
 
+  /** A class of sockets that are open as soon as they are made, unless the server refuses. */
+  private _socket(): unknown {
+    const server = this;
+    return class {
+      constructor(url: string) {
+        server.asked.push(`SOCKET ${url.replace('ws://server/lpmx/api/', '')}`);
+        if (server.refuses) {
+          setTimeout(() => this.onclose());
+        } else {
+          server._listeners.push(this);
+        }
+      }
+
+      close(): void {
+        server._listeners = server._listeners.filter(listener => listener !== this);
+        setTimeout(() => this.onclose());
+      }
+
+      onclose = (): void => undefined;
+    };
+  }
+
   private async _answer(address: string, init: RequestInit): Promise<Response> {
     const url = new URL(address);
     const route = `${init.method} ${decodeURIComponent(url.pathname.replace('/lpmx/api/', ''))}`;
     this.asked.push(route);
-    if (route === 'GET events' && this.refuses) {
+    if (this.refuses) {
       return new Response('{}', { status: 404, statusText: 'Not Found' });
-    }
-    if (route === 'GET events') {
-      let own: ReadableStreamDefaultController;
-      const leave = (): void => {
-        this._listeners = this._listeners.filter(listener => listener !== own);
-      };
-      init.signal?.addEventListener('abort', () => {
-        if (this._listeners.includes(own)) {
-          leave();
-          own.error(new DOMException('', 'AbortError'));
-        }
-      });
-      return new Response(
-        new ReadableStream({
-          start: stream => {
-            own = stream;
-            this._listeners.push(stream);
-          },
-          cancel: leave
-        })
-      );
     }
     const answer = this.routes[route];
     if (answer === undefined) {
@@ -85,7 +86,7 @@ export class Server {
     }
   }
 
-  private _listeners: ReadableStreamDefaultController[] = [];
+  private _listeners: any[] = [];
 }
 
 const trans: any = {

@@ -362,8 +362,11 @@ def test_images_from_files(person: PanelPerson, images: Any, tmp_path: Path) -> 
 
 def test_two_tabs_stay_in_step(browser: Any, lab: LabServer, person: PanelPerson,
                                proxy: FaultyProxy) -> None:
-    """What one tab does shows in the other: a pull under way, an image, a container, a variable."""
+    """What one tab does shows in the other: a pull under way, an image, a container, a variable.
+    They hear of it by websockets: other connections are six for all tabs of a browser."""
     image = f"{proxy.address}/demo/tiny:1"
+    heard: list[str] = []
+    person.page.on("websocket", lambda socket: heard.append(socket.url.partition("?")[0]))
     person.open_lab()
     person.open_panel()
     with somebody(browser, lab, PanelPerson) as other:
@@ -390,6 +393,7 @@ def test_two_tabs_stay_in_step(browser: Any, lab: LabServer, person: PanelPerson
         person.choose("Remove Container…")
         person.agree("Remove container", f"Remove container {name}?")
         other.page.locator("#lpmx-panel .lpmx-Container").wait_for(state="detached")
+    assert 1 == sum(url.endswith("/lpmx/api/events/socket") for url in heard)
 
 
 def violations(page: Any) -> list[str]:

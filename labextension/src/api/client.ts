@@ -47,6 +47,13 @@ export class Client {
     );
   }
 
+  /** A websocket to a route, logged in as kernels' are. */
+  socket(route: string): WebSocket {
+    const { wsUrl, appendToken, token, WebSocket } = this.settings;
+    const url = URLExt.join(wsUrl, 'lpmx', 'api', route);
+    return new WebSocket(appendToken && token ? `${url}?token=${encodeURIComponent(token)}` : url);
+  }
+
   /** Ask, and return the response of a success with its body not yet read. */
   async open(
     method: string,
@@ -61,10 +68,7 @@ export class Client {
         { cache: 'no-cache', ...init, method },
         this.settings
       );
-    } catch (reason) {
-      if ((reason as Error)?.name === 'AbortError') {
-        throw reason;
-      }
+    } catch {
       throw Client._unreachable();
     }
     if (!response.ok) {

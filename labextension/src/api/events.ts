@@ -51,12 +51,10 @@ const HIDDEN = 1500;
 /**
  * The server's stream of events, for as long as it is not disposed. A stream that ends is asked
  * for again, sooner at first and then ever more seldom; where the server refuses it, only when
- * somebody wants that. It is read by `fetch`, which logs in as all other requests do;
- * `EventSource` cannot send a token.
+ * somebody wants that. It comes over a websocket: of other connections browsers make six to a
+ * server for all tabs together, and one that waits is one less for kernels and notebooks.
  *
- * A page that is hidden does not listen: browsers allow six connections to a server for all tabs
- * together, and one that waits is one less for kernels and notebooks. It is told what it missed
- * when it is seen again.
+ * A page that is hidden does not listen. It is told what it missed when it is seen again.
  */
 export class EventStream {
   constructor(private _client: Client) {
@@ -88,7 +86,7 @@ export class EventStream {
     this._disposed = true;
     document.removeEventListener('visibilitychange', this._onVisibility);
     clearTimeout(this._hiding);
-    this._abort?.abort();
+    this._socket?.close();
     this._wake?.();
     Signal.clearData(this);
   }
@@ -131,7 +129,7 @@ export class EventStream {
     if (document.hidden) {
       this._hiding = setTimeout(() => {
         this._asleep = true;
-        this._abort?.abort();
+        this._socket?.close();
       }, HIDDEN);
     } else if (this._asleep) {
       this._asleep = false;
@@ -139,38 +137,40 @@ export class EventStream {
     }
   };
 
+  /** Hear a socket to its end. */
   private async _read(): Promise<void> {
-    const abort = (this._abort = new AbortController());
-    const response = await this._client.open('GET', 'events', {}, { signal: abort.signal });
-    const reader = response.body!.getReader();
-    const decoder = new TextDecoder();
+    const socket = (this._socket = this._client.socket('events/socket'));
     const parser = new EventParser();
+    let opened = false;
     let watchdog: ReturnType<typeof setTimeout> | undefined;
-    try {
-      for (;;) {
-        clearTimeout(watchdog);
-        watchdog = setTimeout(() => abort.abort(), LONGEST_SILENCE);
-        const { done, value } = await reader.read();
-        if (done || this._disposed) {
-          return;
-        }
-        for (const event of parser.push(decoder.decode(value, { stream: true }))) {
+    const alive = (): void => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => socket.close(), LONGEST_SILENCE);
+    };
+    alive();
+    await new Promise<void>(resolve => {
+      socket.onclose = () => resolve();
+      socket.onmessage = ({ data }) => {
+        alive();
+        opened = true;
+        for (const event of parser.push(data)) {
           if (event.name === 'hello') {
             this._wait = FIRST_WAIT;
             this._connectionChanged.emit(true);
           }
           this._received.emit(event);
         }
-      }
-    } finally {
-      clearTimeout(watchdog);
-      abort.abort();
+      };
+    });
+    clearTimeout(watchdog);
+    if (!opened && !this._asleep && !this._disposed) {
+      await this._client.get('info'); // a socket does not say why it was refused
     }
   }
 
   private _received = new Signal<this, IEvent>(this);
   private _connectionChanged = new Signal<this, boolean>(this);
-  private _abort: AbortController | undefined;
+  private _socket: WebSocket | undefined;
   private _wake: (() => void) | undefined;
   private _wait = FIRST_WAIT;
   private _disposed = false;

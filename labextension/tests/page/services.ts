@@ -1,5 +1,11 @@
 /** Stands in for @jupyterlab/services. */
 export const ServerConnection = {
-  makeSettings: () => ({ baseUrl: 'http://server/' }),
+  makeSettings: () => ({
+    baseUrl: 'http://server/',
+    wsUrl: 'ws://server/',
+    token: '',
+    appendToken: false,
+    WebSocket: globalThis.WebSocket
+  }),
   makeRequest: (url: string, init: RequestInit) => fetch(url, init)
 };
