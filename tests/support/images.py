@@ -383,6 +383,34 @@ def wheels(built: Built, cache: "Cache") -> None:
     shutil.rmtree(scratch)
 
 
+#: Kernels that come as wheels, and how each that has none in its wheel writes its kernel spec.
+KERNELS = {"bash_kernel": "-m bash_kernel.install --prefix /opt/kernels", "xeus-python": ""}
+
+
+def many_kernels(built: Built, cache: "Cache") -> None:
+    """bookworm with kernels of others: for R by apt, for bash and xeus-python by pip."""
+    scratch = built.directory / "scratch"
+    run("/usr/bin/python3", "-m", "venv", scratch / "fetch")
+    run(scratch / "fetch/bin/pip", "download", "-q", "-d", scratch / "give", *KERNELS)
+    script = ("python3 -m venv /opt/kernels; /opt/kernels/bin/pip install -q --no-index "
+              f"--find-links /srv/give {' '.join(KERNELS)}; "
+              + "".join(f"/opt/kernels/bin/python {words} >/dev/null; "
+                        for words in KERNELS.values() if words)
+              + "Rscript -e 'IRkernel::installspec(user = FALSE)' >/dev/null 2>&1 || true; rm -r /srv/give")
+    mmdebstrap("bookworm", built.tar, "python3", "python3-venv", "r-cran-irkernel", options=[
+        f"--customize-hook=copy-in {scratch / 'give'} /srv",
+        f'--customize-hook=chroot "$1" sh -euc {shlex.quote(script)}'])
+    configure(new_layout(built, built.tar), cmd=["bash"], env=[PATH])
+    shutil.rmtree(scratch)
+
+
+def static(built: Built, cache: "Cache") -> None:
+    """One static program and nothing else, as an image made `FROM scratch` has it."""
+    with tarfile.open(built.tar, "w") as tar:
+        tar.add("/bin/busybox", "./program", filter=as_root)
+    configure(new_layout(built, built.tar), entrypoint=["/program"])
+
+
 @dataclass(frozen=True)
 class Recipe:
     build: Callable[[Built, "Cache"], None]
@@ -415,6 +443,8 @@ RECIPES: Dict[str, Recipe] = {
     "apptainer": Recipe(apptainer, 1, soak=True),
     "nvidia": Recipe(nvidia, 1, soak=True),
     "pocl": Recipe(pocl, 1, soak=True),
+    "kernels-bookworm": Recipe(many_kernels, 1, soak=True),
+    "static": Recipe(static, 1, soak=True),
     "programs-trixie": Recipe(programs("trixie"), 1, soak=True),
     "layered": Recipe(layered, 1),
 }
