@@ -90,7 +90,10 @@ SUITES = (
             outcomes.regrtest, image=image, elsewhere={
                 "test_shutil": "of this test",
                 "test_copyxattr_symlinks (test.test_shutil.TestCopy.test_copyxattr_symlinks)":
-                    "a link can carry no trusted attribute: docs/reference/differences.md"})
+                    "a link can carry no trusted attribute: docs/reference/differences.md",
+                "test_posix": "of this test",
+                "test_unshare_setns (test.test_posix.NamespacesTests.test_unshare_setns)":
+                    "the killing filter ends who makes a name space"})
       for release, image in (("3.11", "languages-bookworm"), ("3.13", "languages-trixie"))
       for what, names in (("files", CPYTHON_FILES), ("processes, signals, sockets", CPYTHON_PROCESSES))),
     Suite("CPython 3.11, test_os", REGRTEST + "test_os", outcomes.regrtest, confined=False),
