@@ -121,7 +121,7 @@ def test_pull_reports_every_layer_and_is_heard_in_two_tabs(api: ApiServer, regis
     assert "1" in api.ask("GET", "/registry/tags", query={"repository": reference.rpartition(":")[0]})
     assert [reference.rpartition(":")[0]] == [
         one["name"] for one in api.ask("GET", "/registry/search", query={
-            "term": f"{registry.address}/layered"})]
+            "term": f"{registry.address}/api/layered"})]
 
     api.ask("DELETE", "/image", query={"image": reference}, status=204)
     second.changed("images")
