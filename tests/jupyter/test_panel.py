@@ -445,7 +445,7 @@ def test_for_everybody(person: PanelPerson, lab: LabServer, proxy: FaultyProxy) 
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("() => { const panel = document.getElementById('lpmx-panel');"
                          " return panel.scrollWidth <= panel.clientWidth; }")
-    page.get_by_label("Take away LANG").click(trial=True)  # nothing is cut off, or below something
+    page.get_by_label("Take away PATH").click(trial=True)  # nothing is cut off, or below something
     person.shot("panel-400")
     page.set_viewport_size({"width": 1280, "height": 800})
     name = row.get_attribute("data-container")

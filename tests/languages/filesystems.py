@@ -111,6 +111,9 @@ FILE_SYSTEMS = (
         **{f"mlockall/{name}.test": "an ordinary user may lock little memory" for name in (
             "3-6", "8-1")},
         "mq_open/speculative/26-1.test": "and open few queues",
-        **{f"{name}.test": "in /dev/shm, the machine's, all users of a container are one" for name in (
-            "sem_unlink/3-1", "shm_open/26-2", "shm_unlink/8-1", "shm_unlink/9-1")}}),
+        **{f"{name}.test": "in /dev/shm and for queues, the machine's, all users of a container are one, "
+           "and not root" for name in ("fork/1-1", "fork/19-1", "sem_unlink/3-1", "shm_open/26-2",
+                                       "shm_unlink/8-1", "shm_unlink/9-1")},
+        **{f"{name}.test": "it asks who is quicker, in the chroot, too" for name in (
+            "mq_receive/13-1", "sigpause/3-1")}}),
 )
