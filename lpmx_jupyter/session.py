@@ -251,7 +251,7 @@ class KernelSession:
 
     def _programs(self) -> list[processes.Process]:
         found = self.container.processes()
-        return found if self.own else [one for one in found if _started_by(one, self.kernel_id)]
+        return found if self.own else [one for one in found if kernel_of(one.pid) == self.kernel_id]
 
     # -- who looks after it -----------------------------------------------------------
 
@@ -402,11 +402,3 @@ def _is_of(container: Container, store: Store, image: str) -> bool:
         return container.image == store.images.find(image).name
     except ImageUnknown:
         return container.familiar == image
-
-
-def _started_by(process: processes.Process, kernel_id: str) -> bool:
-    try:
-        variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return f"{_KERNEL_ID}={kernel_id}".encode() in variables

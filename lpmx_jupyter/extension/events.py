@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable
 
 from jupyter_server.base.websocket import WebSocketMixin
 from tornado.iostream import StreamClosedError
@@ -71,6 +71,18 @@ def _hello(extension: "LpmxExtension") -> str:
     return encoded("hello", {"server": extension.started, "tasks": extension.tasks.described()})
 
 
+async def _texts(queue: "asyncio.Queue[str | None]") -> AsyncIterator[str]:
+    """What a listener is told, and a sign of life where nothing happens; until the server ends."""
+    while True:
+        try:
+            text = await asyncio.wait_for(queue.get(), _HEARTBEAT)
+        except asyncio.TimeoutError:
+            text = ":\n\n"
+        if text is None:
+            return
+        yield text
+
+
 class Stream(Handler):
     path = "/events"
 
@@ -84,13 +96,7 @@ class Stream(Handler):
         self._queue = queue = extension.events.listen(lambda: _hello(extension))
         try:
             await extension.watch.wake()
-            while True:
-                try:
-                    text = await asyncio.wait_for(queue.get(), _HEARTBEAT)
-                except asyncio.TimeoutError:
-                    text = ":\n\n"
-                if text is None:
-                    break
+            async for text in _texts(queue):
                 self.write(text)
                 await self.flush()
         except StreamClosedError:
@@ -127,13 +133,7 @@ class Socket(WebSocketMixin, WebSocketHandler, Handler):  # type: ignore[misc]
 
     async def _tell(self, queue: "asyncio.Queue[str | None]") -> None:
         try:
-            while True:
-                try:
-                    text = await asyncio.wait_for(queue.get(), _HEARTBEAT)
-                except asyncio.TimeoutError:
-                    text = ":\n\n"
-                if text is None:
-                    break
+            async for text in _texts(queue):
                 await self.write_message(text)
         except WebSocketClosedError:
             pass

@@ -301,13 +301,7 @@ class Container:
         Raises `ContainerRunning` while something runs in it, unless `force` says to
         kill that first.
         """
-        running = self.processes()
-        if running and not force:
-            raise ContainerRunning(
-                f'cannot remove container "{self.name}": {_count(len(running))} in it',
-                hint=f'run "lpmx stop {self.name}" first, or "lpmx rm -f {self.name}"')
-        if running:
-            processes.end(self.processes, timeout=0)
+        self._end_all("remove", "rm", force)
         exposed.remove_all(self)
         try:
             discard(self.store, self.name)
@@ -326,14 +320,14 @@ class Container:
         with self.store.lock(f"reset-{self.name}"), storing(f'container "{self.name}"'):
             self._record = record.read(self.store.containers, self.name)[1]
             self._put_in_order()
-            self._end_for_reset(force)
+            self._end_all("reset", "reset", force)
             # Whoever opens it now waits for us, and who would start something without that,
             # by the start file, opens it first.
             record.replace(str(self.directory / record.LIVE),
                            json.dumps(self.environment.live()).encode(), mode=0o600)
             (self.directory / record.START).unlink(missing_ok=True)
             try:
-                self._end_for_reset(force)   # what was being started meanwhile
+                self._end_all("reset", "reset", force)   # what was being started meanwhile
             except ContainerRunning:
                 (self.directory / record.LIVE).unlink()
                 raise
@@ -351,12 +345,13 @@ class Container:
             links.show(self)
             self._set_kept_variables()
 
-    def _end_for_reset(self, force: bool) -> None:
+    def _end_all(self, what: str, command: str, force: bool) -> None:
+        """What runs in it is killed, or without `force` is in the way of `what` is to be done."""
         running = self.processes()
         if running and not force:
             raise ContainerRunning(
-                f'cannot reset container "{self.name}": {_count(len(running))} in it',
-                hint=f'run "lpmx stop {self.name}" first, or "lpmx reset -f {self.name}"')
+                f'cannot {what} container "{self.name}": {_count(len(running))} in it',
+                hint=f'run "lpmx stop {self.name}" first, or "lpmx {command} -f {self.name}"')
         if running:
             processes.end(self.processes, timeout=0)
 

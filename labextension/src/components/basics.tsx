@@ -184,3 +184,10 @@ export function Progress(props: { label: string; share: number | null }): JSX.El
     </div>
   );
 }
+
+/** A line for names, paths and values: nothing that a browser would correct or remember. */
+export function TextField(props: React.InputHTMLAttributes<HTMLInputElement>): JSX.Element {
+  return (
+    <input className="lpmx-Input" type="text" spellCheck={false} autoComplete="off" {...props} />
+  );
+}

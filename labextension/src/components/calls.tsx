@@ -3,7 +3,7 @@ import React from 'react';
 
 import * as format from '../model/format';
 import { Resource } from '../model/resource';
-import { ActionButton, Disclosure, Empty, Problem, Waiting } from './basics';
+import { ActionButton, Disclosure, Empty, Problem, TextField, Waiting } from './basics';
 import { ForContainer } from './chooser';
 import { useOnce, useOwnResource, usePolling, useRefreshOn, useSurroundings } from './context';
 
@@ -55,11 +55,7 @@ function AddLink(props: { container: string }): JSX.Element {
 
   return (
     <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
-      <input
-        className="lpmx-Input"
-        type="text"
-        spellCheck={false}
-        autoComplete="off"
+      <TextField
         list={list}
         placeholder={trans.__('git, or OTHER-CONTAINER:/usr/bin/samtools')}
         aria-label={trans.__('Program that the container may call')}
@@ -135,11 +131,7 @@ function Exposed(props: { container: string }): JSX.Element {
     <>
       <h3 className="lpmx-Subtitle">{trans.__('This machine calls')}</h3>
       <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
-        <input
-          className="lpmx-Input"
-          type="text"
-          spellCheck={false}
-          autoComplete="off"
+        <TextField
           placeholder={trans.__('samtools')}
           aria-label={trans.__('Program of the container that this machine may call')}
           value={typed}

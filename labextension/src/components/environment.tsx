@@ -5,7 +5,7 @@ import { LpmxError, asProblem } from '../api/client';
 import type { IVariable } from '../api/types';
 import * as format from '../model/format';
 import { Resource } from '../model/resource';
-import { ActionButton, Disclosure, Empty, Problem, Waiting } from './basics';
+import { ActionButton, Disclosure, Empty, Problem, TextField, Waiting } from './basics';
 import { ForContainer } from './chooser';
 import { useOnce, useOwnResource, useRefreshOn, useSurroundings } from './context';
 
@@ -35,11 +35,8 @@ function Value(props: {
     }
   };
   return (
-    <input
+    <TextField
       className="lpmx-Input lpmx-Value"
-      type="text"
-      spellCheck={false}
-      autoComplete="off"
       aria-label={trans.__('Value of %1', variable.name)}
       title={shown}
       placeholder={variable.masked ? '••••••' : variable.unset ? trans.__('taken away') : ''}
@@ -79,21 +76,13 @@ function NewVariable(props: {
   });
   return (
     <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
-      <input
-        className="lpmx-Input"
-        type="text"
-        spellCheck={false}
-        autoComplete="off"
+      <TextField
         placeholder={trans.__('NAME')}
         aria-label={trans.__('Name of a new variable')}
         value={name}
         onChange={event => setName(event.target.value)}
       />
-      <input
-        className="lpmx-Input"
-        type="text"
-        spellCheck={false}
-        autoComplete="off"
+      <TextField
         placeholder={trans.__('value')}
         aria-label={trans.__('Value of the new variable')}
         value={value}

@@ -2,7 +2,7 @@ import { fileUploadIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
 import type { Client } from '../api/client';
-import { ActionButton } from './basics';
+import { ActionButton, TextField } from './basics';
 import { useOnce, useSurroundings } from './context';
 
 const PATIENCE = 350;
@@ -57,12 +57,8 @@ export function PullForm(): JSX.Element {
 
   return (
     <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
-      <input
-        className="lpmx-Input"
-        type="text"
+      <TextField
         name="reference"
-        spellCheck={false}
-        autoComplete="off"
         list={list}
         placeholder={trans.__('ubuntu:22.04, ghcr.io/acme/solver:2.4')}
         aria-label={trans.__('Image to pull')}
