@@ -11,7 +11,7 @@ from lpmx_runtime.store import Store
 from .failures import RequestFailed
 from .handlers import Handler, operation
 
-_LEFT_TO_IMAGE = "the image has a library of this name of its own, or no device here is this driver's"
+_LEFT_TO_IMAGE = "the image has a library of this name of its own"
 
 
 class Gpu(Handler):

@@ -59,7 +59,9 @@ def _gpu(arguments: argparse.Namespace) -> None:
     if not found.devices:
         output.say("lpmx: no GPU device is visible on this machine")
     rows = [("device", path, "") for path in found.devices]
-    rows += [("library", library.path, _remark(library)) for library in found.libraries]
+    # once for each file, whatever names it has
+    rows += dict.fromkeys(("library", library.path, _remark(library))
+                          for library in found.libraries)
     rows += [(f"{icd.kind} icd", icd.path, f"names {icd.library}") for icd in found.icds]
     if rows:
         output.print_table(("WHAT", "WHERE", "REMARK"), rows)

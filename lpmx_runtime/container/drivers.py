@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 PLACE = "/.lpmx/gpu"
 _PROGRAMS = ("nvidia-smi", "nvidia-debugdump", "nvidia-cuda-mps-control",
              "nvidia-cuda-mps-server")
-#: PCI vendors, as /sys says them.
-_VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
 
 
 def wanted() -> bool:
@@ -39,14 +37,13 @@ def inject(view: "View", directory: str, final: str) -> "dict[str, Any]":
     first in LD_LIBRARY_PATH. Nothing is done on a machine without a GPU.
     """
     from . import gpu
-    vendors = _vendors_here(gpu.devices())
+    vendors = gpu.vendors(gpu.devices())
     found = gpu.judged(gpu.find(), gpu.glibc_of(view)) if vendors else None
     if found is None:
         return {}
     theirs = _libraries_of(view)
     chosen = [library for library in found.libraries if not library.refused
-              and (library.vendor == "nvidia" or library.name not in theirs)
-              and library.vendor in vendors]
+              and (library.vendor == "nvidia" or library.name not in theirs)]
     places: dict[str, str] = {}
     links = {}
     for library in chosen:
@@ -65,24 +62,6 @@ def inject(view: "View", directory: str, final: str) -> "dict[str, Any]":
     return {"binds": [[bind.host, bind.at, bind.read_only] for bind in binds],
             "libraries": sorted(names),
             "library_path": PLACE if links else ""}
-
-
-def _vendors_here(devices: "list[str]") -> "set[str]":
-    """Who made the GPUs of this machine."""
-    vendors = set()
-    for path in devices:
-        if path.startswith(("/dev/nvidia", "/dev/dxg")):
-            vendors.add("nvidia")
-        elif path == "/dev/kfd":
-            vendors.add("amd")
-        else:
-            try:
-                with open(f"/sys/class/drm/{os.path.basename(path)}/device/vendor",
-                          encoding="ascii") as file:
-                    vendors.add(_VENDORS.get(file.read().strip(), ""))
-            except OSError:
-                pass
-    return vendors - {""}
 
 
 def _libraries_of(view: "View") -> "dict[str, str]":

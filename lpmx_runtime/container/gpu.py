@@ -50,6 +50,9 @@ _ICD_FILES = (
     ("egl", ("/etc/glvnd/egl_vendor.d/*.json", "/usr/share/glvnd/egl_vendor.d/*.json")),
 )
 
+#: As /sys says them.
+_PCI_VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
+
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 _LIBC = ("/lib/{triple}/libc.so.6", "/usr/lib/{triple}/libc.so.6", "/lib64/libc.so.6",
          "/usr/lib64/libc.so.6", "/lib/libc.so.6", "/usr/lib/libc.so.6")
@@ -93,7 +96,7 @@ def find(environ: Mapping[str, str] = os.environ) -> Found:
     icds = tuple(_icds())
     known = loader_cache.with_search_path(loader_cache.libraries(), environ)
     libraries = [_examine(name, path, vendor) for name, path in sorted(known.items())
-                 for vendor in _vendors(name)]
+                 for vendor in _drivers_called(name)]
     listed = {library.name for library in libraries}
     for icd in icds:
         path = icd.library if icd.library.startswith("/") else known.get(icd.library, "")
@@ -101,7 +104,9 @@ def find(environ: Mapping[str, str] = os.environ) -> Found:
         if path and name not in listed:
             listed.add(name)
             libraries.append(_examine(name, path, icd.kind))
-    return Found(tuple(devices()), tuple(libraries), icds)
+    seen = devices()
+    here = vendors(seen)
+    return Found(tuple(seen), tuple(_of_a_device(library, here) for library in libraries), icds)
 
 
 def devices() -> list[str]:
@@ -109,7 +114,33 @@ def devices() -> list[str]:
     return sorted(path for pattern in _DEVICES for path in glob.glob(pattern))
 
 
-def _vendors(name: str) -> list[str]:
+def vendors(nodes: Iterable[str]) -> set[str]:
+    """Who made the GPUs of these device nodes."""
+    found = set()
+    for path in nodes:
+        if path.startswith(("/dev/nvidia", "/dev/dxg")):
+            found.add("nvidia")
+        elif path == "/dev/kfd":
+            found.add("amd")
+        else:
+            try:
+                with open(f"/sys/class/drm/{os.path.basename(path)}/device/vendor",
+                          encoding="ascii") as file:
+                    found.add(_PCI_VENDORS.get(file.read().strip(), ""))
+            except OSError:
+                pass
+    return found - {""}
+
+
+def _of_a_device(library: DriverLibrary, here: set[str]) -> DriverLibrary:
+    """Refused if it is the driver of GPUs that this machine has none of; where there is no GPU at
+    all, that says nothing about a library."""
+    if not here or library.refused or library.vendor in here:
+        return library
+    return library._replace(refused="no GPU here is this driver's")
+
+
+def _drivers_called(name: str) -> list[str]:
     return [vendor for vendor, patterns in PATTERNS.items()
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 

@@ -115,6 +115,15 @@ def test_gpu_command_lists_them(drivers, lpmx):
     assert str(drivers / "libcuda.so.1") in shown.stdout
 
 
+def test_file_with_several_names_is_listed_once(drivers, lpmx):
+    """As drivers are installed: by the name to link with, the one to load, and the version's."""
+    (drivers / "libcuda.so").symlink_to("libcuda.so.1")
+
+    shown = lpmx("gpu", env={"LD_LIBRARY_PATH": str(drivers)}, check=True).stdout
+
+    assert 1 == shown.count(str(drivers / "libcuda.so"))
+
+
 def test_devices_of_the_host_are_in_the_container(loaded, lpmx):
     """/dev is the host's, so whatever GPU it has is there."""
     done = lpmx("run", loaded("tiny"), "ls", "/dev", store=loaded.path, check=True)
@@ -180,6 +189,16 @@ def test_driver_is_loaded_in_a_container(with_gpu, drivers, loaded):
     assert ["libcuda.so.1"] == container.record["gpu"]["libraries"]
     assert [str(drivers / "nvidia.icd")] * 2 == next(
         bind[:2] for bind in container.record["gpu"]["binds"] if bind[0].endswith(".icd"))
+
+
+def test_driver_of_a_gpu_that_is_not_here_is_refused(with_gpu, drivers):
+    """Distributions install AMD's libraries with Mesa, on every machine."""
+    build(drivers, "libhsakmt.so.1", "int f(void) { return 1; }", "-nostdlib")
+
+    found = gpu.find()
+
+    assert "no GPU here is this driver's" == library(found, "libhsakmt.so.1").refused
+    assert "" == library(found, "libcuda.so.1").refused
 
 
 def test_newer_image_gets_the_newer_library_too(with_gpu, loaded):
