@@ -72,7 +72,7 @@ def register_load(parser: argparse.ArgumentParser) -> None:
                         help="call the container OLD of a bundle NEW")
     parser.add_argument("--keyring", metavar="FILE", type=Path,
                         help="take a Singularity image file only if it is signed with a key in "
-                             "FILE; needs gpgv")
+                             "FILE, of PGP or PEM; needs gpgv or openssl")
     parser.add_argument("--images-only", action="store_true",
                         help="of a bundle, leave all but the images out")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")

@@ -9,8 +9,8 @@ from .parsing import explain
 def register_build(parser: argparse.ArgumentParser) -> None:
     """Make a Singularity image file for Apptainer."""
     explain(parser, ",\nwithout a program of this machine. Variables, labels, entrypoint and "
-                    "command become what Apptainer\nhas for them; extended attributes are left out, "
-                    "and so is what is bound in a container.")
+                    "command become what Apptainer\nhas for them; what is bound in a container is "
+                    "left out.")
     parser.add_argument("--compression", choices=("gzip", "zstd"), default="gzip",
                         help="zstd is faster, and smaller; older systems cannot read it; default: "
                              "%(default)s")

@@ -8,7 +8,7 @@ may hold the second, too:
     bin, usr, ...               a root file system (archive_root.py)
 
 or a squashfs file system, alone or in a Singularity image file (squashfs.py, sif.py), which is
-made into such a tar.
+made into such a tar, or such a file with an OCI image in it (sif_oci.py), made into a layout.
 
 New versions of `docker save` write both into one tar; the second then says more.
 """
@@ -19,6 +19,7 @@ import re
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Iterable, Mapping, NamedTuple, Optional, Union
 
@@ -30,7 +31,16 @@ from ..progress import Note, Sink, TaskAdvanced, TaskFinished, TaskStarted, igno
 from ..registry.stop import Stop
 from ..store import Image, Store
 from ..store.files import storing
-from . import archive_docker, archive_oci, archive_root, sif, sif_signature, squashfs, unbundle
+from . import (
+    archive_docker,
+    archive_oci,
+    archive_root,
+    sif,
+    sif_oci,
+    sif_signature,
+    squashfs,
+    unbundle,
+)
 from .archive_files import ArchiveFiles, DirectoryFiles, TarFiles, is_regular
 from .ext import Ext
 from .found import Found
@@ -178,6 +188,8 @@ def _open(store: Store, path: Path, failing: str, wanted: Platform, keyring: Opt
                     size = os.fstat(source.fileno()).st_size
                     path = _copy(store, source, size, path, failing, progress, stack)
         path, wanted = _as_tar(store, path, failing, wanted, keyring, progress, stack, more)
+        if path.is_dir():
+            return DirectoryFiles(path, failing), wanted
         files = TarFiles(path, failing)
     except OSError as error:
         if not isinstance(error, LpmxError) and error.filename is not None:
@@ -190,30 +202,42 @@ def _open(store: Store, path: Path, failing: str, wanted: Platform, keyring: Opt
 
 def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, keyring: Optional[Path],
             progress: Sink, stack: ExitStack, more: list[Path]) -> tuple[Path, Platform]:
-    """A file system in squashfs as a tar that lives as long as `stack`; others as they are.
-    `more` gets the tars of further layers."""
+    """A file system in squashfs as a tar, and an OCI image in a Singularity image file as a
+    layout, that live as long as `stack`; others as they are. `more` gets the tars of further
+    layers."""
     with open(path, "rb") as source:
-        head = source.read(64)
-        if keyring is not None and not sif.is_sif(head):
-            raise _not_signed(failing)
-        if sif.is_sif(head):
-            part = sif.primary(source.fileno(), failing)
-            _look_at_signatures(store, source.fileno(), failing, keyring, progress)
-        elif head.startswith(squashfs.MAGIC):
-            part = sif.Part(0, os.fstat(source.fileno()).st_size, None)
+        fd, head = source.fileno(), source.read(64)
+        if not sif.is_sif(head):
+            if keyring is not None:
+                raise _not_signed(failing)
+            if not head.startswith(squashfs.MAGIC):
+                return path, wanted
+            part = sif.Part(0, os.fstat(fd).st_size, None)
+            overlays: "list[sif.Overlay]" = []
+        elif sif_oci.is_oci(fd, failing):
+            _look_at_signatures(store, fd, failing, keyring, progress)
+            place = stack.enter_context(store.staging())
+            sif_oci.write_layout(fd, failing, place, partial(_written, path=path,
+                                                             progress=progress))
+            return place, wanted
         else:
-            return path, wanted
-        system = squashfs.Squashfs(source.fileno(), part.offset, part.size, failing)
+            part, overlays = sif.primary(fd, failing), sif.overlays(fd, failing)
+            _look_at_signatures(store, fd, failing, keyring, progress)
         place = stack.enter_context(store.staging())
+        system = squashfs.Squashfs(fd, part.offset, part.size, failing)
         target = _written(place / "root.tar", system.tar(), path, progress)
-        if sif.is_sif(head):
-            for number, overlay in enumerate(sif.overlays(source.fileno(), failing)):
-                changes = Ext(source.fileno(), overlay.offset, overlay.size, failing)
-                more.append(_written(place / f"overlay{number}.tar",
-                                     overlay_tar(changes, failing), path, progress))
+        for number, overlay in enumerate(overlays):
+            more.append(_written(place / f"overlay{number}.tar",
+                                 _changes(fd, overlay, failing), path, progress))
     if part.architecture is not None:
         wanted = replace(wanted, architecture=part.architecture, variant=None)
     return target, wanted
+
+
+def _changes(fd: int, overlay: sif.Overlay, failing: str) -> Iterable[bytes]:
+    if overlay.squashfs:
+        return squashfs.Squashfs(fd, overlay.offset, overlay.size, failing).tar(changes=True)
+    return overlay_tar(Ext(fd, overlay.offset, overlay.size, failing), failing)
 
 
 def _written(target: Path, pieces: Iterable[bytes], path: Path, progress: Sink) -> Path:

@@ -44,8 +44,7 @@ def build_sif(store: Store, thing: Union[Image, Container], *, compression: str 
               progress: Sink = ignore) -> Iterator[bytes]:
     """The pieces of the file. `compression` is one of COMPRESSIONS.
 
-    Extended attributes are not in it. Programs may run in a container meanwhile; what that
-    means for the files, `commit` says.
+    Programs may run in a container meanwhile; what that means for the files, `commit` says.
     """
     name = thing.name if isinstance(thing, Container) else thing.familiar
     failing = f'cannot make a Singularity image of "{name}"'

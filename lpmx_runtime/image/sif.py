@@ -21,7 +21,7 @@ _MAGIC = b"SIF_MAGIC\0"
 _MAGIC_AT = 32
 _DESCRIPTORS_MAX = 4096
 
-PARTITION, SIGNATURE, _OCI_INDEX = 0x4004, 0x4005, 0x400A
+PARTITION, SIGNATURE, OCI_INDEX, OCI_BLOB = 0x4004, 0x4005, 0x400A, 0x400B
 #: These bits say that a number is a group's.
 GROUPS = 0xF0000000
 _SQUASHFS, _EXT3, _ENCRYPTED = 1, 2, 5
@@ -129,9 +129,6 @@ def primary(fd: int, failing: str) -> Part:
     """
     found: list[Part] = []
     for part in descriptors(fd, failing):
-        if part.kind == _OCI_INDEX:
-            raise ArchiveDamaged(f"{failing}: it is an OCI-SIF, which cannot be read",
-                                 hint="pull the image from its registry instead")
         if part.kind != PARTITION:
             continue
         system, role, architecture = _PARTITION.unpack(part.extra[:_PARTITION.size])
@@ -150,20 +147,41 @@ def primary(fd: int, failing: str) -> Part:
     return found[0]
 
 
-def overlays(fd: int, failing: str) -> "list[Descriptor]":
+@dataclass(frozen=True)
+class Overlay:
+    """Where changes of the image are, in a squashfs or an ext3 file system."""
+
+    offset: int
+    size: int
+    squashfs: bool
+
+
+def overlays(fd: int, failing: str) -> "list[Overlay]":
     """The parts of the file with changes of its image, the oldest first. Raises
     `ArchiveDamaged` for one that cannot be read."""
     found = []
     for part in descriptors(fd, failing):
         if part.kind == PARTITION:
             system, role, _ = _PARTITION.unpack(part.extra[:_PARTITION.size])
-            if role == _OVERLAY and system != _EXT3:
+            if role == _OVERLAY and system not in (_SQUASHFS, _EXT3):
                 raise ArchiveDamaged(
                     f"{failing}: its overlay is {_FILE_SYSTEMS.get(system, f'of kind {system}')}, "
-                    "and ext3 can be read", hint="have Apptainer build a new image of it first")
+                    "and squashfs and ext3 can be read",
+                    hint="have Apptainer build a new image of it first")
             if role == _OVERLAY:
-                found.append(part)
+                found.append(Overlay(part.offset, part.size, system == _SQUASHFS))
     return found
+
+
+def places(fd: int, failing: str) -> "tuple[set[tuple[int, int]], set[tuple[int, int]]]":
+    """Offset and size of each part that becomes the image's files or says what it is, and of its
+    overlays."""
+    blobs = {(part.offset, part.size) for part in descriptors(fd, failing)
+             if part.kind in (OCI_INDEX, OCI_BLOB)}
+    if blobs:
+        return blobs, set()
+    root = primary(fd, failing)
+    return {(root.offset, root.size)}, {(each.offset, each.size) for each in overlays(fd, failing)}
 
 
 # -- writing

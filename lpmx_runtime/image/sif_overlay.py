@@ -9,16 +9,10 @@ import stat
 from typing import Iterator
 
 from ..errors import ArchiveDamaged
-from . import tarwriter
+from . import overlay_format, tarwriter
 from .ext import Ext, Inode
 
 _UPPER = b"upper"
-_WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
-_OPAQUES = (b"trusted.overlay.opaque", b"user.overlay.opaque", b"user.fuseoverlayfs.opaque")
-_ELSEWHERE = (b"trusted.overlay.redirect", b"user.overlay.redirect", b"trusted.overlay.metacopy",
-              b"user.overlay.metacopy")
-_OVERRIDES = (b"user.containers.override_stat", b"user.fuseoverlayfs.override_stat")
-_OWN = (b"trusted.", b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.", b"system.")
 _DEPTH_MAX = 4096
 _KINDS = {stat.S_IFREG: tarwriter.FILE, stat.S_IFDIR: tarwriter.DIRECTORY,
           stat.S_IFLNK: tarwriter.SYMLINK, stat.S_IFIFO: tarwriter.FIFO,
@@ -56,7 +50,7 @@ class _Changes:
             if kind is None:
                 continue   # a socket
             if kind == tarwriter.CHARACTER and self._system.device(inode) == (0, 0):
-                yield tarwriter.header(prefix + _WHITEOUT + name, tarwriter.FILE, 0o600)
+                yield overlay_format.whiteout(prefix, name)
                 continue
             if kind != tarwriter.DIRECTORY:
                 yield from self._member(path, kind, inode)
@@ -67,8 +61,7 @@ class _Changes:
             self._known.add(inode.number)
             attributes = self._system.attributes(inode)
             yield self._header(path + b"/", kind, inode, attributes)
-            if any(attributes.get(opaque) == b"y" for opaque in _OPAQUES):
-                yield tarwriter.header(path + b"/" + _OPAQUE, tarwriter.FILE, 0o600)
+            yield overlay_format.opaque(path + b"/", attributes)
             stack.append((path + b"/", self._entries(inode)))
 
     def _entries(self, directory: Inode) -> "Iterator[tuple[bytes, int]]":
@@ -95,28 +88,12 @@ class _Changes:
 
     def _header(self, path: bytes, kind: bytes, inode: Inode, attributes: "dict[bytes, bytes]", *,
                 size: int = 0, real_size: "int | None" = None) -> bytes:
-        if any(name in attributes for name in _ELSEWHERE):
-            shown = path.decode("utf-8", "backslashreplace")[:200]
-            raise ArchiveDamaged(f'{self._failing}: "/{shown}" of its overlay was renamed in a way '
-                                 "that refers to another place, which cannot be taken over",
-                                 hint='have Apptainer build a new image of it first')
+        overlay_format.check_here(path, attributes, self._failing)
         major, minor = self._system.device(inode) if kind in (
             tarwriter.CHARACTER, tarwriter.BLOCK_DEVICE) else (0, 0)
-        mode, uid, gid = _override(attributes, inode)
+        mode, uid, gid = overlay_format.override(
+            attributes, (stat.S_IMODE(inode.mode), inode.uid, inode.gid))
         return tarwriter.header(
             path, kind, mode, uid=uid, gid=gid, mtime=inode.mtime, size=size, real_size=real_size,
             target=self._system.target(inode) if kind == tarwriter.SYMLINK else b"",
-            major=major, minor=minor,
-            xattrs={name: value for name, value in attributes.items()
-                    if not name.startswith(_OWN)})
-
-
-def _override(attributes: "dict[bytes, bytes]", inode: Inode) -> "tuple[int, int, int]":
-    """Mode and owner, as fuse-overlayfs keeps what it cannot give the file itself."""
-    for name in _OVERRIDES:
-        parts = attributes.get(name, b"").split(b":")
-        try:
-            return int(parts[2], 8) & 0o7777, int(parts[0]), int(parts[1])
-        except (ValueError, IndexError):
-            continue
-    return stat.S_IMODE(inode.mode), inode.uid, inode.gid
+            major=major, minor=minor, xattrs=overlay_format.files_own(attributes))

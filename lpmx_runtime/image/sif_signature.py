@@ -1,12 +1,14 @@
 """Who signed a Singularity image file, and whether that is what the file is now.
 
-A signature is a part of the file: a clear-signed message (RFC 9580, 7) whose text is a JSON
-object with the digests of the file's head, of the parts that are signed, and of what the
-table says of each (github.com/apptainer/sif, pkg/integrity). It is linked to the group of
-parts that it is for, or to one part.
+A signature is a part of the file: a clear-signed message (RFC 9580, 7), or one in an envelope
+(github.com/secure-systems-lab/dsse) that a bare key has signed. Its text is a JSON object with
+the digests of the file's head, of the parts that are signed, and of what the table says of each
+(github.com/apptainer/sif, pkg/integrity). It is linked to the group of parts that it is for, or
+to one part.
 """
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -16,10 +18,12 @@ from pathlib import Path
 from typing import Any, Iterable
 
 from ..errors import ArchiveDamaged
-from . import sif
+from . import openssl, sif
 from .gpgv import NotVerifiable, Verdict, judge
 
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
+_PAYLOAD = "application/vnd.sylabs.sif-metadata+json"
+_DIGESTS = {1: "sha256", 2: "sha384", 3: "sha512"}
 _LIMIT = 1 << 20
 _HASH_AND_KEY = struct.Struct("<i20s")
 _PIECE = 1 << 20
@@ -29,16 +33,25 @@ _VERSION = 1
 @dataclass(frozen=True)
 class Signature:
     """What the file says of a signature of it: `key` is the fingerprint of who is said to
-    have made it, `data` the message, `link` what it is for."""
+    have made it, `digest` what was used for that, `data` the message, `link` what it is for."""
 
     key: str
+    digest: str
     data: bytes
     link: int
 
     @property
     def is_pgp(self) -> bool:
-        """Whether it can be checked here; others are made with X.509 certificates."""
+        """Whether it is a clear-signed message."""
         return self.data.startswith(_BEGIN)
+
+
+class _No(Exception):
+    """Why a signature does not speak for the file. `rank`: of several the highest is told."""
+
+    def __init__(self, cause: str, rank: int = 0) -> None:
+        super().__init__(cause)
+        self.rank = rank
 
 
 def signatures(fd: int, failing: str) -> "list[Signature]":
@@ -48,86 +61,127 @@ def signatures(fd: int, failing: str) -> "list[Signature]":
         if part.kind == sif.SIGNATURE:
             if part.size > _LIMIT:
                 raise _wrong(failing, "a signature in it is larger than any is")
-            _, key = _HASH_AND_KEY.unpack(part.extra[:_HASH_AND_KEY.size])
-            found.append(Signature(key.hex().upper(), os.pread(fd, part.size, part.offset),
-                                   part.link))
+            digest, key = _HASH_AND_KEY.unpack(part.extra[:_HASH_AND_KEY.size])
+            data = os.pread(fd, part.size, part.offset)
+            found.append(Signature(key.hex().upper() if any(key) else _key_ids(data),
+                                   _DIGESTS.get(digest, "sha256"), data, part.link))
     return found
 
 
-def verify(fd: int, failing: str, keyring: Path, scratch: Path) -> str:
-    """Verify that the root file system, and every overlay, is signed with a key in the file
-    `keyring`; that key's fingerprint. `scratch` is an empty directory.
+def _key_ids(data: bytes) -> str:
+    """What an envelope calls the keys that it is signed with."""
+    try:
+        return " ".join(str(one["keyid"])[:100] for one in json.loads(data)["signatures"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "a key that it does not name"
 
-    Raises `ArchiveDamaged` if it is not, or is not what was signed.
+
+def verify(fd: int, failing: str, keyring: Path, scratch: Path) -> str:
+    """Verify that all of the file that becomes the image is signed with a key in the file
+    `keyring`, be it of PGP or PEM; that key's fingerprint. One such signature is enough, whatever
+    others there are. `scratch` is an empty directory.
+
+    Raises `ArchiveDamaged` if there is none, or the file is not what was signed.
     """
     found = signatures(fd, failing)
     if not found:
         raise _wrong(failing, "it is not signed")
-    why = ""
+    why: "list[_No]" = []
     for number, signature in enumerate(found):
         place = scratch / str(number)
         place.mkdir()
-        if not signature.is_pgp:
-            why = why or "its signature is of a kind that gpgv does not know"
-            continue
         try:
-            verdict = judge(signature.data, None, [keyring], place)
+            key, text = (_of_pgp if signature.is_pgp else _of_envelope)(signature, keyring, place)
+            _compare(fd, failing, text, signature.link)
+            return key
+        except _No as no:
+            why.append(no)
         except NotVerifiable as error:
-            raise _wrong(failing, f"its signature cannot be verified, {error}") from None
+            why.append(_No(f"its signature cannot be verified, {error}", 1))
         except OSError as error:
             raise _wrong(failing, f'the keyring "{keyring}" cannot be read, '
                                   f"{os.strerror(error.errno or 0).lower()}") from None
-        if verdict.good:
-            _compare(fd, failing, verdict.text.read_bytes(), signature.link)
-            return verdict.fingerprints[0]
-        why = _why(verdict)
-    raise _wrong(failing, why)
+    raise _wrong(failing, str(max(why, key=lambda no: no.rank)))
 
 
-def _why(verdict: Verdict) -> str:
+def _of_pgp(signature: Signature, keyring: Path, place: Path) -> "tuple[str, bytes]":
+    """The key, and what it has signed."""
+    verdict = judge(signature.data, None, [keyring], place)
+    if not verdict.good:
+        raise _why(verdict)
+    return verdict.fingerprints[0], verdict.text.read_bytes()
+
+
+def _why(verdict: Verdict) -> _No:
     if "BADSIG" in verdict.status:
-        return "its signature is wrong"
+        return _No("its signature is wrong", 2)
     if verdict.unknown:
-        return f"it is signed with keys that are not in the keyring ({', '.join(verdict.unknown)})"
+        return _No("it is signed with keys that are not in the keyring "
+                   f"({', '.join(verdict.unknown)})", 1)
     said = verdict.said.strip().split("\n")[-1]
-    return f"it has no valid signature ({said or 'gpgv does not say why'})"
+    return _No(f"it has no valid signature ({said or 'gpgv does not say why'})")
+
+
+def _of_envelope(signature: Signature, keyring: Path, place: Path) -> "tuple[str, bytes]":
+    """The key, and what it has signed."""
+    try:
+        envelope: Any = json.loads(signature.data)
+        kind, body = envelope["payloadType"], base64.b64decode(envelope["payload"])
+        made = [base64.b64decode(one["sig"]) for one in envelope["signatures"]]
+        type_ = str(kind).encode()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _No("its signature is of a kind that nobody knows") from None
+    if kind != _PAYLOAD:
+        raise _No(f'its signature is for something else, "{kind!s:.60}"')
+    keys = openssl.public_keys(keyring)
+    data = b"DSSEv1 %d %b %d %b" % (len(type_), type_, len(body), body)
+    for key in keys:
+        for each in made:
+            if openssl.has_signed(key, data, each, signature.digest, place):
+                return openssl.fingerprint(key), body
+    raise _No("it is signed with a bare key, and none of the keyring has done that" if keys else
+              "it is signed with a bare key, and the keyring has none (PEM, PUBLIC KEY)", 1)
 
 
 def _compare(fd: int, failing: str, text: bytes, link: int) -> None:
     """Compare the file with what was signed. All parts that the signature is for must be what
-    they were, and all that becomes a layer among them."""
+    they were, and all that becomes the image among them."""
     try:
         said: Any = json.loads(text)
         if said["version"] != _VERSION:
-            raise _wrong(failing, f"its signature is of version {said['version']!r:.20}")
+            raise _No(f"its signature is of version {said['version']!r:.20}", 3)
         head, objects = said["header"]["digest"], {
             one["relativeId"]: (one["descriptorDigest"], one["objectDigest"])
             for one in said["objects"]}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _wrong(failing, "what was signed makes no sense") from None
+        raise _No("what was signed makes no sense", 3) from None
     parts = [part for part in sif.descriptors(fd, failing) if part.kind != sif.SIGNATURE]
     group = link if link & sif.GROUPS == sif.GROUPS else None
     wanted = [part for part in parts if (part.group == group if group is not None
                                          else part.id == link)]
-    covered = {(part.offset, part.size) for part in wanted}
-    root = sif.primary(fd, failing)
-    if (root.offset, root.size) not in covered:
-        raise _wrong(failing, "its signature is for other parts of it than its files")
-    if any((part.offset, part.size) not in covered for part in sif.overlays(fd, failing)):
-        raise _wrong(failing, "it has an overlay that its signature is not for")
+    _check_covered(fd, failing, {(part.offset, part.size) for part in wanted})
     first = min(part.id for part in parts if part.group == wanted[0].group)
     if _changed(head, [sif.identity(fd)]):
-        raise _changed_since(failing)
+        raise _changed_since()
     if group is not None and set(objects) != {part.id - first for part in wanted}:
-        raise _wrong(failing, "it has other parts than when it was signed")
+        raise _No("it has other parts than when it was signed", 3)
     for part in wanted:
         number = part.id - first
         if number not in objects:
-            raise _wrong(failing, "its signature is for other parts of it than its files")
+            raise _No("its signature is for other parts of it than its files", 3)
         before, after = part.signed
         if (_changed(objects[number][0], [before, struct.pack("<I", number), after])
                 or _changed(objects[number][1], _content(fd, part))):
-            raise _changed_since(failing)
+            raise _changed_since()
+
+
+def _check_covered(fd: int, failing: str, covered: "set[tuple[int, int]]") -> None:
+    """All that becomes the image must be among what was signed."""
+    files, overlays = sif.places(fd, failing)
+    if not files <= covered:
+        raise _No("its signature is for other parts of it than its files", 3)
+    if not overlays <= covered:
+        raise _No("it has an overlay that its signature is not for", 3)
 
 
 def _changed(digest: object, pieces: Iterable[bytes]) -> bool:
@@ -151,8 +205,8 @@ def _content(fd: int, part: sif.Descriptor) -> "Iterable[bytes]":
         at += len(piece)
 
 
-def _changed_since(failing: str) -> ArchiveDamaged:
-    return _wrong(failing, "it is not what was signed")
+def _changed_since() -> _No:
+    return _No("it is not what was signed", 4)
 
 
 def _wrong(failing: str, cause: str) -> ArchiveDamaged:

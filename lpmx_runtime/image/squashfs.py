@@ -17,7 +17,7 @@ from typing import Callable, Iterator, NamedTuple
 import zstandard
 
 from ..errors import ArchiveDamaged
-from . import lz4, lzo, tarwriter
+from . import lz4, lzo, overlay_format, tarwriter
 from .part import read_at
 
 MAGIC = b"hsqs"
@@ -111,8 +111,12 @@ class Squashfs:
 
     # -- the tar
 
-    def tar(self) -> Iterator[bytes]:
-        """The pieces of a tar of all of it, with owners, devices, links and attributes."""
+    def tar(self, *, changes: bool = False) -> Iterator[bytes]:
+        """The pieces of a tar of all of it, with owners, devices, links and attributes.
+
+        `changes`: it holds what an overlay changes, in overlayfs' way, which becomes that of
+        layers.
+        """
         seen: dict[int, bytes] = {}
         for path, inode in self._walk():
             first = seen.get(inode.at)
@@ -120,13 +124,26 @@ class Squashfs:
                 yield tarwriter.header(path, tarwriter.LINK, inode.mode, uid=inode.uid,
                                        gid=inode.gid, mtime=inode.mtime, target=first)
                 continue
+            if changes and inode.kind == tarwriter.CHARACTER and not inode.device:
+                above, _, name = path.rpartition(b"/")
+                yield overlay_format.whiteout(above + b"/", name)
+                continue
             if inode.links > 1 and inode.kind != tarwriter.DIRECTORY:
                 seen[inode.at] = path
-            yield from self._member(path, inode)
+            xattrs = self._attributes(inode.xattrs)
+            if not changes:
+                yield from self._member(path, inode, xattrs)
+                continue
+            overlay_format.check_here(path[2:], xattrs, self._failing)
+            mode, uid, gid = overlay_format.override(xattrs, (inode.mode, inode.uid, inode.gid))
+            yield from self._member(path, inode._replace(mode=mode, uid=uid, gid=gid),
+                                    overlay_format.files_own(xattrs))
+            if inode.kind == tarwriter.DIRECTORY and inode.at != self._root:
+                yield overlay_format.opaque(path, xattrs)
         yield tarwriter.END
 
-    def _member(self, path: bytes, inode: _Inode) -> Iterator[bytes]:
-        xattrs = self._attributes(inode.xattrs)
+    def _member(self, path: bytes, inode: _Inode,
+                xattrs: "dict[bytes, bytes]") -> Iterator[bytes]:
         if inode.kind != tarwriter.FILE:
             yield tarwriter.header(path, inode.kind, inode.mode, uid=inode.uid, gid=inode.gid,
                                    mtime=inode.mtime, target=inode.target,

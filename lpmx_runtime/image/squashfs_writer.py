@@ -3,7 +3,8 @@
 The format is that of version 4.0 (squashfs.py has where it is described). Data goes to the
 file as it comes, compressed by several threads; what is said of the objects is kept in
 memory and written at the end. Ends of files that fill no block share blocks ("fragments").
-Extended attributes are left out.
+Of extended attributes it has those that the format knows: user, trusted, and security, of which
+file capabilities are one.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO, Callable, Deque, NamedTuple, Optional
+from typing import BinaryIO, Callable, Deque, Mapping, NamedTuple, Optional
 
 import zstandard
 
@@ -35,6 +36,8 @@ _COMPRESSIONS = {"gzip": 1, "zstd": 6}
 
 _DIRECTORY, _FILE, _SYMLINK, _BLOCK_DEVICE, _CHARACTER, _FIFO = range(1, 7)
 _EXTENDED = 7
+_PREFIXES = (b"user.", b"trusted.", b"security.")
+_VALUE_MAX = 65536
 _KINDS = {tar.FILE: _FILE, tar.SYMLINK: _SYMLINK, tar.BLOCK_DEVICE: _BLOCK_DEVICE,
           tar.CHARACTER: _CHARACTER, tar.FIFO: _FIFO}
 
@@ -61,6 +64,7 @@ class _Node:
     fragment: int = _NONE
     offset: int = 0
     links: int = 1
+    xattrs: int = _NONE
     number: int = 0
     place: "Optional[tuple[int, int]]" = None
     children: "dict[bytes, _Node]" = field(default_factory=dict)
@@ -101,6 +105,7 @@ class _Writer:
         self._tail = bytearray()
         self._fragments: list[bytes] = []
         self._ids: dict[int, int] = {}
+        self._xattrs = _Attributes(self._pack)
         self._at = _SUPERBLOCK.size
         file.write(bytes(_SUPERBLOCK.size))
 
@@ -131,6 +136,7 @@ class _Writer:
                 device=member.major << 8 | member.minor & 0xFF | (member.minor & ~0xFF) << 12)
         node.mode, node.uid, node.gid = member.mode & 0o7777, member.uid, member.gid
         node.mtime = max(0, min(member.mtime_ns // 10 ** 9, _NONE))
+        node.xattrs = self._xattrs.number(member.xattrs)
         if node.kind == _FILE:
             self._content(node, member, reader)
 
@@ -240,13 +246,15 @@ class _Writer:
         directory_table = self._put(listings.finish())
         fragment_table = self._table(self._fragments) if self._fragments else _NO_TABLE
         id_table = self._table([struct.pack("<I", number) for number in self._ids])
+        xattr_table = self._put_attributes()
         used = self._at
         self._put(bytes(-used % _PADDING))
         assert self._root.place is not None
         head = _SUPERBLOCK.pack(
             b"hsqs", count, max(0, min(mtime, _NONE)), BLOCK, len(self._fragments),
-            self._compression, BLOCK.bit_length() - 1, _NO_XATTRS, len(self._ids), 4, 0,
-            self._root.place[0] << 16 | self._root.place[1], used, id_table, _NO_TABLE,
+            self._compression, BLOCK.bit_length() - 1,
+            _NO_XATTRS if xattr_table == _NO_TABLE else 0, len(self._ids), 4, 0,
+            self._root.place[0] << 16 | self._root.place[1], used, id_table, xattr_table,
             inode_table, directory_table, fragment_table, _NO_TABLE)
         self._file.seek(self._begin)
         self._file.write(head)
@@ -259,13 +267,21 @@ class _Writer:
         self._at += len(data)
         return place
 
-    def _table(self, entries: "list[bytes]") -> int:
-        """A table in blocks of metadata, and the list of their places, which is what is
-        pointed to."""
+    def _table(self, entries: "list[bytes]", head: bytes = b"") -> int:
+        """A table in blocks of metadata, and behind `head` the list of their places, which is
+        what is pointed to."""
         data, places = b"".join(entries), []
         for at in range(0, len(data), _METADATA):
             places.append(self._put(_metadata_block(data[at:at + _METADATA], self._pack)))
-        return self._put(struct.pack(f"<{len(places)}Q", *places))
+        return self._put(head + struct.pack(f"<{len(places)}Q", *places))
+
+    def _put_attributes(self) -> int:
+        """Names and values, the table of who has which, and its head, with which all ends."""
+        if not self._xattrs.entries:
+            return _NO_TABLE
+        start = self._put(self._xattrs.finish())
+        return self._table(self._xattrs.entries,
+                           struct.pack("<QII", start, len(self._xattrs.entries), 0))
 
     def _write_tree(self, inodes: "_Metadata", listings: "_Metadata") -> int:
         """Write all inodes, those in a directory before its own; how many there are."""
@@ -319,24 +335,29 @@ class _Writer:
         if listing is not None:
             (block, offset), size = listing
             links = 2 + sum(child.kind == _DIRECTORY for child in node.children.values())
-            if size + 3 < 1 << 16:
+            if size + 3 < 1 << 16 and node.xattrs == _NONE:
                 return _DIRECTORY, struct.pack("<2I2HI", block, links, size + 3, offset, parent)
             return _DIRECTORY + _EXTENDED, struct.pack("<4I2HI", links, size + 3, block, parent, 0,
-                                                       offset, _NONE)
+                                                       offset, node.xattrs)
         if node.kind == _FILE:
             words = struct.pack(f"<{len(node.words)}I", *node.words)
             start = node.start or 0
-            if node.links == 1 and start < _HALF and node.size < _HALF and all(node.words):
+            if (node.links == 1 and node.xattrs == _NONE and start < _HALF and node.size < _HALF
+                    and all(node.words)):
                 return _FILE, struct.pack("<4I", start, node.fragment, node.offset,
                                           node.size) + words
             sparse = sum(BLOCK for word in node.words if not word)
             return _FILE + _EXTENDED, struct.pack("<3Q4I", start, node.size, sparse, node.links,
-                                                  node.fragment, node.offset, _NONE) + words
+                                                  node.fragment, node.offset, node.xattrs) + words
         if node.kind == _SYMLINK:
-            return _SYMLINK, struct.pack("<2I", node.links, len(node.target)) + node.target
-        if node.kind == _FIFO:
-            return _FIFO, struct.pack("<I", node.links)
-        return node.kind, struct.pack("<2I", node.links, node.device)
+            body = struct.pack("<2I", node.links, len(node.target)) + node.target
+        elif node.kind == _FIFO:
+            body = struct.pack("<I", node.links)
+        else:
+            body = struct.pack("<2I", node.links, node.device)
+        if node.xattrs == _NONE:
+            return node.kind, body
+        return node.kind + _EXTENDED, body + struct.pack("<I", node.xattrs)
 
     def _id(self, number: int) -> int:
         place = self._ids.setdefault(number, len(self._ids))
@@ -395,6 +416,45 @@ class _Metadata:
         del self._open[:size]
         self._done.append(block)
         self._at += len(block)
+
+
+class _Attributes:
+    """The sets of extended attributes that objects have, each of them once."""
+
+    def __init__(self, pack: "Callable[[bytes], bytes]") -> None:
+        self._stream = _Metadata(pack)
+        self._numbers: dict[bytes, int] = {}
+        self.entries: list[bytes] = []
+
+    def number(self, xattrs: Mapping[bytes, bytes]) -> int:
+        """That of the set, of what can be kept of it; _NONE for an empty one."""
+        parts = [part for part in (_attribute(*item) for item in sorted(xattrs.items())) if part]
+        data = b"".join(parts)
+        if not data:
+            return _NONE
+        if data not in self._numbers:
+            block, offset = self._stream.place
+            self._numbers[data] = len(self.entries)
+            self.entries.append(struct.pack("<QII", block << 16 | offset, len(parts), len(data)))
+            self._stream.write(data)
+        return self._numbers[data]
+
+    def finish(self) -> bytes:
+        """All names and values."""
+        return self._stream.finish()
+
+
+def _attribute(name: bytes, value: bytes) -> bytes:
+    """One attribute as it is stored; nothing for one of a kind that the format does not have,
+    such as access control lists, which mksquashfs leaves out, too."""
+    for kind, prefix in enumerate(_PREFIXES):
+        if name.startswith(prefix):
+            if len(value) > _VALUE_MAX:
+                raise Unwritable(f"the attribute {name!r}, which has {len(value)} bytes")
+            short = name[len(prefix):]
+            return struct.pack("<2H", kind, len(short)) + short + struct.pack(
+                "<I", len(value)) + value
+    return b""
 
 
 def _metadata_block(data: bytes, pack: "Callable[[bytes], bytes]") -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import http.cookiejar
 import warnings
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional, Protocol, Union
+from typing import Any, Iterable, Iterator, Mapping, Optional, Protocol, Union
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -35,7 +35,17 @@ _REDIRECT_LIMIT = 10
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
-Body = Union[bytes, Mapping[str, str]]
+class Stream(Protocol):
+    """What is sent as it is read, from the start as often as it takes."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def read(self, size: int) -> bytes: ...
+    def tell(self) -> int: ...
+    def seek(self, place: int) -> int: ...
+
+
+Body = Union[bytes, Mapping[str, str], Stream]
 
 
 class Login(Protocol):
@@ -102,7 +112,8 @@ class Connection:
     def send(self, method: str, path: str, *, headers: Mapping[str, str],
              login: Optional[Login] = None, body: Optional[Body] = None,
              once: bool = False) -> requests.Response:
-        """As `get`, with a method and something to send: bytes, or the fields of a form.
+        """As `get`, with a method and something to send: bytes, a stream of them, or the fields of
+        a form.
 
         What cannot simply be said again is sent `once`: whatever breaks or fails is the
         caller's to deal with.
@@ -212,6 +223,8 @@ class Connection:
             sent = dict(headers)
             if authorization is not None and origin(url) == first:
                 sent["Authorization"] = authorization
+            if body is not None and not isinstance(body, (bytes, Mapping)):
+                body.seek(0)
             response = self._session.request(
                 method, url, headers=sent, data=body, stream=True, allow_redirects=False,
                 timeout=(self.patience.connect, self.patience.read), **self._route(url))

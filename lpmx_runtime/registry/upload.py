@@ -2,13 +2,13 @@
 
 OCI distribution spec, "Pushing Blobs". A small blob goes in one piece, a large one in
 chunks. After a failure the registry is asked how much it has, and the rest is sent; one
-that has forgotten about it gets all of it again.
+that has forgotten about it gets all of it again, and one that takes no chunks all at once.
 """
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import BinaryIO, Callable, Mapping, Optional
+from typing import BinaryIO, Callable, Iterator, Mapping, Optional, Union
 from urllib.parse import quote
 
 import requests
@@ -20,7 +20,10 @@ from .connection import PASSING, Connection, Login
 from .failures import BROKEN, cause_of, status_line
 
 CHUNK = 8 << 20
+_PIECE = 1 << 20
 _CHUNK_LIMIT = 256 << 20   # that a registry may ask us to hold in memory
+# Of an answer to a first chunk: there is no such thing here.
+_NO_CHUNKS = (405, 415, 501)
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)\Z")
 
 
@@ -37,6 +40,35 @@ class _Forgotten(Exception):
     """The registry knows nothing of the upload any more."""
 
 
+class _NoChunks(Exception):
+    """The registry takes a blob in one piece only."""
+
+
+class _Whole:
+    """A blob as the body of one request, read as it is sent."""
+
+    def __init__(self, file: BinaryIO, size: int, on_read: Callable[[int], object]) -> None:
+        self._file, self._size, self._on_read = file, size, on_read
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.read(_PIECE):
+            yield piece
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, place: int) -> int:
+        return self._file.seek(place)
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._on_read(self._file.tell())
+        return data
+
+
 @dataclass
 class _Session:
     """An upload that is under way: where to send, and how much is there."""
@@ -44,6 +76,7 @@ class _Session:
     location: str
     at: int = 0
     chunk: int = CHUNK
+    whole: bool = False
 
 
 class Uploader:
@@ -57,6 +90,7 @@ class Uploader:
         self._path = path
         self._has_blob = has_blob
         self._refuse = refuse        # raises for an answer that is no success
+        self._chunks = True          # until the registry says otherwise
 
     def mount(self, digest: str, source: str, what: str) -> bool:
         """Have a blob that the repository `source` of the registry has; False if the
@@ -78,6 +112,8 @@ class Uploader:
             try:
                 self._put(session, blob, what, on_count)
                 return
+            except _NoChunks:
+                self._chunks = False
             except _Forgotten:
                 failures = 0 if session.at > best else failures + 1
                 best = max(best, session.at)
@@ -93,7 +129,7 @@ class Uploader:
         with blob.open() as file:
             while True:
                 try:
-                    if self._step(session, blob, file, what):
+                    if self._step(session, blob, file, what, on_count):
                         on_count(blob.size)
                         return
                     on_count(session.at)
@@ -110,11 +146,21 @@ class Uploader:
                 self._connection.wait(max(1, failures), f"{what}: {cause}")
                 if self._has_blob(blob.digest, what):
                     return           # it was the answer that got lost
+                if session.whole:
+                    raise _Forgotten()
                 self._ask(session, what)
 
-    def _step(self, session: _Session, blob: Blob, file: BinaryIO, what: str) -> bool:
+    def _step(self, session: _Session, blob: Blob, file: BinaryIO, what: str,
+              on_count: Callable[[int], object]) -> bool:
         """Send the next piece; whether it was the last."""
         file.seek(session.at)
+        if session.whole:
+            def on_read(count: int) -> None:
+                self._connection.stop.check()
+                on_count(count)
+
+            self._finish(session, blob, _Whole(file, blob.size, on_read), what)
+            return True
         data = file.read(session.chunk)
         whole = not session.at and len(data) == blob.size
         if whole or not data:
@@ -128,11 +174,14 @@ class Uploader:
                 self._ask(session, what)
             elif response.status_code in (202, 204):
                 self._move(session, response, session.at + len(data))
+            elif response.status_code in _NO_CHUNKS and not session.at:
+                raise _NoChunks()
             else:
                 self._judge(response, what)
         return False
 
-    def _finish(self, session: _Session, blob: Blob, data: bytes, what: str) -> None:
+    def _finish(self, session: _Session, blob: Blob, data: Union[bytes, _Whole],
+                what: str) -> None:
         separator = "&" if "?" in session.location else "?"
         url = f"{session.location}{separator}digest={quote(blob.digest, safe='')}"
         with self._once("PUT", url, body=data,
@@ -152,7 +201,7 @@ class Uploader:
         with self._send("POST", f"{self._path}/uploads/") as response:
             if response.status_code != 202 or not response.headers.get("Location"):
                 self._refuse(what, response)
-            session = _Session("")
+            session = _Session("", whole=not self._chunks)
             self._move(session, response, 0)
             least = response.headers.get("OCI-Chunk-Min-Length", "")
             if least.isdigit():
@@ -193,7 +242,7 @@ class Uploader:
     def _send(self, method: str, path: str) -> requests.Response:
         return self._connection.send(method, path, headers={}, login=self._known(path))
 
-    def _once(self, method: str, path: str, *, body: Optional[bytes] = None,
+    def _once(self, method: str, path: str, *, body: Optional[Union[bytes, _Whole]] = None,
               headers: Mapping[str, str] = {}) -> requests.Response:  # noqa: B006
         self._connection.stop.check()
         return self._connection.send(method, path, headers=headers, login=self._known(path),

@@ -29,6 +29,7 @@ with atheris.instrument_imports(include=["lpmx_runtime"]) if atheris else nullco
         archive_oci,
         archive_root,
         sif,
+        sif_oci,
         sif_signature,
         unbundle,
     )
@@ -44,7 +45,9 @@ with atheris.instrument_imports(include=["lpmx_runtime"]) if atheris else nullco
     from lpmx_runtime.oci.reference import Reference
     from lpmx_runtime.registry.credentials import find_login
     from lpmx_runtime.registry.failures import Said
-    from lpmx_runtime.store import entries, index_reader, recipe
+    from lpmx_runtime.store import entries, index_reader, recipe, tar
+    from lpmx_runtime.store.files import remove_tree
+    from lpmx_runtime.store.unpack import unpack
 
 HERE = Platform.parse("linux/amd64")
 SCRATCH = Path(tempfile.mkdtemp(prefix="lpmx-fuzz-"))
@@ -133,9 +136,40 @@ def singularity(data: bytes) -> None:
     with open(path, "rb") as file:
         fd = file.fileno()
         sif_signature.signatures(fd, "cannot load it")
-        sif.overlays(fd, "cannot load it")
+        if sif_oci.is_oci(fd, "cannot load it"):
+            place = SCRATCH / "layout"
+            remove_tree(place)
+            place.mkdir()
+            sif_oci.write_layout(fd, "cannot load it", place, written)
+            return
+        for each in sif.overlays(fd, "cannot load it"):
+            if each.squashfs:
+                bounded(Squashfs(fd, each.offset, each.size, "cannot load it").tar(changes=True))
         part = sif.primary(fd, "cannot load it")
         bounded(Squashfs(fd, part.offset, part.size, "cannot load it").tar())
+
+
+def written(path: Path, pieces: Iterable[bytes]) -> Path:
+    with open(path, "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            if file.tell() > ENOUGH:
+                break
+    return path
+
+
+def layer(data: bytes) -> None:
+    """Unpacked; nothing appears beside its tree."""
+    place = SCRATCH / "unpacked"
+    remove_tree(place)
+    (place / "tree").mkdir(parents=True)
+    fd = os.open(place / "tree", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        unpack(tar.Source(io.BytesIO(data)), fd, "it")
+    finally:
+        os.close(fd)
+        assert ["tree"] == os.listdir(place)
+        assert sum(1 for _ in SCRATCH.iterdir()) < 12
 
 
 def overlay(data: bytes) -> None:
@@ -184,7 +218,7 @@ def tar_recipe(data: bytes) -> None:
 TARGETS: Dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (reference, manifest, config, challenge, said, logins, compressed, archive,
-                     singularity, overlay, entry_list, index, tar_recipe)}
+                     singularity, overlay, layer, entry_list, index, tar_recipe)}
 
 
 def read(target: str, data: bytes) -> None:

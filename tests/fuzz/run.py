@@ -8,6 +8,7 @@ is found stays in the directory that is named. `make fuzz` sets up what this nee
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Dict, List
@@ -27,9 +29,11 @@ from lpmx_runtime.errors import ContainerUnknown  # noqa: E402
 from lpmx_runtime.image.build_sif import build_sif  # noqa: E402
 from lpmx_runtime.image.bundle import bundle  # noqa: E402
 from lpmx_runtime.image.save import FORMS, save  # noqa: E402
+from lpmx_runtime.image.squashfs_writer import write_squashfs  # noqa: E402
 from lpmx_runtime.store import Image  # noqa: E402
 from support import layers  # noqa: E402
 from support.made import make_image  # noqa: E402
+from support.sif import SQUASHFS, oci_sif  # noqa: E402
 from union.bare import Bare  # noqa: E402
 from union.hosted import HERE as UNION  # noqa: E402
 from union.hosted import hosted  # noqa: E402
@@ -37,7 +41,7 @@ from union.scenes import image  # noqa: E402
 
 CORE = ["INDEX", "CONTROL", "VIEW", "PATHS"]
 READERS = ["reference", "manifest", "config", "challenge", "said", "logins", "compressed",
-           "archive", "singularity", "overlay", "entry_list", "index", "tar_recipe"]
+           "archive", "singularity", "overlay", "layer", "entry_list", "index", "tar_recipe"]
 
 PATHS = ["/etc/../etc/./hosts", "/links/loop1/x", "links/up/links/chain", "/tmp/link/hosts",
          "/moved/a/b/c/leaf", "//./..//data/h1/", "/proc/self/cwd/etc", "/proc/self/root/../etc"]
@@ -84,8 +88,9 @@ def seeds_of(bare: Bare) -> Dict[str, List[bytes]]:
         "compressed": [gzip.compress(tar), tar],
         "archive": [tar, *(b"".join(save(bare.store, ["seed:1"], form=form)) for form in FORMS),
                     b"".join(bundle(bare.store, [_container(bare, made)]))],
-        "singularity": [b"".join(build_sif(bare.store, made))],
+        "singularity": [b"".join(build_sif(bare.store, made)), _oci_sif(tar)],
         "overlay": [_overlay()],
+        "layer": [tar, _layer()],
         "entry_list": [path.read_bytes() for path in lists],
         "index": [bare.index.read_bytes()],
         "tar_recipe": [path.with_name("recipe").read_bytes() for path in lists],
@@ -100,6 +105,25 @@ def _container(bare: Bare, made: Image) -> Container:
         with container.view() as view:
             view.unlink("/etc/names")
         return container
+
+
+def _layer() -> bytes:
+    """Something of everything that a layer may say."""
+    return layers.tar(
+        layers.file(b"usr/lib/.wh..wh..opq"), layers.file(b"usr/.wh.gone"),
+        layers.symlink(b"lib", b"usr/lib"), layers.file(b"lib/x", b"x"),
+        layers.link(b"y", b"lib/x"), layers.file(b"y", b"again"), layers.directory(b"lib/x"),
+        layers.header(b"null", kind=tarfile.CHRTYPE, major=1, minor=3),
+        layers.gnu_long(b"n" * 150), layers.file(b"n", b"long"))
+
+
+def _oci_sif(tar: bytes) -> bytes:
+    with tempfile.TemporaryDirectory() as place:
+        file = io.BytesIO()
+        write_squashfs(file, io.BytesIO(tar))
+        return oci_sif(Path(place, "sif"), [
+            (SQUASHFS, file.getvalue()), ("application/vnd.oci.image.layer.v1.tar", tar),
+            ("application/vnd.sylabs.image.layer.v1.ext3", _overlay())], {"Cmd": ["sh"]}).read_bytes()
 
 
 def _overlay() -> bytes:

@@ -6,7 +6,7 @@ import json
 import random
 import subprocess
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Optional
 
 import pytest
 from support import layers
@@ -46,7 +46,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a test needs no large layers."""
     monkeypatch.setattr(upload, "CHUNK", CHUNK)
     monkeypatch.setattr(upload._Session, "chunk", CHUNK)
-    monkeypatch.setattr(upload._Session.__init__, "__defaults__", (0, CHUNK))
+    monkeypatch.setattr(upload._Session.__init__, "__defaults__", (0, CHUNK, False))
 
 
 def push(store: Store, *arguments: str, **options: Any) -> Pushed:
@@ -203,13 +203,38 @@ def test_patience_ends(opened: Store, proxy: FaultyProxy, method: str, fault: Fa
     assert not proxy.seen("PUT", "/manifests/")
 
 
-def test_registry_that_takes_no_chunks_is_told(opened: Store) -> None:
-    """By what it says itself."""
+@pytest.mark.parametrize("scheme", [None, "bearer", "basic"])
+def test_registry_that_takes_no_chunks(opened: Store, scheme: Optional[str], tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets each blob in one piece, and one push asks it only once to take chunks."""
     made(opened)
-    with SmallRegistry(chunks=False) as small, pytest.raises(RegistryError) as refused:
-        push(opened, "made:1", f"{small.address}/a:1")
+    make_image(opened, "made:2", layers.tar(file(b"x", random.Random(8).randbytes(300_000))))
+    with SmallRegistry(scheme and Access(scheme, {"alice": "s3cret"}), chunks=False) as small:
+        keep_login(small, tmp_path, monkeypatch)
 
-    assert '405 Method Not Allowed, "the operation is unsupported"' in refused.value.message
+        for name in ("made:1", "made:2"):
+            pushed = push(opened, name, f"{small.address}/{name}")
+            assert pushed.digest == pulled(tmp_path, f"{small.address}/{name}").digest
+
+        assert 2 == len(small.seen("PATCH"))
+
+
+@pytest.mark.parametrize("fault", [Status(503), Lost(), Reset(), Shortened(150_000)], ids=str)
+def test_a_blob_in_one_piece_that_gets_lost(opened: Store, tmp_path: Path, fault: Fault) -> None:
+    """Is sent again, all of it."""
+    made(opened)
+    with SmallRegistry(chunks=False) as small, FaultyProxy(small.address) as proxy:
+        proxy.fault("/uploads/", fault, method="PUT")
+
+        pushed = push(opened, "made:1", f"{proxy.address}/a:1")
+
+        assert pushed.digest == pulled(tmp_path, f"{proxy.address}/a:1").digest
+
+
+def keep_login(small: SmallRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    login = base64.b64encode(b"alice:s3cret").decode()
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {small.address: {"auth": login}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "basic"])
@@ -221,9 +246,7 @@ def test_login_is_used(opened: Store, scheme: str, tmp_path: Path,
         reference = f"{small.address}/private:1"
         with pytest.raises(Unauthorized):
             push(opened, "made:1", reference)
-        login = base64.b64encode(b"alice:s3cret").decode()
-        (tmp_path / "auth.json").write_text(json.dumps({"auths": {small.address: {"auth": login}}}))
-        monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+        keep_login(small, tmp_path, monkeypatch)
 
         pushed = push(opened, "made:1", reference)
 

@@ -1,6 +1,7 @@
 """Singularity image files that we make, and signatures in them."""
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -11,12 +12,13 @@ import struct
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import pytest
 from support import layers
 from support.gpg import Signer, make_signer
 from support.made import BASE, make_image
+from support.sif import ENTRY, GROUP, HEAD, SQUASHFS, TABLE, oci_sif, sha
 
 from lpmx_runtime.container import Container, Options
 from lpmx_runtime.errors import ArchiveDamaged, UnsupportedImage
@@ -27,14 +29,9 @@ from lpmx_runtime.image.sif_overlay import overlay_tar
 from lpmx_runtime.image.squashfs import Squashfs
 from lpmx_runtime.image.squashfs_writer import BLOCK, Unwritable, write_squashfs
 from lpmx_runtime.progress import Note
-from lpmx_runtime.store import Store
+from lpmx_runtime.store import Image, Store
 
 SEED = 20261126
-
-HEAD = struct.Struct("<32s10s3s3s16s8q")
-ENTRY = struct.Struct("<i?3I7q128s384s")
-TABLE = 4096
-GROUP = 0xF0000001
 
 
 # -- the file system
@@ -64,20 +61,44 @@ def rich(tmp_path: Path) -> bytes:
     (root / "link").symlink_to("many/../text-1")
     (root / "text-0").chmod(0o4711)
     tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as opened:
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as opened:
         opened.add(root, ".", filter=owned)
         for name, kind, major, minor in (("disk", tarfile.BLKTYPE, 259, 70000),
                                          ("null", tarfile.CHRTYPE, 1, 3),
                                          ("pipe", tarfile.FIFOTYPE, 0, 0)):
             member = tarfile.TarInfo(name)
             member.type, member.devmajor, member.devminor, member.mode = kind, major, minor, 0o620
-            opened.addfile(member)
+            opened.addfile(attributed(member))
     return tar.getvalue()
 
 
 def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid, member.gid = 1000, 70000
+    return attributed(member)
+
+
+#: Of some objects of every kind. The format has no access control lists, and so they are not kept.
+ATTRIBUTES = {
+    ".": {"user.root": "of all"}, "many": {"user.colour": "green"}, "link": {"trusted.x": "1"},
+    "disk": {"security.selinux": "disk_t"}, "pipe": {"trusted.x": "1"}, "linked": {"user.n": "\u00e9"},
+    "text-1": {"user.n": "\u00e9"},
+    **{f"many/file-{number:03}-{'x' * (number % 60)}": {
+        "user.colour": "green", "security.capability": f"capabilities of {number % 500}",
+        "system.posix_acl_access": "an ACL"} for number in range(900)}}
+
+
+def attributed(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    found = ATTRIBUTES.get(os.path.normpath(member.name), {})
+    member.pax_headers = {f"SCHILY.xattr.{name}": value for name, value in found.items()}
     return member
+
+
+def attributes(tar: bytes) -> Dict[str, Dict[str, str]]:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+        found = {os.path.normpath(member.name): {
+            name[13:]: value for name, value in member.pax_headers.items()
+            if name.startswith("SCHILY.xattr.") and "posix_acl" not in name} for member in opened}
+    return {name: values for name, values in found.items() if values}
 
 
 def facts(tar: bytes) -> Dict[str, Any]:
@@ -98,21 +119,25 @@ def test_what_is_written_is_read(tmp_path: Path, compression: str) -> None:
     path = written(tar, tmp_path / "made", compression)
 
     with open(path, "rb") as file:
-        found = facts(b"".join(Squashfs(file.fileno(), 0, path.stat().st_size, "cannot").tar()))
+        back = b"".join(Squashfs(file.fileno(), 0, path.stat().st_size, "cannot").tar())
 
-    expected = facts(tar)
+    expected, found = facts(tar), facts(back)
     links = {"text-1", "linked"}   # which of them is the first is nobody's business
     assert {name: expected[name] for name in expected if name not in links} == \
         {name: found[name] for name in found if name not in links}
     assert {tarfile.REGTYPE, tarfile.LNKTYPE} == {found[name][0] for name in links}
+    before, after = attributes(tar), attributes(back)
+    names = {name: after.pop(name, None) for name in links}
+    assert {"user.n": "\u00e9"} in names.values()
+    assert {name: values for name, values in before.items() if name not in links} == after
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_what_is_written_the_real_tool_unpacks(tmp_path: Path, compression: str) -> None:
-    """unsquashfs gives back names, content, modes, times and links."""
+    """unsquashfs gives back names, content, modes, times, links, and the attributes that it may."""
     path = written(rich(tmp_path), tmp_path / "made", compression)
 
-    subprocess.run(["unsquashfs", "-q", "-n", "-d", tmp_path / "out", "-excludes", path, "disk",
+    subprocess.run(["unsquashfs", "-q", "-n", "-user-xattrs", "-d", tmp_path / "out", "-excludes", path, "disk",
                     "null"], check=True, stdout=subprocess.DEVNULL)
 
     ours, theirs = tmp_path / "tree", tmp_path / "out"
@@ -124,6 +149,10 @@ def test_what_is_written_the_real_tool_unpacks(tmp_path: Path, compression: str)
             after.st_mode, int(after.st_mtime), after.st_nlink), name
         if stat.S_ISREG(before.st_mode):
             assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    for name in (".", "many", "text-1", "linked", "many/file-007-xxxxxxx"):
+        expected = ATTRIBUTES.get(name, {}).items()
+        assert {key: value for key, value in expected if key.startswith("user.")} == {
+            key: os.getxattr(theirs / name, key).decode() for key in os.listxattr(theirs / name)}
     assert "many/../text-1" == os.readlink(theirs / "link")
     assert (theirs / "holes").stat().st_blocks * 512 < 4 * BLOCK
 
@@ -290,6 +319,23 @@ def test_an_overlay_is_one_more_layer(opened: Store, upper: Path, tmp_path: Path
 
     image, = load(opened, path)
 
+    shows(opened, image, upper)
+
+
+def test_an_overlay_of_squashfs(opened: Store, upper: Path, tmp_path: Path) -> None:
+    """As `mksquashfs` makes it of what a writable one has; it lies over the image as it is."""
+    subprocess.run(["mksquashfs", upper, tmp_path / "system", "-quiet", "-no-progress"], check=True,
+                   stdout=subprocess.DEVNULL)
+    path = with_overlay(made(opened, make_image(opened, "base:1", BASE), tmp_path / "x.sif"),
+                        (tmp_path / "system").read_bytes(), kind=1)
+
+    image, = load(opened, path)
+
+    shows(opened, image, upper)
+
+
+def shows(opened: Store, image: Image, upper: Path) -> None:
+    """BASE with the overlay on top."""
     assert 2 == len(image.diff_ids)
     container = Container.create(opened, image, options=Options(contain=True))
     with container.view() as view:
@@ -382,7 +428,7 @@ def test_a_table_of_parts_that_is_elsewhere(opened: Store, tmp_path: Path, at: i
 
 
 @pytest.mark.parametrize(("kind", "system", "cause"), [
-    (1, b"hsqs", "its overlay is squashfs"), (5, b"x", "its overlay is encrypted"),
+    (1, b"hsqs", "cut short"), (3, b"x", "its overlay is an archive"), (5, b"x", "its overlay is encrypted"),
     (2, bytes(4096), "it is no ext3 file system"), (2, b"short", "points outside itself")])
 def test_an_overlay_that_cannot_be_read(opened: Store, tmp_path: Path, kind: int, system: bytes,
                                         cause: str) -> None:
@@ -400,12 +446,8 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
     yield from make_signer(tmp_path_factory.mktemp("gpg"))
 
 
-def sha(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def sign(path: Path, signer: Optional[Signer], *, link: int = GROUP,
-         edit: Callable[[Dict[str, Any]], object] = lambda said: None) -> Path:
+def sign(path: Path, signer: Union[Signer, Callable[[bytes], bytes], None], *, link: int = GROUP,
+         digest: int = 1, edit: Callable[[Dict[str, Any]], object] = lambda said: None) -> Path:
     """Add a signature as Apptainer does (sif's pkg/integrity): a message in a part of its own."""
     data = bytearray(path.read_bytes())
     head = HEAD.unpack_from(data)
@@ -417,9 +459,16 @@ def sign(path: Path, signer: Optional[Signer], *, link: int = GROUP,
                 "descriptorDigest": sha(struct.pack("<i?II4q", kind, used, 0, linked, size, ctime,
                                                     uid, gid) + name + extra)}]}
     edit(said)
-    message = signer.clear_sign(json.dumps(said)) if signer else b'{"payloadType": "dsse"}'
-    ENTRY.pack_into(data, TABLE + ENTRY.size, 0x4005, True, 2, 0, link, len(data), len(message),
-                    len(message), 0, 0, 0, 0, b"signature", struct.pack("<i20s", 5, b"\xab" * 20))
+    text = json.dumps(said).encode()
+    if callable(signer):
+        message = signer(text)
+    else:
+        message = signer.clear_sign(text.decode()) if signer else b"a signature"
+    place = next(at for at in range(TABLE + ENTRY.size, TABLE + 9 * ENTRY.size, ENTRY.size)
+                 if not ENTRY.unpack_from(data, at)[1])
+    ENTRY.pack_into(data, place, 0x4005, True, (place - TABLE) // ENTRY.size + 1, 0, link,
+                    len(data), len(message), len(message), 0, 0, 0, 0, b"signature",
+                    struct.pack("<i20s", digest, b"" if callable(signer) else b"\xab" * 20))
     path.write_bytes(bytes(data) + message)
     return path
 
@@ -469,7 +518,7 @@ def test_a_file_that_was_changed_is_refused(opened: Store, signed: Path, signer:
 
 
 @pytest.mark.parametrize(("how", "cause"), [
-    (dict(signer=None), "of a kind that gpgv does not know"),
+    (dict(signer=None), "of a kind that nobody knows"),
     (dict(link=7), "for other parts of it than its files"),
     (dict(edit=lambda said: said.update(version=9)), "version 9"),
     (dict(edit=lambda said: said.update(objects=[])), "other parts than when it was signed"),
@@ -525,3 +574,148 @@ def test_what_is_not_signed_is_refused(opened: Store, tmp_path: Path, signer: Si
     for file, cause in ((path, "it is not signed"), (tmp_path / "x.tar", "it is none")):
         with pytest.raises(ArchiveDamaged, match=cause):
             load_all(opened, file, keyring=signer.ring)
+
+
+def test_one_good_signature_among_others_is_enough(opened: Store, tmp_path: Path,
+                                                   signer: Signer) -> None:
+    """Whatever the others are, and wherever it stands: of nobody known, of another file."""
+    path = made(opened, make_image(opened, "base:1", BASE), tmp_path / "x.sif")
+    sign(path, None)
+    sign(path, signer, edit=lambda said: said["header"].update(digest="sha256:0"))
+    with pytest.raises(ArchiveDamaged, match="it is not what was signed"):
+        load_all(opened, path, keyring=signer.ring)
+    sign(path, signer)
+    sign(path, signer, edit=lambda said: said.update(version=9))
+    told: List[object] = []
+
+    load_all(opened, path, keyring=signer.ring, progress=told.append)
+
+    assert [text for text in notes(told) if text.startswith("signed with the key ")]
+
+
+# -- signatures by bare keys
+
+
+class BareKey:
+    """One that openssl makes; it signs an envelope (DSSE) as Apptainer does."""
+
+    def __init__(self, directory: Path, kind: str, digest: int) -> None:
+        self.private, self.public = directory / f"{kind}.key", directory / f"{kind}.pem"
+        self.kind, self.digest, self.scratch = kind, digest, directory / f"{kind}.data"
+        options = {"rsa": ["-algorithm", "RSA"], "ed25519": ["-algorithm", "ED25519"],
+                   "ecdsa": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]}[kind]
+        self.openssl("genpkey", *options, "-out", self.private)
+        self.openssl("pkey", "-in", self.private, "-pubout", "-out", self.public)
+
+    def openssl(self, *words: object) -> bytes:
+        return subprocess.run(["openssl", *map(str, words)], check=True,
+                              capture_output=True).stdout
+
+    def __call__(self, text: bytes, kind: str = "application/vnd.sylabs.sif-metadata+json") -> bytes:
+        self.scratch.write_bytes(b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(text), text))
+        if self.kind == "ed25519":
+            sig = self.openssl("pkeyutl", "-sign", "-inkey", self.private, "-rawin", "-in",
+                               self.scratch)
+        else:
+            sig = self.openssl("dgst", {1: "-sha256", 2: "-sha384"}[self.digest], "-sign",
+                               self.private, self.scratch)
+        return json.dumps({"payloadType": kind, "payload": base64.b64encode(text).decode(),
+                           "signatures": [{"keyid": "SHA256:x", "sig": base64.b64encode(sig).decode()}],
+                           }).encode()
+
+
+@pytest.fixture(scope="module", params=["rsa", "ecdsa", "ed25519"])
+def bare(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BareKey:
+    return BareKey(tmp_path_factory.mktemp("keys"), request.param,
+                   2 if request.param == "ecdsa" else 1)
+
+
+def test_a_bare_key_has_signed(opened: Store, tmp_path: Path, bare: BareKey) -> None:
+    """RSA, ECDSA or Ed25519, by openssl; one of several in the file of keys."""
+    path = made(opened, make_image(opened, "base:1", BASE), tmp_path / "x.sif")
+    sign(path, bare, digest=bare.digest)
+    other = BareKey(tmp_path, "ed25519", 1)
+    (tmp_path / "keys").write_bytes(other.public.read_bytes() + bare.public.read_bytes())
+    told: List[object] = []
+
+    load(opened, path, progress=told.append)
+    load_all(opened, path, keyring=tmp_path / "keys", progress=told.append)
+
+    assert "said to be signed with SHA256:x; --keyring has that verified" in notes(told)
+    assert [text for text in notes(told) if text.startswith("signed with the key SHA256:")]
+    changed_byte(path, 36864 + 1000)
+    with pytest.raises(ArchiveDamaged, match="it is not what was signed"):
+        load_all(opened, path, keyring=tmp_path / "keys")
+
+
+def test_a_bare_key_has_not_signed(opened: Store, tmp_path: Path, signer: Signer) -> None:
+    """Another has, or the signature is for something else, or the keys are of another kind."""
+    key, other = BareKey(tmp_path, "ed25519", 1), BareKey(tmp_path, "rsa", 1)
+    whole = made(opened, make_image(opened, "base:1", BASE), tmp_path / "x.sif").read_bytes()
+    for number, (how, ring, cause) in enumerate([
+            (other, key.public, "none of the keyring has done that"),
+            (key, signer.ring, "the keyring has none"),
+            (lambda text: key(text, "text/plain"), key.public, "something else, \"text/plain\""),
+            (lambda text: key(text).replace(b"payload\": \"", b"payload\": \"e30="), key.public,
+             "none of the keyring")]):
+        path = tmp_path / f"{number}.sif"
+        path.write_bytes(whole)
+
+        with pytest.raises(ArchiveDamaged, match=cause):
+            load_all(opened, sign(path, how), keyring=ring)
+
+
+# -- the blobs of an OCI image in one
+
+
+@pytest.fixture
+def with_oci(opened: Store, upper: Path, tmp_path: Path) -> Path:
+    """BASE in squashfs, a layer that is a tar, and changes in an ext3 file system."""
+    base = written(BASE, tmp_path / "base").read_bytes()
+    tar = layers.tar(layers.file(b"opt/tar", b"of a tar"))
+    system = overlay(upper.parent, tmp_path / "system", "-t", "ext3").read_bytes()
+    return oci_sif(tmp_path / "image.sif", [
+        (SQUASHFS, base), ("application/vnd.oci.image.layer.v1.tar", tar),
+        ("application/vnd.sylabs.image.layer.v1.ext3", system)],
+        {"Env": ["A=1"], "Cmd": ["sh"], "Labels": {"purpose": "test"}})
+
+
+def test_an_oci_image_in_one(opened: Store, with_oci: Path, upper: Path) -> None:
+    """Its config stays, and so do its layers, whatever each of them is."""
+    image, = load(opened, with_oci)
+
+    config = image.config["config"]
+    assert (["A=1"], ["sh"], {"purpose": "test"}) == (config["Env"], config["Cmd"], config["Labels"])
+    assert 3 == len(image.diff_ids)
+    container = Container.create(opened, image, options=Options(contain=True))
+    with container.view() as view:
+        assert b"of a tar" == view.read("/opt/tar")
+        assert (upper / "large").read_bytes() == view.read("/large")
+        assert ["only"] == view.listdir("/old") and not view.exists("/etc/motd")
+        assert 0o4755 == stat.S_IMODE(view.lstat("/suid").st_mode)
+
+
+def test_deletions_in_layers_of_squashfs(opened: Store, upper: Path, tmp_path: Path) -> None:
+    """As overlayfs has them, into which Singularity turns those of the image that it pulls."""
+    subprocess.run(["mksquashfs", upper, tmp_path / "changes", "-quiet", "-no-progress"],
+                   check=True, stdout=subprocess.DEVNULL)
+    path = oci_sif(tmp_path / "x.sif", [
+        (SQUASHFS, written(BASE, tmp_path / "base").read_bytes()),
+        (SQUASHFS, (tmp_path / "changes").read_bytes())], {})
+
+    shows(opened, load(opened, path)[0], upper)
+
+
+def test_an_oci_image_that_is_damaged(opened: Store, with_oci: Path, signer: Signer) -> None:
+    """A blob is gone, or not what its digest says; a signature must be for all of them."""
+    entry = TABLE + 0 * ENTRY.size
+    for at, cause in ((entry + 4, "lacks the blob"), (36864 + 99, "lacks the blob"),
+                      (TABLE + 5 * ENTRY.size + 4, "no root file system")):
+        data = with_oci.read_bytes()
+        changed_byte(with_oci, at)
+        with pytest.raises(ArchiveDamaged, match=cause):
+            load(opened, with_oci)
+        with_oci.write_bytes(data)
+    sign(with_oci, signer, link=1)
+    with pytest.raises(ArchiveDamaged, match="for other parts of it than its files"):
+        load_all(opened, with_oci, keyring=signer.ring)
