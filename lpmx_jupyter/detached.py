@@ -21,6 +21,7 @@ from jupyter_core.utils import ensure_async
 from lpmx_runtime.container import Container, processes
 from lpmx_runtime.errors import LpmxError
 from lpmx_runtime.store import Store
+from lpmx_runtime.store.files import in_each
 
 from .connection import remove_folder
 from .session import KernelSession, Settings
@@ -133,7 +134,7 @@ def plain(connection: Mapping[str, Any]) -> dict[str, Any]:
 def find(store: Store) -> list[Detached]:
     """The detached kernels of this node whose server is gone."""
     found = []
-    for file in sorted(store.containers.glob("*/kernel-*.json")):
+    for file in in_each(store.containers, "kernel-*.json"):
         try:
             values = json.loads(file.read_bytes())
             if values.get("kernel") and processes.is_gone(values["maker"]) \

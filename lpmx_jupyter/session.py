@@ -27,6 +27,7 @@ from lpmx_runtime.errors import (ContainerExists, ContainerUnknown, ImageUnknown
                                  LpmxError)
 from lpmx_runtime.settings import runtime_path
 from lpmx_runtime.store import Store
+from lpmx_runtime.store.files import in_each
 
 from . import kernels, kernelview, support
 from .connection import remove_folder
@@ -292,7 +293,7 @@ class Owner:
 
 def owners(store: Store) -> Iterator[Owner]:
     """The kernels in the containers of a store, as their makers wrote them down."""
-    for file in sorted(store.containers.glob("*/kernel-*.json")):
+    for file in in_each(store.containers, "kernel-*.json"):
         try:
             values = json.loads(file.read_bytes())
             yield Owner(str(values["kernel_id"]), file.parent.name, bool(values["own"]),
@@ -322,7 +323,7 @@ def clear_abandoned(store: Store) -> None:
     Only those of this node and this name space of processes are looked at; what runs in others
     cannot be known.
     """
-    for file in store.containers.glob("*/kernel-*.json"):
+    for file in in_each(store.containers, "kernel-*.json"):
         try:
             values = json.loads(file.read_bytes())
             kernel = values.get("kernel")

@@ -6,6 +6,7 @@ something; so that a second tab, and a command line beside the server, are no sp
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 import zlib
 from pathlib import Path
@@ -102,7 +103,7 @@ def _of_container(directory: Path, name: str,
     yield ("links", name), _listing(directory / record.LINKS)
     yield ("exposed", name), _mark(directory / record.EXPOSED)
     yield ("environment", name), record.live_generation(control)
-    yield ("kernels", name), sorted(path.name for path in directory.glob("kernel-*.json"))
+    yield ("kernels", name), sorted(glob.glob(f"{glob.escape(str(directory))}/kernel-*.json"))
     yield ("processes", name), [(one.pid, one.started) for one in running]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterator
 
 from ..errors import ImageInUse, StoreDamaged, StoreError, StoreLocked
-from .files import needs_file, remove_abandoned
+from .files import in_each, needs_file, remove_abandoned
 from .images import Image
 from .index import chain_id
 
@@ -110,7 +110,7 @@ def collect(store: "Store", *, timeout: float = 0) -> Freed:
 def _used_beside(store: "Store") -> Iterator[str]:
     """The layers that what runs in containers uses besides its image's: those that a file
     `*.layers` in a container's directory names, one diff ID on each line."""
-    for path in store.containers.glob("*/*.layers"):
+    for path in in_each(store.containers, "*.layers"):
         try:
             yield from path.read_text(encoding="ascii").split()
         except (FileNotFoundError, NotADirectoryError):

@@ -8,6 +8,7 @@ or lies in the store's `tmp`.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import stat
@@ -25,6 +26,14 @@ STALE_SECONDS = 24 * 3600
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE,
             errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE)
+
+
+def in_each(directory: Path, pattern: str) -> list[Path]:
+    """The files in the directories of `directory` whose names fit `pattern`, sorted.
+
+    Directories that are removed meanwhile have none; `Path.glob` may raise for them.
+    """
+    return sorted(map(Path, glob.glob(os.path.join(glob.escape(str(directory)), "*", pattern))))
 
 
 def split_digest(digest: str) -> tuple[str, str]:

@@ -3,17 +3,18 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import threading
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
 from support import layers
 
 from lpmx_runtime.errors import DigestMismatch, StoreError, StoreFull
 from lpmx_runtime.store.blobs import Blobs
-from lpmx_runtime.store.files import publish, remove_tree, storing, write_file
+from lpmx_runtime.store.files import in_each, publish, remove_tree, storing, write_file
 
 
 def test_file_is_the_old_or_the_new_one(tmp_path: Path) -> None:
@@ -88,6 +89,25 @@ def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(ConnectionResetError):
         with storing("the thing"):
             raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+
+def test_directory_that_goes_while_it_is_looked_into_has_no_files(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers come and go while a server lists the kernels in them."""
+    for name in ("going", "staying[1]"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kernel-1.json").touch()
+        (tmp_path / name / "record.json").touch()
+    scandir = os.scandir
+
+    def removing(path: Any) -> Any:
+        if str(path).endswith("going"):
+            shutil.rmtree(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", removing)
+
+    assert [tmp_path / "staying[1]" / "kernel-1.json"] == in_each(tmp_path, "kernel-*.json")
 
 
 def test_tree_with_everything_in_it_is_removed(tmp_path: Path) -> None:
