@@ -32,9 +32,8 @@ def test_notebook_from_the_launcher_runs_in_its_image(jupyter: Jupyter, person: 
     person.open_lab()
 
     card = person.card("LPMX: lpmx-test-tiny1")
-    card.wait_for()
-    logo = card.locator("img")
-    assert logo.evaluate("image => image.complete && image.naturalWidth > 0")
+    card.locator("img").wait_for()
+    person.drawn(card.locator("img"))
     person.shot("launcher")
 
     person.new_notebook("LPMX: lpmx-test-tiny1")

@@ -133,20 +133,31 @@ def browser() -> Iterator[Any]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
-    """A user's Jupyter with an empty store."""
-    root = tmp_path_factory.mktemp("panel")
-    store = root / "store"
-    with jupyter_in(root, SimpleNamespace(path=store)) as own:
-        quiet(own)
-        yield own
-    left = leftovers.wait_for_none([store])
-    images_module.remove(store)
-    assert [] == left
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Jupyter]:
+    """A user's Jupyter with an empty store, of this test's own: what becomes of one test is
+    nothing to the others."""
+    store = tmp_path / "store"
+    try:
+        with jupyter_in(tmp_path, SimpleNamespace(path=store)) as own:
+            quiet(own)
+            yield own
+            forget_made_containers(store)
+        assert [] == leftovers.wait_for_none([store])
+    finally:
+        images_module.remove(store)
 
 
-@pytest.fixture(scope="module")
+def forget_made_containers(path: Path) -> None:
+    """Remove what people made and may keep; a kernel's container must have gone with it."""
+    from lpmx_runtime.container import Container
+    from lpmx_runtime.store import Store
+    for container in Container.list(Store.open(path)):
+        if not container.temporary:
+            container.remove(force=True)
+
+
+@pytest.fixture
 def lab(place: Jupyter) -> Iterator[LabServer]:
     running = LabServer(place.folder, place.runtime)
     yield running
@@ -160,10 +171,16 @@ def person(browser: Any, lab: LabServer) -> Iterator[PanelPerson]:
 
 
 @pytest.fixture(scope="module")
-def proxy(registry: Any, images: Any) -> Iterator[FaultyProxy]:
-    """A registry with demo/tiny:1, whose network can be given bad days."""
+def pushed(registry: Any, images: Any) -> str:
+    """Address of a registry with demo/tiny:1."""
     registry.push(f"oci:{images.get('tiny').layout}", "demo/tiny")
-    running = FaultyProxy(registry.address)
+    return str(registry.address)
+
+
+@pytest.fixture
+def proxy(pushed: str) -> Iterator[FaultyProxy]:
+    """That registry, with a network that can be given bad days."""
+    running = FaultyProxy(pushed)
     yield running
     running.close()
 

@@ -73,6 +73,11 @@ class Person:
         self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         return str(cell.locator(".jp-OutputArea").inner_text()).strip()
 
+    def drawn(self, image: Any) -> None:
+        """Wait until the picture has come and can be shown."""
+        self.page.wait_for_function("image => image.complete && image.naturalWidth > 0",
+                                    arg=image.element_handle())
+
     def shot(self, name: str) -> None:
         try:
             SHOTS.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { Dialog, InputDialog, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, InputDialog, ISessionContext, Notification, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import { Menu } from '@lumino/widgets';
@@ -243,20 +243,45 @@ export class Actions {
       await this.end(container, name => this._model.client.reset(name));
       return;
     }
+    for (const kernel of own) {
+      await this._renew(kernel);
+    }
+    await this._model.containers.refresh();
+  }
+
+  /**
+   * Another kernel in the place of this one. Where its notebook is open, that does it: it says
+   * that its kernel starts, in place of looking ready as long as the old one is not gone.
+   */
+  private async _renew({ id, name }: IKernel): Promise<void> {
+    const open = this._contextOf(id);
+    if (open !== undefined) {
+      await open.changeKernel({ name: name! });
+      return;
+    }
     const { sessions } = this._app.serviceManager;
     await sessions.refreshRunning();
     for (const model of sessions.running()) {
-      const kernel = own.find(({ id }) => id === model.kernel?.id);
-      if (kernel) {
+      if (model.kernel?.id === id) {
         const session = sessions.connectTo({ model });
         try {
-          await session.changeKernel({ name: kernel.name! });
+          await session.changeKernel({ name: name! });
         } finally {
           session.dispose();
         }
       }
     }
-    await this._model.containers.refresh();
+  }
+
+  /** What connects a notebook or console of this page to that kernel. */
+  private _contextOf(kernel: string): ISessionContext | undefined {
+    for (const widget of this._app.shell.widgets('main')) {
+      const { sessionContext } = widget as { sessionContext?: ISessionContext };
+      if (sessionContext?.session?.kernel?.id === kernel) {
+        return sessionContext;
+      }
+    }
+    return undefined;
   }
 
   async stop(container: string): Promise<void> {
