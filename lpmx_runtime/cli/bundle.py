@@ -28,8 +28,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     explain(
         parser,
         '.\n"lpmx load" takes all of it into another store, and needs nothing else for it: images, '
-        "containers\nwith what was changed in them, their options and live variables, and kernel "
-        "specs of Jupyter.\nLayers that several have are in it once. Other tools read it as an OCI "
+        "containers\nwith what was changed in them, their options, live variables and links, and "
+        "kernel specs of\nJupyter. Layers that several have are in it once. Other tools read it as an OCI "
         "archive. Variables are in\nit as they are, secret ones too; what is bound in a container "
         "is not.")
     parser.add_argument("-o", "--output", metavar="FILE", default="-",

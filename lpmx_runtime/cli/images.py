@@ -73,6 +73,9 @@ def register_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keyring", metavar="FILE", type=Path,
                         help="take a Singularity image file only if it is signed with a key in "
                              "FILE, of PGP or PEM; needs gpgv or openssl")
+    parser.add_argument("--expose", action="store_true",
+                        help="of a bundle, make the commands that its containers had on the PATH, "
+                             'as "lpmx expose" does')
     parser.add_argument("--images-only", action="store_true",
                         help="of a bundle, leave all but the images out")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -240,7 +243,8 @@ def _load(arguments: argparse.Namespace) -> None:
     with progress(quiet=arguments.quiet) as sink:
         loaded = load_all(store, Path(arguments.file), name=arguments.name,
                           platform=arguments.platform, containers=not arguments.images_only,
-                          renamed=renamed, keyring=arguments.keyring, progress=sink)
+                          renamed=renamed, keyring=arguments.keyring, expose=arguments.expose,
+                          progress=sink)
     before = {new: old for old, new in renamed.items()}
     for line in bundle.restore(store, loaded.extras, loaded.images,
                                {before.get(one.name, one.name): one.name

@@ -35,6 +35,7 @@ from . import (
     archive_docker,
     archive_oci,
     archive_root,
+    carried,
     sif,
     sif_oci,
     sif_signature,
@@ -77,9 +78,10 @@ def load(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[s
 def load_all(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Optional[str] = None,
              platform: Optional[str] = None, containers: bool = True,
              renamed: Mapping[str, str] = {}, keyring: Optional[Path] = None,  # noqa: B006
-             progress: Sink = ignore) -> Loaded:
+             expose: bool = False, progress: Sink = ignore) -> Loaded:
     """As `load`, and of a bundle (bundle.py) the containers as well, under the names that
-    `renamed` has for some of them. All of it is stored, or nothing.
+    `renamed` has for some of them. All of it is stored, or nothing. Links are made again, and
+    with `expose` commands, as far as they can be.
 
     With `keyring` the file must be a Singularity image file that is signed with a key of it.
     """
@@ -123,6 +125,8 @@ def load_all(store: Store, path: Union[str, "os.PathLike[str]"], *, name: Option
                 raise
         if made:
             collect_quietly(store)   # their changes came as layers
+            carried.make([(container, each.carried) for container, each in zip(made, wrapped)],
+                         {each.called: each.name for each in wrapped}, expose, progress)
         return Loaded(images, made, extras)
 
 

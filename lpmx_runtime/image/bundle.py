@@ -7,7 +7,8 @@ and send it on. What makes it a container again is a member of its image config,
     "io.lpmx.container": {"version": 1, "name": "fit", "image": "docker.io/library/solver:2.4",
                           "digest": <of that image's manifest>, "config": <of its config>,
                           "options": {...}, "labels": {...},
-                          "live": {"NAME": "value", "GONE": null}}
+                          "live": {"NAME": "value", "GONE": null},
+                          "links": [...], "exposed": [...]}    (carried.py)
 
 and its entry in the index, called container-NAME, has the annotation `io.lpmx.container`. The config of the image
 that it was made of is in the archive, too, whether that image is or not. What other
@@ -29,6 +30,7 @@ from ..oci.digest import digest_of
 from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..store import Image, Store
 from ..store.files import storing
+from . import carried
 from .archive_oci import CONTAINER, EXTRAS, REFERENCE
 from .changes import read_changes
 from .commit import base_config, describe
@@ -134,7 +136,8 @@ class _Bundle(OciArchive):
                               "image": container.image, "digest": container.record["digest"],
                               "config": digest_of(base), "options": container.record["options"],
                               "labels": container.labels,
-                              "live": container.environment.live()}})
+                              "live": container.environment.live(),
+                              **carried.collect(container)}})
         manifest = make_manifest(config, [
             *((one, self.store.layers.tar_size(one)) for one in layers[:-1]),
             (changes.diff_id, changes.size)])

@@ -22,6 +22,7 @@ from ..store import Image, Store
 from .archive_files import ArchiveFiles
 from .archive_oci import CONTAINER, EXTRAS, find_image, read_document, top_index
 from .bundle import VERSION
+from .carried import Carried, parse
 from .layers import LayerSource
 from .restore import restore
 
@@ -29,7 +30,8 @@ from .restore import restore
 @dataclass(frozen=True)
 class FoundContainer:
     """A container of a bundle before anything of it is made. `image` is what it was made of,
-    `config` that one's config, `changes` the layer with what it changed."""
+    `config` that one's config, `changes` the layer with what it changed, `called` its name in
+    the bundle."""
 
     name: str
     image: Image
@@ -40,6 +42,8 @@ class FoundContainer:
     changes: str
     layers: tuple[LayerSource, ...]
     left_out: tuple[str, ...]
+    carried: Carried
+    called: str
 
 
 def find(files: ArchiveFiles, platform: Platform,
@@ -121,8 +125,8 @@ def _found(files: ArchiveFiles, entry: Descriptor, platform: Platform,
         raise ArchiveDamaged(f"{files.failing}: a container in it is written in version "
                              f"{about.values.get('version')!r:.20}, and we read version {VERSION}",
                              hint="use the version of lpmx that made it, or a newer one")
-    name = about.get("name", str)
-    name = renamed.get(name, name)
+    called = about.get("name", str)
+    name = renamed.get(called, called)
     try:
         check_name(name)
         reference = Reference.parse(about.get("image", str))
@@ -132,8 +136,12 @@ def _found(files: ArchiveFiles, entry: Descriptor, platform: Platform,
         raise files.damaged(f'container "{name}" has no layer with its changes')
     base, digest = _base(files, about, config)
     options, left_out = _options(files, about.get("options", dict))
+    carried = parse(about.values)
+    if carried is None:
+        raise files.damaged(f'the links or commands of container "{name}" make no sense')
     return FoundContainer(
-        name=name, config=base, options=options, left_out=tuple(left_out),
+        name=name, config=base, options=options, left_out=tuple(left_out), carried=carried,
+        called=called,
         labels=_labels(files, about.get("labels", dict)),
         live=_live(files, about.get("live", dict)),
         changes=config.diff_ids[-1], layers=state.layers,

@@ -18,6 +18,7 @@ from support.small_registry import digest
 
 from lpmx_runtime.container import Bind, Container, Options
 from lpmx_runtime.errors import CommitFailed, ContainerExists, InvalidSetting, LpmxError
+from lpmx_runtime.image import carried
 from lpmx_runtime.image.archive import load, load_all
 from lpmx_runtime.image.bundle import bundle
 from lpmx_runtime.image.diff import differences
@@ -362,6 +363,49 @@ def test_the_commands_carry_kernels(images: Any, lpmx: Any, tmp_path: Path) -> N
     assert ({"image": "tiny:1", "container": "play", "env": {"A": "1"}}
             == kernel["metadata"]["kernel_provisioner"]["config"])
     assert "done\n" == lpmx("exec", "play", "--", "cat", "/result", env=there, check=True).stdout
+
+
+def test_links_and_commands_travel(images: Any, lpmx: Any, tmp_path: Path) -> None:
+    """To a container of the bundle under its new name, and to the host; what is not there is
+    told. Commands on the PATH are made only where that is asked for."""
+    there = {"LPMX_STORE": str(tmp_path / "there/s"), "HOME": str(tmp_path / "there")}
+    lpmx("load", images.archive("tiny", "oci-archive"), "--name", "tiny:1", check=True)
+    for name in ("work", "tools", "gone"):
+        lpmx("create", "--name", name, "tiny:1", check=True)
+    lpmx("exec", "tools", "--", "sh", "-c",
+         "printf '#!/bin/sh\necho tool $1 $MINE\n' >/bin/tool; chmod +x /bin/tool; "
+         "cp /bin/tool /bin/lost", check=True)
+    lpmx("exec", "gone", "--", "sh", "-c", "cp /bin/sh /bin/tool", check=True)
+    lpmx("link", "work", "tool=tools:/bin/tool", "--env", "MINE=yes", check=True)
+    lpmx("link", "work", "answer=host:/usr/bin/true", "lost=gone:/bin/tool", check=True)
+    lpmx("expose", "tools", "/bin/tool", "--as", "ours", "--dir", tmp_path / "bin", check=True)
+    lpmx("bundle", "-o", tmp_path / "file", "work", "tools", check=True)
+
+    done = lpmx("load", tmp_path / "file", "--rename", "tools=kit", env=there, check=True)
+
+    assert "tool a yes\n" == lpmx("exec", "work", "--", "tool", "a", env=there, check=True).stdout
+    assert 0 == lpmx("exec", "work", "--", "answer", env=there).returncode
+    assert 'of container "work" is linked to "kit:/bin/tool"' in done.stderr
+    assert 'there is no container "gone"' in done.stderr
+    assert '"lpmx expose kit /bin/tool --as ours" makes it' in done.stderr
+    assert not (tmp_path / "there/.local").exists()
+    lpmx("rm", "-f", "work", "kit", env=there, check=True)
+    lpmx("load", tmp_path / "file", "--expose", env=there, check=True)
+    assert "tool b\n" == subprocess.run([tmp_path / "there/.local/bin/ours", "b"], check=True,
+                                        stdout=subprocess.PIPE, text=True).stdout
+
+
+@pytest.mark.parametrize("said", [
+    {"links": 3}, {"links": [{"path": "x"}]}, {"exposed": ["x"]}, {"exposed": [["x", 3]]},
+    {"links": [{"path": "rel", "target": "host:/x", "cwd": None, "env": {}, "passes": None}]},
+    {"links": [{"path": "/x", "target": "host", "cwd": None, "env": {}, "passes": None}]},
+    {"links": [{"path": "/x", "target": "host:/x", "cwd": 1, "env": {}, "passes": None}]},
+    {"links": [{"path": "/x", "target": "host:/x", "cwd": None, "env": {"A": 1}, "passes": None}]},
+    {"links": [{"path": "/x", "target": "host:/x", "cwd": None, "env": {}, "passes": "A"}]}], ids=str)
+def test_links_that_make_no_sense(said: Dict[str, Any]) -> None:
+    """Are none; a bundle of an older version says nothing of them."""
+    assert carried.parse(said) is None
+    assert carried.Carried() == carried.parse({})
 
 
 @pytest.mark.root

@@ -1,9 +1,11 @@
 """Shells complete commands, options, names and digests."""
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Optional
 
 import pytest
 from support import layers
@@ -60,6 +62,56 @@ def test_bash_itself(filled: Image, installed: Any, line: str, expected: List[st
                           stdout=subprocess.PIPE, text=True).stdout.split()
 
     assert expected == said
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("lpmx run ba", "lpmx run base:1 "), ("lpmx run base:", "lpmx run base:1 "),
+    ("lpmx inspect reg.site:5000/team/so", "lpmx inspect reg.site:5000/team/solver:2.4 "),
+    ("lpmx exec w", "lpmx exec work "), ("lpmx comm", "lpmx commit "),
+])
+def test_zsh_itself(filled: Image, installed: Any, tmp_path: Path, line: str,
+                    expected: str) -> None:
+    """On a terminal: what stands in the line after the tabulator key."""
+    script = (f"PATH={installed.bin}:$PATH; autoload -Uz compinit; compinit -u -D; "
+              "source <(lpmx completion zsh); "
+              f"show() {{ print -rn -- $BUFFER >{tmp_path}/line }}; zle -N show; bindkey '^T' show; "
+              "PS1='rea''dy'\n")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb", "PS1": "",
+                                                "HOME": str(tmp_path)})
+    os.write(terminal, script.encode())
+    _read(terminal, b"ready")   # from here on keys are the line editor's
+    os.write(terminal, line.encode() + b"\t\x14\x15exit\n")
+    _read(terminal)
+    os.waitpid(pid, 0)
+
+    assert expected == (tmp_path / "line").read_text()
+
+
+def _read(terminal: int, until: Optional[bytes] = None) -> None:
+    """Up to some words, or until nobody has the other end any more."""
+    said = b""
+    try:
+        while until is None or until not in said:
+            said += os.read(terminal, 4096)
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("lpmx run ba", ["base:1"]), ("lpmx exec w", ["work"]), ("lpmx comm", ["commit"]),
+    ("lpmx inspect reg.site:5000/team/so", ["reg.site:5000/team/solver:2.4"]),
+])
+def test_fish_itself(filled: Image, installed: Any, tmp_path: Path, line: str,
+                     expected: List[str]) -> None:
+    """As it asks itself for what fits."""
+    script = "set PATH $argv[1] $PATH; lpmx completion fish | source; complete -C $argv[2]"
+    said = subprocess.run(["fish", "--no-config", "-c", script, str(installed.bin), line],
+                          check=True, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "HOME": str(tmp_path)}).stdout.split("\n")
+
+    assert expected == [word.partition("\t")[0] for word in said if word]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Optional
 
 import pytest
 from support import images, nopriv, trees
@@ -59,6 +60,27 @@ find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /
     -o -type l -printf 'link %l %p\n' -o -printf '%y %m %p\n' | sort
 """
 
+#: Extended attributes of all files of the image, those of Apptainer's session apart.
+ATTRIBUTES = """
+import os
+for top, directories, files in os.walk("/"):
+    if top == "/":
+        directories[:] = sorted(set(directories) - {"proc", "sys", "dev", "tmp", "root", "run", "w"})
+    for name in sorted([*directories, *files]):
+        path = os.path.join(top, name)
+        for key in sorted(os.listxattr(path, follow_symlinks=False)):
+            if key.startswith(("user.", "security.capability")):
+                print(path, key, os.getxattr(path, key, follow_symlinks=False))
+"""
+
+#: Capabilities for a file, as setcap keeps them: cap_net_raw, permitted and effective.
+GIVE_CAPABILITIES = """
+import os, struct
+os.setxattr("/opt/new", "security.capability", struct.pack("<5I", 0x2000001, 1 << 13, 0, 0, 0))
+os.setxattr("/opt/new", "user.colour", b"green")
+os.setxattr("/srv", "user.colour", b"blue")
+"""
+
 
 class Machine:
     """Where Apptainer is; `shared` is /w there."""
@@ -100,14 +122,17 @@ class Ours:
         os.chown(self.home, self.user.pw_uid, self.user.pw_gid)
         self.layers = self.home / "store/layers/sha256"
 
-    def __call__(self, *words: object) -> str:
+    def __call__(self, *words: object, code: Optional[int] = 0) -> str:
+        """What it said; of one that may fail, `code` None, its messages, too."""
         done = subprocess.run(
             [sys.executable, nopriv.__file__, "--kill", "--user", self.user.pw_name, "env", "-i",
              "PATH=/usr/bin:/bin", "LC_ALL=C", f"HOME={self.home}", f"LPMX_STORE={self.home}/store",
              Path(sys.executable).with_name("lpmx"), *(str(word) for word in words)], cwd="/",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             timeout=1200)
-        assert 0 == done.returncode, done.stdout[-2000:] + done.stderr[-4000:]
+        if code is None:
+            return done.stdout + done.stderr
+        assert code == done.returncode, done.stdout[-2000:] + done.stderr[-4000:]
         return done.stdout
 
     def digests(self) -> dict[str, str]:
@@ -169,6 +194,7 @@ def test_what_is_made_here_apptainer_runs(machine: Machine, ours: Ours, record: 
     ours("load", "-q", "--name", "made:1", machine.shared / "image.tar")
     ours("create", "--contain", "--name", "changed", "made:1")
     ours("exec", "changed", "sh", "-c", "echo new >/opt/new; rm -rf /usr/share/man; chmod 700 /srv")
+    ours("exec", "changed", "python3", "-c", GIVE_CAPABILITIES)
     ours("env", "set", "changed", "LIVE=yes")
     for what, run in (("made:1", ["run", "--contain", "--entrypoint", "sh", "made:1", "--"]),
                       ("changed", ["exec", "changed", "sh"])):
@@ -183,5 +209,67 @@ def test_what_is_made_here_apptainer_runs(machine: Machine, ours: Ours, record: 
         record("images", f"build-sif of {'an image' if ':' in what else 'a container'}, "
                "in Apptainer", count, f"{len(odd)} files differ" if odd else "the same files")
         assert not odd and count > 5000
+        kept = ours(*["python3" if word == "sh" else word for word in run], "-c", ATTRIBUTES)
+        assert kept == machine.run("apptainer", "exec", "--containall", f"/w/{file.name}", "python3",
+                                   "-c", ATTRIBUTES)
+        assert ("/opt/new security.capability" in kept) == (what == "changed")
     assert "hello you from " in machine.run("apptainer", "run", "/w/made.sif", "you")
     assert "yes\n" == machine.run("apptainer", "exec", "/w/changed.sif", "sh", "-c", "echo $LIVE")
+
+
+def test_signatures_of_apptainer(machine: Machine, ours: Ours, record: Record) -> None:
+    """By a PGP key and by bare ones of every kind; what was changed afterwards is refused."""
+    keys = {"rsa": ["RSA"], "ecdsa": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+            "ed25519": ["ED25519"]}
+    ours("load", "-q", "--name", "signed:1", machine.shared / "image.tar")
+    ours("build-sif", "-q", "signed:1", ours.home / "plain.sif")
+    for kind, words in keys.items():
+        subprocess.run(["openssl", "genpkey", "-algorithm", *words, "-out",
+                        machine.shared / f"{kind}.key"], check=True, capture_output=True)
+        subprocess.run(["openssl", "pkey", "-in", machine.shared / f"{kind}.key", "-pubout", "-out",
+                        ours.home / f"{kind}.pem"], check=True)
+    machine.run("apptainer", "key", "newpair", "--name", "Tester", "--email", "t@site", "--comment",
+                "", "--password", "", "--push=false")
+    listed = machine.run("apptainer", "key", "list", "--secret")
+    finger, = re.findall(r"\b[0-9A-F]{40}\b", listed)
+    machine.run("apptainer", "key", "export", "--armor", finger, "/w/pgp.pem")
+    shutil.copy(machine.shared / "pgp.pem", ours.home / "pgp.pem")
+    for kind in ("pgp", *keys):
+        shutil.copy(ours.home / "plain.sif", machine.shared / f"{kind}.sif")
+        machine.run("apptainer", "sign", *(["--keyidx", "0"] if kind == "pgp" else
+                                           ["--key", f"/w/{kind}.key"]), f"/w/{kind}.sif")
+        os.chmod(ours.home / f"{kind}.pem", 0o644)
+        for each in ("pgp", *keys):
+            said = ours("load", "-q", "--name", f"{each}:1", "--keyring", ours.home / f"{each}.pem",
+                        machine.shared / f"{kind}.sif", code=0 if each == kind else None)
+            assert (each == kind) == (said.strip() == f"{each}:1"), said
+    with open(machine.shared / "rsa.sif", "r+b") as file:
+        file.seek(100_000)
+        file.write(b"changed")
+    assert "it is not what was signed" in ours(
+        "load", "--name", "rsa:2", "--keyring", ours.home / "rsa.pem", machine.shared / "rsa.sif",
+        code=None)
+    record("images", "Apptainer's signatures, PGP, RSA, ECDSA and Ed25519", 1 + len(keys),
+           "verified, and refused with another key")
+
+
+def test_an_overlay_of_squashfs_in_the_file(machine: Machine, ours: Ours, record: Record) -> None:
+    """Added by `apptainer sif add`; Apptainer runs it, and here are the same files."""
+    ours("load", "-q", "--name", "below:1", machine.shared / "image.tar")
+    ours("build-sif", "-q", "below:1", ours.home / "over.sif")
+    shutil.copy(ours.home / "over.sif", machine.shared / "over.sif")
+    machine.run("sh", "-euc", "mkdir -p /w/up/usr/share /w/up/opt /w/up/srv; cd /w/up; echo new >opt/new; "
+                "mknod usr/share/man c 0 0; mknod etc-gone c 0 0; chmod 700 srv; "
+                "mksquashfs /w/up /w/up.sqfs -quiet -no-progress >/dev/null; "
+                "apptainer sif add --datatype 4 --parttype 4 --partfs 1 --partarch 2 --groupid 1 "
+                "/w/over.sif /w/up.sqfs")
+    os.chmod(machine.shared / "over.sif", 0o644)
+
+    ours("load", "-q", "--name", "over:1", machine.shared / "over.sif")
+
+    theirs = machine.run("apptainer", "exec", "--containall", "/w/over.sif", "sh", "-c", LISTING)
+    here = ours("run", "--contain", "--entrypoint", "sh", "over:1", "--", "-c", LISTING)
+    odd = set(theirs.splitlines()) ^ set(here.splitlines())
+    record("images", "a squashfs overlay in Apptainer's file, loaded", len(theirs.splitlines()),
+           f"{len(odd)} files differ" if odd else "the same files")
+    assert not odd and "/usr/share/man" not in here and "/opt/new" in here
