@@ -120,6 +120,69 @@ class Buildah(Way):
         self.run("buildah", "unshare", "rm", "-rf", self.scratch / "root", self.scratch / "run")
 
 
+class Podman(Way):
+    name = "podman, rootless, overlay"
+    programs = ("podman",)
+
+    def pull(self) -> None:
+        self.podman("pull", "-q", "--tls-verify=false", self.reference)
+
+    def first(self) -> None:
+        self.again()
+
+    def again(self) -> None:
+        self.podman("run", "--rm", "--network", "none", "--cgroups", "disabled", self.reference,
+                    "true")
+
+    def podman(self, *words: object) -> None:
+        self.run("podman", "--storage-driver", "overlay", "--root", self.scratch / "root",
+                 "--runroot", self.scratch / "run", "--cgroup-manager", "cgroupfs", *words)
+
+    def close(self) -> None:
+        # in another namespace than its own, where parts of it are mounted
+        self.run("unshare", "--user", "--map-root-user", "--map-auto", "rm", "-rf",
+                 self.scratch / "root", self.scratch / "run")
+
+
+class Apptainer(Way):
+    """That of the test image with it, in namespaces: Debian's stable releases have none."""
+
+    name = "apptainer, build and exec"
+    programs = ("unshare",)
+    machine: Path
+
+    def pull(self) -> None:
+        self.apptainer("build", "--no-https", "/w/image.sif", f"docker://{self.reference}")
+
+    def first(self) -> None:
+        self.again()
+
+    def again(self) -> None:
+        self.apptainer("exec", "/w/image.sif", "true")
+
+    def apptainer(self, *words: object) -> None:
+        self.run("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", ENTER, "sh",
+                 self.machine, self.scratch, "apptainer", *words)
+
+    @classmethod
+    def set_up(cls, place: Path) -> None:
+        cls.machine = place
+        place.mkdir()
+        subprocess.run(["tar", "-C", place, "--no-same-owner", "--exclude=./dev/*", "-xf",
+                        images.Cache().get("apptainer").tar], check=True)
+        for name in ("w", ".old"):
+            (place / name).mkdir()
+
+
+#: As root of a user namespace, with the directory as its root and the scratch one as /w.
+ENTER = """
+root=$1; scratch=$2; shift 2; mount --rbind "$root" "$root"
+for each in proc sys dev; do mount --rbind /$each "$root/$each"; done
+mount --bind "$scratch" "$root/w"; cd "$root"; pivot_root . .old; umount -l /.old
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/w TMPDIR=/w LC_ALL=C "$@"
+"""
+
+
 class Umoci(Way):
     name = "skopeo, umoci unpack --rootless, bwrap"
     programs = ("skopeo", "umoci", "bwrap")
@@ -163,7 +226,7 @@ class Udocker(Way):
         raise Failed("its own programs are not here")
 
 
-WAYS = (Lpmx, Buildah, Umoci, Udocker)
+WAYS = (Lpmx, Buildah, Podman, Apptainer, Umoci, Udocker)
 STEPS = ("pull", "first", "again")
 
 
@@ -178,7 +241,7 @@ def one_round(kind: "type[Way]", reference: str, scratch: Path) -> "Dict[str, Ti
     except Failed as error:
         found[step] = str(error)
     finally:
-        if isinstance(way, Buildah):
+        if isinstance(way, (Buildah, Podman)):
             way.close()
         images.remove(scratch)
     return found
@@ -217,11 +280,14 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
     arguments = parser.parse_args()
     built = images.Cache().get(arguments.image)
-    ways = [way for way in WAYS if all(shutil.which(program) for program in way.programs)]
+    ways = [way for way in WAYS if all(shutil.which(program) for program in way.programs)
+            and (way is not Apptainer or images.Cache().has("apptainer"))]
     results: "Dict[str, List[Dict[str, Times | str]]]" = {way.name: [] for way in ways}
     registry: Optional[Registry] = None
     with tempfile.TemporaryDirectory(prefix="lpmx-bench-") as directory:
         try:
+            if Apptainer in ways:
+                Apptainer.set_up(Path(directory) / "machine")
             registry = Registry(Path(directory) / "registry")
             reference = registry.push(f"oci:{built.layout}:{built.reference}", "bench/image")
             for number in range(arguments.rounds):

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +67,8 @@ for top, directories, files in os.walk("/"):
         directories[:] = sorted(set(directories) - {"proc", "sys", "dev", "tmp", "root", "run", "w"})
     for name in sorted([*directories, *files]):
         path = os.path.join(top, name)
+        if os.path.islink(path):
+            continue   # Linux gives them no user attributes
         for key in sorted(os.listxattr(path, follow_symlinks=False)):
             if key.startswith(("user.", "security.capability")):
                 print(path, key, os.getxattr(path, key, follow_symlinks=False))
@@ -230,9 +231,7 @@ def test_signatures_of_apptainer(machine: Machine, ours: Ours, record: Record) -
                         ours.home / f"{kind}.pem"], check=True)
     machine.run("apptainer", "key", "newpair", "--name", "Tester", "--email", "t@site", "--comment",
                 "", "--password", "", "--push=false")
-    listed = machine.run("apptainer", "key", "list", "--secret")
-    finger, = re.findall(r"\b[0-9A-F]{40}\b", listed)
-    machine.run("apptainer", "key", "export", "--armor", finger, "/w/pgp.pem")
+    machine.run("sh", "-euc", "echo 0 | apptainer key export --armor /w/pgp.pem")
     shutil.copy(machine.shared / "pgp.pem", ours.home / "pgp.pem")
     for kind in ("pgp", *keys):
         shutil.copy(ours.home / "plain.sif", machine.shared / f"{kind}.sif")
@@ -272,4 +271,4 @@ def test_an_overlay_of_squashfs_in_the_file(machine: Machine, ours: Ours, record
     odd = set(theirs.splitlines()) ^ set(here.splitlines())
     record("images", "a squashfs overlay in Apptainer's file, loaded", len(theirs.splitlines()),
            f"{len(odd)} files differ" if odd else "the same files")
-    assert not odd and "/usr/share/man" not in here and "/opt/new" in here
+    assert not odd and "d 755 /usr/share/man\n" not in here and "/opt/new" in here

@@ -471,6 +471,10 @@ class Cache:
                 recipe.build(Built(name, staging), self)
         return built
 
+    def has(self, name: str) -> bool:
+        """Whether the image `name` was built already."""
+        return Built(name, self.path / f"{name}-{RECIPES[name].version}").directory.exists()
+
     def unpacked(self, name: str) -> Path:
         """The image's root file system as umoci unpacks it for an ordinary user: the reference."""
         built = self.get(name)
