@@ -1,4 +1,5 @@
-"""One of many that use a store at once: `crowd.py STORE REGISTRY NUMBER ROUNDS`.
+"""One of many that use a store at once: `crowd.py STORE REGISTRY NUMBER ROUNDS`, and `crowd.py STORE`
+at the end, which prints what is wrong with the store.
 
 It pulls images that share layers, makes containers of them, reads in these, removes both, and
 collects, in an order of its own. That an image is gone by now, or is somebody's, is no failure;
@@ -20,6 +21,7 @@ from lpmx_runtime.image.pull import pull
 from lpmx_runtime.registry.patience import Patience
 from lpmx_runtime.store import Store
 from lpmx_runtime.store.collect import collect, remove_image
+from lpmx_runtime.store.verify import verify
 
 if TYPE_CHECKING:
     from support.small_registry import SmallRegistry
@@ -83,7 +85,21 @@ def fill(registry: "SmallRegistry") -> None:
                                       for name in names])
 
 
+def faults(store: Store) -> "list[str]":
+    """What is wrong with the store once nobody uses it: what is damaged, missing, or of no use."""
+    collect(store)
+    found = [str(fault) for fault in verify(store, content=True)]
+    found += [f"left: {path}" for name in ("containers", "tmp") for path in (store.path / name).iterdir()]
+    needed = {diff_id.partition(":")[2] for image in store.images.list()
+              for diff_id in image.diff_ids}
+    there = {path.name for path in (store.path / "layers/sha256").iterdir()}
+    return found + [f"layer: {name}" for name in needed ^ there]
+
+
 def main() -> None:
+    if len(sys.argv) == 2:
+        print(json.dumps(faults(Store.open(Path(sys.argv[1])))))
+        return
     crowd = Crowd(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     for _ in range(int(sys.argv[4])):
         crowd.round()
