@@ -2,23 +2,29 @@
 
 By default on Unix sockets in a folder of their own that only this user can enter:
 no free port is looked for, so none can be taken meanwhile, and no other user of a
-login node can connect. The folder is bound into every container at the same path.
-TCP is there for those who ask for it.
+login node can connect. TCP is there for those who ask for it.
+
+In the container the folder is at PLACE, and the kernel reads a connection file that says so:
+kernels made with xeus handle no address of a socket that has more than 31 bytes, and end.
 """
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from lpmx_runtime.errors import KernelFailed
 from lpmx_runtime.settings import runtime_path
 
 #: How front ends may connect, the usual way first.
 TRANSPORTS = ("ipc", "tcp")
+
+#: Where a kernel finds the sockets.
+PLACE = "/.lpmx/s"
 
 #: struct sockaddr_un, less the NUL; "-1" to "-5" come behind the name.
 _LONGEST_SOCKET = 107
@@ -49,3 +55,17 @@ def use_sockets(manager: Any, folder: Path) -> None:
     manager.transport = "ipc"
     manager.ip = str(folder / _NAME)
     manager.cache_ports = False
+
+
+def inside(connection_file: str) -> "Optional[tuple[str, bytes]]":
+    """Of a connection file that names sockets, their folder and what the file says to a kernel
+    that has the folder at PLACE; None if it names none."""
+    try:
+        with open(connection_file, encoding="utf-8") as file:
+            values = json.load(file)
+        if values.get("transport") != "ipc":
+            return None
+        folder, name = os.path.split(os.path.abspath(values["ip"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # the kernel itself says what is wrong with it
+    return folder, json.dumps({**values, "ip": f"{PLACE}/{name}"}, indent=2).encode()

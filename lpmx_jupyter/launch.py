@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import signal
 import sys
@@ -58,24 +57,11 @@ def _run(arguments: argparse.Namespace, more: Sequence[str]) -> int:
     try:
         connection_file = os.path.abspath(arguments.connection_file)
         launch = session.launch(session.kernel(), connection_file, arguments=more,
-                                shared=_socket_folders(connection_file),
                                 env={**variables_for(os.environ, ()),
                                      "JPY_PARENT_PID": str(os.getpid())})
         return _wait(launch, held)
     finally:
         session.leave()
-
-
-def _socket_folders(connection_file: str) -> list[str]:
-    """The folder of the sockets that a connection file names, if it does."""
-    try:
-        with open(connection_file, encoding="utf-8") as file:
-            values = json.load(file)
-        if values.get("transport") == "ipc":
-            return [os.path.dirname(os.path.abspath(values["ip"]))]
-    except (OSError, ValueError, KeyError, AttributeError):
-        pass  # the kernel itself says what is wrong with it
-    return []
 
 
 def _wait(launch: process.Launch, held: "set[int | signal.Signals]") -> int:

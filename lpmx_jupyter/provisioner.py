@@ -202,7 +202,6 @@ class LpmxProvisioner(LocalProvisioner):
                       session.container.name, kernel.description)
         return session.launch(kernel, connection_file,
                               arguments=cmd[len(self.kernel_spec.argv):],
-                              shared=[str(self._folder)] if self._folder is not None else [],
                               env={**given, "JPY_PARENT_PID":
                                    "0" if self.detach else str(os.getpid())})
 

@@ -9,6 +9,7 @@ In the container's directory a kernel has files of its own:
     kernel-ID.view          the container's view, with the notebook's folder in it
     kernel-ID.python.view   the kernel view, for a kernel that needs one
     kernel-ID.layers        the support layer that it uses (store/collect.py)
+    kernel-ID.connection    the connection file as the kernel reads it (connection.py)
 """
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from lpmx_runtime.store import Store
 from lpmx_runtime.store.files import in_each
 
 from . import kernels, kernelview, support
-from .connection import remove_folder
+from .connection import PLACE, inside, remove_folder
 
 #: The modules that kernels load inside; a place of ours, which images need not have.
 _MODULES = Bind(str(Path(__file__).resolve().parent / "contained"), "/.lpmx/python", True)
@@ -146,15 +147,13 @@ class KernelSession:
                                   layers=support.layers(self.container.store))
 
     def launch(self, kernel: kernels.Kernel, connection_file: str, *,
-               arguments: Sequence[str] = (), shared: Sequence[str] = (),
-               env: Optional[Mapping[str, str]] = None) -> Launch:
+               arguments: Sequence[str] = (), env: Optional[Mapping[str, str]] = None) -> Launch:
         """What to execute to start `kernel` with its connection in `connection_file`.
 
-        `shared` are further files and folders it needs at their own paths, `arguments`
-        go to the kernel behind its own.
+        `arguments` go to the kernel behind its own.
         """
         argv, variables = kernels.command(kernel, self.container.record["config"]["env"])
-        extra = [Bind(path, path) for path in (connection_file, *shared)]
+        extra = self._meeting_place(connection_file)
         if kernel.layer is not None:
             extra.append(self._keep(kernel.layer))
         view_file = self._write_views(kernel, extra)
@@ -165,6 +164,16 @@ class KernelSession:
             env={**variables, **(env or {}), _KERNEL_ID: self.kernel_id,
                  "LPMX_IMAGE": self.container.familiar, DESCRIPTION: kernel.description,
                  **({"LPMX_KERNEL_WHY": kernel.why} if kernel.why else {})})
+
+    def _meeting_place(self, connection_file: str) -> list[Bind]:
+        """What the kernel needs to be found by its front ends."""
+        told = inside(connection_file)
+        if told is None:
+            return [Bind(connection_file, connection_file)]
+        folder, content = told
+        own = str(self._file("connection"))
+        record.replace(own, content, mode=0o600)
+        return [Bind(own, connection_file), Bind(folder, PLACE)]
 
     def _keep(self, layer: support.Layer) -> Bind:
         """The support layer's place, which is not freed while the kernel is there, whatever

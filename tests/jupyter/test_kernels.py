@@ -4,12 +4,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 from jupyter_client.manager import AsyncKernelManager, KernelManager
@@ -18,6 +20,7 @@ from lpmx_jupyter.session import clear_abandoned
 from lpmx_runtime.container import processes
 from lpmx_runtime.store import Store
 from support.notebooks import Jupyter, Running
+
 
 def test_kernel_sees_the_files_of_its_image(jupyter: Jupyter) -> None:
     """Python, and the programs it starts, read the image's files and not the host's."""
@@ -267,6 +270,16 @@ def test_sockets_are_private(jupyter: Jupyter) -> None:
     assert 5 == _listening(by_port) - _listening(kernel)
 
 
+def test_kernel_has_its_sockets_under_short_names(jupyter: Jupyter) -> None:
+    """Kernels made with xeus can do with 31 bytes of an address; the front end's may be longer."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+
+    name = kernel.text("import ipykernel.connect, json\n"
+                       "print(json.loads(ipykernel.connect.get_connection_info())['ip'])")
+
+    assert len(f"ipc://{name}-5") <= 31 < len(f"ipc://{kernel.manager.ip}-5")
+
+
 def _listening(kernel: Running) -> int:
     """At how many ports its process waits for connections."""
     pid = kernel.manager.provisioner.process.pid
@@ -274,6 +287,35 @@ def _listening(kernel: Running) -> int:
     lines = [line.split() for table in ("tcp", "tcp6")
              for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
     return sum(fields[3] == "0A" and f"socket:[{fields[9]}]" in own for fields in lines)
+
+
+def test_limits_of_the_surrounding_job_hold(jupyter: Jupyter) -> None:
+    """CPU set, memory, files and control group are the server's, for Python and for programs of
+    the image."""
+    memory, files = 64 << 30, 300
+    cpu = min(os.sched_getaffinity(0))
+    with _limited(cpu, {resource.RLIMIT_AS: memory, resource.RLIMIT_NOFILE: files}):
+        kernel = jupyter.start(jupyter.install("tiny"))
+
+    assert str({cpu}) == kernel.text("import os; print(os.sched_getaffinity(0))")
+    assert f"1 {memory >> 10} {files}" == kernel.text("!echo $(nproc) $(ulimit -v) $(ulimit -n)")
+    assert Path("/proc/self/cgroup").read_text().strip() == kernel.text(
+        "print(open('/proc/self/cgroup').read())")
+
+
+@contextmanager
+def _limited(cpu: int, limits: "dict[int, int]") -> Iterator[None]:
+    """This process, on one CPU and with these soft limits for a while."""
+    cpus, before = os.sched_getaffinity(0), {one: resource.getrlimit(one) for one in limits}
+    try:
+        os.sched_setaffinity(0, {cpu})
+        for one, value in limits.items():
+            resource.setrlimit(one, (value, before[one][1]))
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
+        for one, values in before.items():
+            resource.setrlimit(one, values)
 
 
 def test_secrets_of_the_server_do_not_enter(jupyter: Jupyter, monkeypatch: pytest.MonkeyPatch) -> None:
