@@ -26,6 +26,7 @@
  * If that fails the thread waits until one is free: slow, never wrong.
  */
 #include <linux/mman.h>
+#include <linux/signal.h>
 
 #include "trap.h"
 
@@ -154,9 +155,21 @@ static int above(uint64_t seen, uint64_t now)
 	return seen <= now && now - seen < STACK_REACH && stack_of(seen) == stack_of(now);
 }
 
+/* Of two places on the program's stacks, does the alternate one of now hold both or none? */
+static __attribute__((noinline)) int on_same_stack(uint64_t a, uint64_t b)
+{
+	struct trap_altstack now;
+
+	if (sys_call2(__NR_sigaltstack, 0, &now) || now.flags & SS_DISABLE)
+		return 1;
+	return (a - now.sp < now.size) == (b - now.sp < now.size);
+}
+
+/* Of a call that came without a signal the frame tells no more than the stack pointer. */
 static int abandoned(const struct trap_slot *slot, uint64_t seen, uint64_t sp, uint64_t frame)
 {
-	return seen && above(seen, sp) && above(slot->frame, frame);
+	return seen && above(seen, sp) && above(slot->frame, frame) &&
+	       (slot->frame != seen || on_same_stack(seen, sp));
 }
 
 static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t frame)

@@ -51,6 +51,7 @@ PROGRAMS = [
     ("cancel", ["dynamic", "static"]),
     ("deep", ["dynamic", "musl-static"]),
     ("title", ["dynamic", "musl-static"]),
+    ("sites", ["dynamic", "static"]),
 ]
 
 VIEWS = ["host", "container", "preload"]
