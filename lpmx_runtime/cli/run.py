@@ -85,6 +85,9 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
                         help="do not show the home directory, the working directory and /tmp")
     parser.add_argument("--no-preload", action="store_false", dest="preload",
                         help="do not use the preload library: slower, the same otherwise")
+    parser.add_argument("--rewrite", action="store_true",
+                        help="rewrite call sites in programs that trap often: faster where a process "
+                             "makes many calls; on trial")
     parser.add_argument("--no-gpu", action="store_false", dest="gpu",
                         help="do not show the driver libraries of GPUs")
 
@@ -110,7 +113,8 @@ def _options(arguments: argparse.Namespace) -> "Options":
     from ..container import Options, binds
     return Options(binds=tuple(binds.parse(text) for text in arguments.bind),
                    env=_variables(arguments), user=arguments.user, workdir=arguments.workdir,
-                   contain=arguments.contain, preload=arguments.preload, gpu=arguments.gpu)
+                   contain=arguments.contain, preload=arguments.preload, gpu=arguments.gpu,
+                   rewrite=arguments.rewrite)
 
 
 def _entrypoint(text: Optional[str]) -> "Optional[list[str]]":

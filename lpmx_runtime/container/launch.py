@@ -15,7 +15,7 @@ from . import record as records
 
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
 PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
-           "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED", "LPMX_TRACED")
+           "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED", "LPMX_TRACED", "LPMX_REWRITE")
 
 
 class Launch(NamedTuple):
@@ -101,6 +101,8 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
         wanted["LPMX_CWD"] = directory_inside
     if "LPMX_NO_TRAP" in environ:
         wanted["LPMX_NO_TRAP"] = environ["LPMX_NO_TRAP"]
+    if environ.get("LPMX_REWRITE"):
+        wanted["LPMX_REWRITE"] = environ["LPMX_REWRITE"]
     if environ.get("LPMX_TRACE"):
         wanted["LPMX_TRACE"] = _trace(environ["LPMX_TRACE"])
     # the private ones come last, as the loader puts them (native/loader/vectors.c)

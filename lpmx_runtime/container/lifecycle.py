@@ -48,7 +48,8 @@ class Options(NamedTuple):
 
     `user` is NAME, UID, either with :GROUP, "host" for one's own identity, None for
     the image's. `contain` leaves out what is personal (home, working directory,
-    /tmp). Without `preload` every call of every program goes through the trap.
+    /tmp). Without `preload` every call of every program goes through the trap. With
+    `rewrite` call sites that trap often are rewritten (native/trap/sites.c).
     """
 
     binds: tuple[Bind, ...] = ()
@@ -58,6 +59,7 @@ class Options(NamedTuple):
     contain: bool = False
     preload: bool = True
     gpu: bool = True
+    rewrite: bool = False
 
 
 _PLAIN = Options()
@@ -566,6 +568,7 @@ def _spec(store: Store, values: Mapping[str, Any], directory: str,
         work=os.path.join(directory, record.WORK),
         control=os.path.join(directory, record.CONTROL),
         preload=_native.preload_path() if values["options"]["preload"] else None,
+        rewrite="yes" if values["options"].get("rewrite") else None,
         binds=all_binds,
         uid=who.uid,
         gid=who.gid,

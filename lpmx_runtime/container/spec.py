@@ -32,13 +32,15 @@ class ViewSpec:
                  gid: Optional[int] = None, program: Optional[str] = None,
                  container: Optional[_Path] = None, hostview: Optional[_Path] = None,
                  hostenv: Optional[_Path] = None, rules: Optional[_Path] = None,
-                 allow: Sequence[str] = (), calllog: Optional[_Path] = None) -> None:
+                 allow: Sequence[str] = (), calllog: Optional[_Path] = None,
+                 rewrite: Optional[str] = None) -> None:
         self.kind, self.name, self.loader, self.directory = kind, name, loader, directory
         self.index, self.layers, self.upper, self.work = index, layers, upper, work
         self.control, self.preload, self.binds = control, preload, binds
         self.uid, self.gid, self.program, self.container = uid, gid, program, container
         self.hostview, self.hostenv = hostview, hostenv
         self.rules, self.allow, self.calllog = rules, allow, calllog
+        self.rewrite = rewrite
 
     def but(self, **changes: Any) -> "ViewSpec":
         """The same with these fields in place of its own."""
@@ -55,7 +57,7 @@ class ViewSpec:
         put("kind", self.kind)
         put("name", self.name)
         for key in ("directory", "index", "upper", "work", "control", "loader", "preload",
-                    "program", "container", "hostview", "hostenv", "rules", "calllog"):
+                    "program", "container", "hostview", "hostenv", "rules", "calllog", "rewrite"):
             value = getattr(self, key)
             if value is not None:
                 put(key, value)

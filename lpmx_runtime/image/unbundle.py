@@ -218,6 +218,7 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "contain": lambda value: isinstance(value, bool),
     "preload": lambda value: isinstance(value, bool),
     "gpu": lambda value: isinstance(value, bool),
+    "rewrite": lambda value: isinstance(value, bool),
 }
 
 

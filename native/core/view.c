@@ -129,6 +129,8 @@ static long read_fields(struct core_view *view, const char *at, const char *end)
 			view->layers[view->layer_count++] = value;
 		} else if (text_equal(key.text, "bind")) {
 			r = read_bind(view, &at, end, &value);
+		} else if (text_equal(key.text, "rewrite")) {
+			view->rewrite = text_equal(value.text, "yes");
 		} else if (text_equal(key.text, "uid")) {
 			view->illusion = 1;
 			view->uid = (uint32_t)text_number(&digits, 10);

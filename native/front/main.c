@@ -46,7 +46,7 @@ static void restore_signals(void)
 static void execute(char **words, char *const *envp)
 {
 	static char store[FRONT_PATH_MAX], containers[FRONT_PATH_MAX], here[FRONT_PATH_MAX];
-	const char *name, *trace;
+	const char *name, *trace, *rewrite;
 	char **environment;
 
 	if (text_equal(*words, "--here")) {
@@ -64,6 +64,9 @@ static void execute(char **words, char *const *envp)
 	trace = front_value(&caller, LPMX_ENV_TRACE);
 	if (trace && *trace)
 		return; /* its file is made and its path is completed there */
+	rewrite = front_value(&caller, LPMX_ENV_REWRITE);
+	if (rewrite && *rewrite)
+		return;
 	if (!front_settings(&caller, start.settings) ||
 	    !front_store(&caller, start.settings, store) || !front_join(containers, store, "containers") ||
 	    !front_join(start.directory, containers, name) || !front_read_start(&start))

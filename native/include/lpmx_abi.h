@@ -101,6 +101,10 @@ struct lpmx_entry {
  * set it, too; it passes on to whatever the program executes. */
 #define LPMX_ENV_TRACE "LPMX_TRACE"
 
+/* "1": call sites that trap often are rewritten (trap/sites.c), "0": they are not, whatever
+ * the view says; a larger number: how often is often.  A user may set it, too; it passes on. */
+#define LPMX_ENV_REWRITE "LPMX_REWRITE"
+
 /* Where a container shows what is ours; it is not listed in "/".
  *   /.lpmx/bin       the contained `lpmx` command (native/tool)
  *   /.lpmx/lib       the preload library
@@ -128,6 +132,7 @@ struct lpmx_entry {
  *   control    host path of the control page
  *   loader     host path of the loader
  *   preload    host path of the preload library (absent: preload is off)
+ *   rewrite    yes: call sites that trap often are rewritten (absent: they are not)
  *   bind       FLAGS VIRTUAL HOST   flags: "rw" or "ro"; VIRTUAL is canonical
  *   uid gid    identity shown for the caller's own (decimal); absent: real ones
  *   program    (kernel view only) the program that stays in the kernel view;

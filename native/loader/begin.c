@@ -89,6 +89,15 @@ static void start_trap(const struct loader_stack *s)
 	}
 }
 
+/* What the variable says goes before what the view says, and passes on. */
+static void start_sites(const struct loader_stack *s)
+{
+	if (s->rewrite && s->rewrite[0])
+		trap_sites_begin(s->rewrite);
+	else if (the_view.rewrite)
+		trap_sites_begin(0);
+}
+
 static __attribute__((noreturn)) void cannot_map(const char *what, long error)
 {
 	loader_say("lpmx: cannot run \"", trap_task.program, "\" in container \"",
@@ -193,6 +202,7 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	loader_stack_read(s, sp);
 	open_view(s);
 	start_trap(s);
+	start_sites(s);
 	if (s->traced)
 		trap_stop_begin(s->traced[0]);
 	core_environment_begin(&trap_task, s->envp);

@@ -27,6 +27,7 @@ static int private_variable(struct loader_stack *s, const char *variable)
 		{ LPMX_ENV_CALL "=", &s->call },
 		{ LPMX_ENV_REFUSED "=", &s->refused },
 		{ LPMX_ENV_TRACED "=", &s->traced },
+		{ LPMX_ENV_REWRITE "=", &s->rewrite },
 	};
 
 	if (!text_begins(variable, "LPMX_"))

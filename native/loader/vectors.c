@@ -14,7 +14,7 @@
 #include "../trap/trap.h"
 #include "loader.h"
 
-#define PRIVATE_MAX 10
+#define PRIVATE_MAX 11
 #define PREFIX_MAX 16
 #define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
 #define OTHERS_FIRST 512
@@ -91,6 +91,7 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 			const struct core_task *task, const char *start_in)
 {
 	char state[CORE_PATH_MAX + 1024], start[CORE_PATH_MAX + 32], *p = start;
+	const char *rewrite = trap_sites_told();
 	long n = 0, r;
 
 	to[n++] = pair(at, LPMX_ENV_VIEW, what->view_file);
@@ -108,6 +109,8 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 
 		to[n++] = pair(at, LPMX_ENV_TRACED, traced);
 	}
+	if (rewrite[0])
+		to[n++] = pair(at, LPMX_ENV_REWRITE, rewrite);
 	if (what->refused)
 		to[n++] = pair(at, LPMX_ENV_REFUSED, what->refused);
 	if (what->fresh && what->cwd)

@@ -30,6 +30,11 @@ static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], ui
 		if (a[0] == PTRACE_TRACEME)
 			return trap_trace_me();
 		break;
+	case __NR_seccomp:
+	case __NR_prctl:
+		/* the program's own filter is to see every call */
+		trap_sites_stop();
+		break;
 	case LPMX_SYSCALL:
 		return trap_operation(task, a);
 	default:
@@ -63,7 +68,7 @@ long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip
 	return trap_task.trace ? traced(slot, nr, a, ip) : dispatch(slot, nr, a, ip);
 }
 
-/* A call that came by signal: its registers are in the slot. */
+/* A call whose registers are in the slot. */
 __attribute__((used)) void trap_handle(struct trap_slot *slot)
 {
 	uint64_t *r = slot->registers;
@@ -73,4 +78,11 @@ __attribute__((used)) void trap_handle(struct trap_slot *slot)
 	if (slot->altstack.flags)
 		sys_call2(__NR_sigaltstack, &slot->altstack, 0);
 	r[TRAP_RAX] = (uint64_t)trap_dispatch(slot, (long)slot->number, args, r[TRAP_RIP]);
+}
+
+/* A call that came by signal. */
+__attribute__((used)) void trap_signalled(struct trap_slot *slot)
+{
+	trap_handle(slot);
+	trap_site_seen(slot->registers[TRAP_RIP], slot->number);
 }

@@ -50,9 +50,9 @@ trap_signal_entry:
 	rep movsq
 	mov %r14, %rsp
 	mov %r14, %rdi
-	call trap_handle
+	call trap_signalled
 
-	lea TRAP_SLOT_REGISTERS(%r14), %r15
+4:	lea TRAP_SLOT_REGISTERS(%r14), %r15
 	mov %r14, %r11
 	push REGISTER(TRAP_FLAGS)(%r15)
 	popfq
@@ -88,6 +88,96 @@ trap_signal_entry:
 trap_signal_return:
 	mov $15, %eax
 	syscall
+
+/*
+ * From a rewritten call site, by its stub: rcx points to what is known of the site.  All other
+ * registers but rax and r11, the flags and the stack are the program's, and there may be no
+ * room on the stack.  So the first slot is taken here, if it is free, and nothing is pushed
+ * before it is ours.  The gate keeps others out of the word that holds the flags meanwhile; it
+ * is left after a few instructions.  A thread that a signal's handler jumped out of here keeps
+ * it shut, and all goes by the signal from then on, as it does whenever something is not so.
+ */
+#define FIRST_SLOT trap_first_chunk + TRAP_SLOT_SIZE - TRAP_SLOT_HEADER
+#define SAVED(n) FIRST_SLOT + TRAP_SLOT_REGISTERS + REGISTER(n)(%rip)
+#define OVERFLOW 127 /* added to the 1 of seto, it overflows */
+
+	.globl trap_site_entry
+	.hidden trap_site_entry
+	.type trap_site_entry, @function
+trap_site_entry:
+	/* no instruction here changes a flag until they are kept */
+	mov %rcx, %r11
+	mov $1, %eax
+	xchg %eax, gate(%rip)
+	mov %eax, %ecx
+	jrcxz 1f
+	jmp 8f
+1:	lahf
+	seto %al
+	mov %eax, flags(%rip)
+
+	cmpl $0, trap_sites_open(%rip)
+	je 7f
+	mov trap_wiped(%rip), %eax
+	test %eax, %eax
+	jz 7f
+	shl $TRAP_SLOT_OWNER_FS_BITS, %rax
+	rdfsbase %rcx
+	test %rcx, %rcx
+	jz 7f
+	or %rax, %rcx
+	xor %eax, %eax
+	lock cmpxchg %rcx, FIRST_SLOT + TRAP_SLOT_OWNER(%rip)
+	jne 7f
+
+	mov %r8, SAVED(TRAP_R8)
+	mov %r9, SAVED(TRAP_R9)
+	mov %r10, SAVED(TRAP_R10)
+	mov %r12, SAVED(TRAP_R12)
+	mov %r13, SAVED(TRAP_R13)
+	mov %r14, SAVED(TRAP_R14)
+	mov %r15, SAVED(TRAP_R15)
+	mov %rdi, SAVED(TRAP_RDI)
+	mov %rsi, SAVED(TRAP_RSI)
+	mov %rbp, SAVED(TRAP_RBP)
+	mov %rbx, SAVED(TRAP_RBX)
+	mov %rdx, SAVED(TRAP_RDX)
+	mov %rsp, SAVED(TRAP_RSP)
+	mov %rsp, %r12
+	lea FIRST_SLOT(%rip), %r14
+	mov %r14, %rsp
+	mov flags(%rip), %eax
+	movl $0, gate(%rip)
+	add $OVERFLOW, %al
+	sahf
+	pushfq
+	pop REGISTER(TRAP_FLAGS) + TRAP_SLOT_REGISTERS(%r14)
+	cld
+	mov TRAP_SITE_NEXT(%r11), %rax
+	mov %rax, REGISTER(TRAP_RIP) + TRAP_SLOT_REGISTERS(%r14)
+	mov TRAP_SITE_NUMBER(%r11), %eax
+	mov %rax, TRAP_SLOT_NUMBER(%r14)
+	mov %r12, TRAP_SLOT_FRAME(%r14)
+	movl $0, TRAP_SLOT_EXEC_TID(%r14)
+	movl $0, TRAP_SLOT_ALTSTACK_FLAGS(%r14)
+	mov %r12, TRAP_SLOT_SP(%r14)
+	mov %r14, %rdi
+	call trap_handle
+	jmp 4b
+
+	/* by the signal: the gate is ours, or it is not */
+7:	mov flags(%rip), %eax
+	movl $0, gate(%rip)
+	add $OVERFLOW, %al
+	sahf
+8:	mov TRAP_SITE_NUMBER(%r11), %eax
+	mov TRAP_SITE_NEXT(%r11), %rcx
+	lea -TRAP_SITE_SYSCALL(%rcx), %rcx
+	jmp *%rcx
+
+	.local gate, flags
+	.comm gate, 4, 4
+	.comm flags, 4, 4
 
 /* void trap_resume(context): go on as it says, mask and all; the kernel finds it at the stack
  * pointer, as behind a frame whose first word a handler has returned by. */

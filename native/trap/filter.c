@@ -89,11 +89,16 @@ static int is_conditional(long nr)
 	       nr == __NR_recvfrom || nr == __NR_getsockopt || nr == __NR_ioctl;
 }
 
+int trap_filter_is_whole(long nr)
+{
+	return core_call_after(nr - 1) == nr && !is_conditional(nr);
+}
+
 /* Numbers that trap whatever their arguments. */
 static void trap_always(struct program *p)
 {
 	static const short others[] = {
-		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, LPMX_SYSCALL,
+		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, __NR_seccomp, LPMX_SYSCALL,
 	};
 	unsigned n = 0;
 	long nr = -1;
@@ -215,6 +220,7 @@ static void write_program(struct program *p)
 	trap_option(p, SOL_SOCKET_, SO_PEERCRED_);
 	trap_requests(p);
 	trap_if_first_is(p, __NR_ptrace, 0 /* PTRACE_TRACEME */);
+	trap_if_first_is(p, __NR_prctl, PR_SET_SECCOMP);
 
 	/* it may reset our handler in the child; libraries fall back to clone */
 	refuse(p, CLONE3, ENOSYS);

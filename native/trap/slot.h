@@ -15,7 +15,16 @@
 
 #define TRAP_SLOT_OWNER 0
 #define TRAP_SLOT_SP 8
+#define TRAP_SLOT_FRAME 16
+#define TRAP_SLOT_NUMBER 24
 #define TRAP_SLOT_REGISTERS 32
+#define TRAP_SLOT_ALTSTACK_FLAGS (TRAP_SLOT_REGISTERS + 8 * TRAP_REGISTER_COUNT + 8)
+#define TRAP_SLOT_EXEC_TID (TRAP_SLOT_ALTSTACK_FLAGS + 16)
+
+/* A rewritten call site, as its stub hands it to trap_site_entry. */
+#define TRAP_SITE_NEXT 0
+#define TRAP_SITE_NUMBER 8
+#define TRAP_SITE_SYSCALL 2 /* bytes before `next` */
 
 /* Order of the registers: the kernel's struct sigcontext. */
 #define TRAP_R8 0
@@ -38,6 +47,7 @@
 #define TRAP_FLAGS 17
 #define TRAP_SEGMENTS 18
 #define TRAP_REGISTER_COUNT 23
+#define TRAP_SLOT_OWNER_FS_BITS 48
 
 /* What they are when a program begins: interrupts on; user code, none, none, user data. */
 #define TRAP_FIRST_FLAGS 0x202

@@ -39,7 +39,7 @@
 #define CHUNK_SLOTS 6
 #define CHUNK_SIZE (CHUNK_SLOTS * (size_t)TRAP_SLOT_SIZE)
 #define CHUNKS_MAX 4096
-#define FS_BITS 48
+#define FS_BITS TRAP_SLOT_OWNER_FS_BITS
 #define FS_MASK ((1ul << FS_BITS) - 1)
 /* A signal cannot have left more than this on the same stack. */
 #define STACK_REACH (64ul << 20)
@@ -48,12 +48,17 @@
 
 _Static_assert(offsetof(struct trap_slot, owner) == TRAP_SLOT_OWNER, "slot.h");
 _Static_assert(offsetof(struct trap_slot, sp) == TRAP_SLOT_SP, "slot.h");
+_Static_assert(offsetof(struct trap_slot, frame) == TRAP_SLOT_FRAME, "slot.h");
+_Static_assert(offsetof(struct trap_slot, number) == TRAP_SLOT_NUMBER, "slot.h");
 _Static_assert(offsetof(struct trap_slot, registers) == TRAP_SLOT_REGISTERS, "slot.h");
+_Static_assert(offsetof(struct trap_slot, altstack.flags) == TRAP_SLOT_ALTSTACK_FLAGS, "slot.h");
+_Static_assert(offsetof(struct trap_slot, exec_tid) == TRAP_SLOT_EXEC_TID, "slot.h");
 _Static_assert(sizeof(struct trap_slot) <= TRAP_SLOT_HEADER, "slot.h");
 _Static_assert(offsetof(struct trap_ucontext, registers) == TRAP_UC_REGISTERS, "slot.h");
 _Static_assert(offsetof(struct trap_ucontext, vector_state) == TRAP_UC_FPSTATE, "slot.h");
 
-static char first_chunk[TRAP_SLOT_SIZE] __attribute__((aligned(4096)));
+/* The entry from rewritten sites takes this one, or none. */
+char trap_first_chunk[TRAP_SLOT_SIZE] __attribute__((aligned(4096)));
 static char *volatile chunks[CHUNKS_MAX]; /* used from the front */
 static int fast_fs_base;
 /* The first thread takes the slot that the loader has run on: its pages are there. */
@@ -61,10 +66,10 @@ static uint64_t main_stack;
 #define MAIN_STACK_REACH (8ul << 20)
 
 /* The process id, in a page of its own; zero in the child of a fork. */
-static union {
+union {
 	volatile uint32_t pid;
 	char page[4096];
-} wiped __attribute__((aligned(4096)));
+} trap_wiped __attribute__((aligned(4096)));
 
 static struct trap_slot *slot_at(char *chunk, unsigned n)
 {
@@ -83,24 +88,24 @@ static char *lowest(const struct trap_slot *slot)
 
 struct trap_slot *trap_first_slot(void)
 {
-	return slot_at(first_chunk, 0);
+	return slot_at(trap_first_chunk, 0);
 }
 
 void trap_slots_begin(int fast_fs, uint64_t sp)
 {
 	fast_fs_base = fast_fs;
 	main_stack = sp;
-	chunks[0] = first_chunk;
-	sys_call3(__NR_madvise, &wiped, sizeof(wiped), MADV_WIPEONFORK);
-	wiped.pid = (uint32_t)sys_call0(__NR_getpid);
+	chunks[0] = trap_first_chunk;
+	sys_call3(__NR_madvise, &trap_wiped, sizeof(trap_wiped), MADV_WIPEONFORK);
+	trap_wiped.pid = (uint32_t)sys_call0(__NR_getpid);
 }
 
 static uint64_t process(void)
 {
-	uint32_t pid = wiped.pid;
+	uint32_t pid = trap_wiped.pid;
 
 	if (!pid)
-		wiped.pid = pid = (uint32_t)sys_call0(__NR_getpid);
+		trap_wiped.pid = pid = (uint32_t)sys_call0(__NR_getpid);
 	return pid;
 }
 
@@ -172,15 +177,26 @@ static int abandoned(const struct trap_slot *slot, uint64_t seen, uint64_t sp, u
 	       (slot->frame != seen || on_same_stack(seen, sp));
 }
 
+static void guard(struct trap_slot *slot)
+{
+	if (slot->guarded)
+		return;
+	slot->guarded = 1;
+	sys_call3(__NR_mprotect, lowest(slot), TRAP_GUARD, PROT_NONE);
+}
+
+int trap_slots_for_sites(void)
+{
+	guard(trap_first_slot());
+	return fast_fs_base;
+}
+
 static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t frame)
 {
 	slot->frame = frame;
 	slot->exec_tid = 0;
 	slot->altstack.flags = 0;
-	if (!slot->guarded) {
-		slot->guarded = 1;
-		sys_call3(__NR_mprotect, lowest(slot), TRAP_GUARD, PROT_NONE);
-	}
+	guard(slot);
 	slot->sp = sp;
 	return slot;
 }

@@ -80,6 +80,40 @@ int trap_in_vfork_child(void);
 uint32_t trap_owner(void);
 uint64_t trap_thread(void);
 
+/* May the entry from rewritten sites take the first slot?  From then on it does. */
+int trap_slots_for_sites(void);
+
+/* ---- sites.c: call sites that trap often ---- */
+
+/* They are rewritten from now on; `said`: LPMX_ENV_REWRITE's value, or NULL: the view asks. */
+void trap_sites_begin(const char *said);
+/* They are no more, and what was goes by the signal. */
+void trap_sites_stop(void);
+/* What the next program is to be told, or "" for nothing. */
+const char *trap_sites_told(void);
+/* The call `nr` at the site that ends at `ip` came by the signal. */
+void trap_site_seen(uint64_t ip, uint64_t nr);
+
+/* ---- stubs.c ---- */
+
+struct trap_site {
+	uint64_t next;    /* where the program goes on */
+	uint32_t number;  /* of the system call */
+	uint32_t unused;
+};
+
+/*
+ * A stub for the call `number` that goes on at `next`, within reach of a jump from there: its
+ * address; 0 if there is none, -errno if it was refused.  `gap_end`: the end of unused addresses
+ * below, or 0.
+ */
+long trap_stub(uint64_t next, uint64_t number, uint64_t gap_end);
+
+/* ---- boundary.c ---- */
+
+/* Does an instruction begin at `at`, for certain? */
+int trap_is_boundary(uint64_t at);
+
 /* ---- child.c ---- */
 
 /* The task that call `nr` is about, or NULL where there is no memory for one. */
@@ -90,6 +124,8 @@ struct core_task *trap_task_for(long nr);
 /* Install the filter unless this process has it already: 0, or -errno. */
 long trap_filter_install(void);
 int trap_filter_present(void);
+/* Is `nr` a call of the core that is trapped whatever its arguments? */
+int trap_filter_is_whole(long nr);
 
 /* ---- signals.c ---- */
 
@@ -157,6 +193,7 @@ long trap_vector(char *const *vector, size_t *bytes);
 
 void trap_signal_entry(int signal, void *info, void *context);
 void trap_signal_return(void);
+void trap_site_entry(void);
 void trap_resume(struct trap_ucontext *context) __attribute__((noreturn));
 long trap_call(long nr, long a0, long a1, long a2, long a3, long a4, long a5);
 

@@ -216,6 +216,24 @@ def test_without_preload_programs_see_the_same(tiny):
     assert done.stdout.startswith("root:x:0:0:")
 
 
+#: Opens a file often, and tells what of its memory can be executed and is of no file.
+OPENING = ("i=0; while [ $i -lt 40 ]; do : </etc/passwd; i=$((i+1)); done; "
+           "grep ' r-xp 00000000 00:00 0 *$' /proc/$$/maps; echo done")
+
+
+@pytest.mark.parametrize("option, variable, rewritten", [
+    ([], None, False), (["--rewrite"], None, True), ([], "1", True), (["--rewrite"], "0", False)],
+    ids=["off", "option", "variable", "option and variable"])
+def test_call_sites_are_rewritten_where_that_is_asked_for(tiny, option, variable, rewritten):
+    """By --rewrite for a container's programs, and by LPMX_REWRITE, which goes before it."""
+    given = {"LPMX_REWRITE": variable} if variable else {}
+
+    done = tiny("run", *option, tiny.image, "sh", "-c", OPENING, env=given)
+
+    assert done.stdout.endswith("done\n")
+    assert rewritten == (" r-xp " in done.stdout)
+
+
 # -- containers that are made for one program
 
 

@@ -36,7 +36,8 @@ class Places:
             first = next((place for made, place in self._made.items()
                           if made.startswith(f"{image} ") and isinstance(place, Container)), None)
             self._made[key] = Chroot(built) if way == "chroot" else \
-                Container(built, preload=way == "preload", confined=confined, beside=first)
+                Container(built, preload=way == "preload", rewrite=way == "rewritten",
+                          confined=confined, beside=first)
         return self._made[key]
 
     def close(self) -> None:

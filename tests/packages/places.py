@@ -138,7 +138,8 @@ class Chroot(Place):
 class Container(Place):
     """A container of the image, in a store that belongs to an ordinary user.
 
-    `preload=False` leaves its programs to the trap alone; `confined=False` leaves the
+    `preload=False` leaves its programs to the trap alone, `rewrite=True` has their call sites
+    rewritten; `confined=False` leaves the
     killing filter out, for programs that have their own tracers. `beside` is another of the
     same image, in whose store this one is made; that one is removed after it.
     """
@@ -146,8 +147,10 @@ class Container(Place):
     name = "container"
 
     def __init__(self, built: Built, given: Optional[Path] = None, *, preload: bool = True,
-                 confined: bool = True, beside: Optional["Container"] = None) -> None:
-        self._preload, self._confined, self._beside = preload, confined, beside
+                 rewrite: bool = False, confined: bool = True,
+                 beside: Optional["Container"] = None) -> None:
+        self._preload, self._rewrite = preload, rewrite
+        self._confined, self._beside = confined, beside
         super().__init__(built, given)
 
     def _make(self, built: Built) -> None:
@@ -159,6 +162,7 @@ class Container(Place):
             self._lpmx("load", str(built.layout))
         self._lpmx("create", "--name", self._container, "--contain", "--no-gpu",
                    *([] if self._preload else ["--no-preload"]),
+                   *(["--rewrite"] if self._rewrite else []),
                    "-v", f"{self._given}:/mnt:ro", built.reference)
         self._layers = self._beside._layers if self._beside else self.layers()
 

@@ -55,6 +55,8 @@ PROGRAMS = [
 ]
 
 VIEWS = ["host", "container", "preload"]
+#: By the trap alone, and each call site rewritten when it has trapped a second time.
+REWRITTEN = "rewritten"
 
 
 class Bench:
@@ -159,6 +161,8 @@ class Bench:
         if view is not None:
             environment["LPMX_VIEW"] = str(self.view(view))
             environment["LPMX_PROGRAM"] = argv[0]
+            if view == REWRITTEN:
+                environment["LPMX_REWRITE"] = "2"
             executable = str(self.loader)
         if prefix:
             # a shell that sets something up and then starts the program
@@ -201,7 +205,7 @@ CASES = [(name, linking) for name, linkings in PROGRAMS for linking in linkings]
 MARKS = {"tracing": [pytest.mark.unconfined]}
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [*VIEWS, REWRITTEN])
 @pytest.mark.parametrize(
     "name,linking",
     [pytest.param(*case, id="-".join(case), marks=MARKS.get(case[0], [])) for case in CASES],

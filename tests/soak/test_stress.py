@@ -9,7 +9,7 @@ import pytest
 from languages.compare import Places
 from languages.programs import GO_SOURCE, IMAGE
 from languages.suites import WAYS
-from programs.test_programs import VIEWS, Bench
+from programs.test_programs import REWRITTEN, VIEWS, Bench
 from programs.test_programs import bench as bench  # a fixture
 from programs.test_programs import comparable
 
@@ -33,7 +33,7 @@ done; echo "right $right"
 """
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [*VIEWS, REWRITTEN])
 @pytest.mark.parametrize("linking", ["dynamic", "static", "musl-static"])
 def test_a_thousand_rounds(bench: Bench, record: Callable[..., None], view: str,
                            linking: str) -> None:
@@ -50,7 +50,7 @@ def test_a_thousand_rounds(bench: Bench, record: Callable[..., None], view: str,
     assert ROUNDS == count, said
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [*VIEWS, REWRITTEN])
 @pytest.mark.parametrize("name, linking", SIGNALS)
 def test_signals_a_thousand_times(bench: Bench, record: Callable[..., None], name: str,
                                   linking: str, view: str) -> None:
@@ -76,7 +76,7 @@ def places() -> Iterator[Places]:
 
 @pytest.mark.root
 @pytest.mark.parametrize("kind", GO)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, REWRITTEN])
 def test_go_a_thousand_times(places: Places, record: Callable[..., None], way: str, kind: str) -> None:
     """Goroutines, programs started, signals for all and a profiler: each run is right, and none hangs."""
     place = places(IMAGE, way, True)

@@ -54,7 +54,7 @@ def test_random_operations(record: Record) -> None:
     """What two million operations leave behind, through every door, is what they leave in a
     plain directory."""
     found = _explore(record, "random operations through all doors", OPERATIONS, layers_of,
-                     ["plain", "overlay", "python", "trap", "preload"], scratch())
+                     ["plain", "overlay", "python", "trap", "rewritten", "preload"], scratch())
 
     assert [] == found
 

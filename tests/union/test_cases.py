@@ -19,7 +19,7 @@ CASES = {**cases.CASES, **cases_descriptors.CASES}
 def indexed() -> Iterator[Bench]:
     """An image of three layers, in a plain directory, on overlayfs and in our view; there
     also through the core under sanitizers."""
-    with Bench(image(), ["plain", "overlay", "python", "trap", "preload", *SANITIZERS]) as bench:
+    with Bench(image(), ["plain", "overlay", "python", "trap", "rewritten", "preload", *SANITIZERS]) as bench:
         yield bench
 
 

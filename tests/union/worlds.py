@@ -44,9 +44,9 @@ HERE = Path(__file__).resolve().parent
 KERNEL = ("plain", "overlay")
 #: The hosted core, and how it is built: what a sanitizer finds ends the process.
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
-OURS = ("python", "trap", "preload", "live", *SANITIZERS)
+OURS = ("python", "trap", "rewritten", "preload", "live", *SANITIZERS)
 #: A process each that is in its view for life; the others can be taken to another.
-PROGRAMS = ("trap", "preload")
+PROGRAMS = ("trap", "rewritten", "preload")
 #: The first of these that there is: whom our worlds run as when root runs the tests.
 USERS = (os.environ.get("LPMX_TEST_USER", ""), "lpmx-test", "tester", "nobody")
 
@@ -296,8 +296,10 @@ class Bench:
             return self._process(name, [str(checked(name))], user=True,
                                  TSAN_OPTIONS="halt_on_error=1")
         program = "/.lpmx/bin/" + ("dynamic" if name == "preload" else "static")
+        # call sites that trap a second time are rewritten
+        more = {"LPMX_REWRITE": "2"} if name == "rewritten" else {}
         return self._process(name, [program], user=True, executable=str(_native.loader_path()),
-                             LPMX_VIEW=target, LPMX_PROGRAM=program, LPMX_CWD="/")
+                             LPMX_VIEW=target, LPMX_PROGRAM=program, LPMX_CWD="/", **more)
 
     def _process(self, name: str, argv: List[str], *, user: bool = False,
                  executable: Optional[str] = None, **variables: str) -> World:
