@@ -139,7 +139,7 @@ class Podman(Way):
                  "--runroot", self.scratch / "run", "--cgroup-manager", "cgroupfs", *words)
 
     def close(self) -> None:
-        # in another namespace than its own, where parts of it are mounted
+        self.podman("system", "migrate")   # ends the process that keeps its namespace
         self.run("unshare", "--user", "--map-root-user", "--map-auto", "rm", "-rf",
                  self.scratch / "root", self.scratch / "run")
 
@@ -172,6 +172,7 @@ class Apptainer(Way):
                         images.Cache().get("apptainer").tar], check=True)
         for name in ("w", ".old"):
             (place / name).mkdir()
+        (place / "etc/hosts").write_text("127.0.0.1 localhost\n")
 
 
 #: As root of a user namespace, with the directory as its root and the scratch one as /w.

@@ -67,9 +67,11 @@ for top, directories, files in os.walk("/"):
         directories[:] = sorted(set(directories) - {"proc", "sys", "dev", "tmp", "root", "run", "w"})
     for name in sorted([*directories, *files]):
         path = os.path.join(top, name)
-        if os.path.islink(path):
-            continue   # Linux gives them no user attributes
-        for key in sorted(os.listxattr(path, follow_symlinks=False)):
+        try:
+            keys = sorted(os.listxattr(path, follow_symlinks=False))
+        except OSError:
+            continue   # a squashfs in which nothing has any, a link of overlayfs
+        for key in keys:
             if key.startswith(("user.", "security.capability")):
                 print(path, key, os.getxattr(path, key, follow_symlinks=False))
 """
