@@ -10,6 +10,7 @@ there.
 """
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -42,6 +43,9 @@ _ABOVE_PREFIXES = ("/opt", "/opt/conda/envs", "/root/.virtualenvs", "/root/minic
                    "/srv", "/srv/conda/envs")
 _LIKELY_PREFIXES = ("/venv", "/.venv", "/env", "/conda", "/root/miniconda3", "/root/.venv",
                     "/app/.venv", "/srv/conda")
+#: What it is called when there is nothing, or nothing for the kernel's user.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+           errno.EACCES)
 _PYTHON_DIRECTORY = re.compile(r"python3\.\d+t?\Z")
 
 
@@ -218,7 +222,10 @@ def _of_spec(view: View, variables: Mapping[str, str], prefix: str, folder: str,
                       metadata=metadata if isinstance(metadata, dict) else {},
                       logos={logo: f"{folder}/{logo}" for logo in _LOGOS
                              if _is_logo(view, f"{folder}/{logo}")})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        _none(f"{folder}/kernel.json", error)
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None  # as Jupyter does with a spec that it cannot read
 
 
@@ -357,24 +364,35 @@ def _search_path(variables: Mapping[str, str]) -> list[str]:
     return [part.rstrip("/") for part in text.split(os.pathsep) if part.startswith("/")]
 
 
+def _none(path: str, error: OSError) -> None:
+    """Nothing is at `path` for the kernel's user; raises `KernelFailed` if that cannot be known."""
+    if error.errno not in _ABSENT:
+        raise KernelFailed(f'cannot look for kernels in "{path}" of the image: '
+                           f"{os.strerror(error.errno or 0).lower()}",
+                           hint='see whether the store can be read: run "lpmx verify"') from error
+
+
 def _names(view: View, directory: str) -> list[str]:
     try:
         return sorted(view.listdir(directory))
-    except OSError:
+    except OSError as error:
+        _none(directory, error)
         return []
 
 
 def _canonical(view: View, path: str) -> Optional[str]:
     try:
         return view.resolve(path).path
-    except OSError:
+    except OSError as error:
+        _none(path, error)
         return None
 
 
 def _executable(view: View, path: str) -> bool:
     try:
         mode = view.stat(path).st_mode
-    except OSError:
+    except OSError as error:
+        _none(path, error)
         return False
     return stat.S_ISREG(mode) and bool(mode & 0o111)
 

@@ -10,6 +10,7 @@ itself (launch.py), for front ends that know nothing of provisioners.
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -17,7 +18,8 @@ import re
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Optional
@@ -42,6 +44,8 @@ _LAUNCHER = "lpmx_jupyter.launch"
 #: Of a spec's metadata: the store that it was made with.
 STORE = "lpmx_store"
 LOGO_LIMIT = 1 << 20
+#: An installation takes a moment; one that has taken so long was killed.
+_ASIDE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -268,6 +272,7 @@ def write(folder: Path, values: dict[str, Any], view: _native.View, kernel: Kern
         and folder.parent == default_directory()
     try:
         make_directories(folder.parent)
+        _clear_aside(folder)
         if folder.is_dir():
             _fill(folder, values, view, kernel, private)
             return
@@ -287,6 +292,14 @@ def write(folder: Path, values: dict[str, Any], view: _native.View, kernel: Kern
         raise KernelFailed(f'cannot install the kernel in "{folder.parent}": '
                            f"{os.strerror(error.errno or 0).lower()}",
                            hint="name a place of your own with --prefix") from error
+
+
+def _clear_aside(folder: Path) -> None:
+    """Remove what an installation of this spec that was killed had made so far."""
+    for aside in folder.parent.glob(f".{glob.escape(folder.name)}.????????"):
+        with suppress(OSError):
+            if time.time() - aside.stat().st_mtime > _ASIDE_SECONDS:
+                shutil.rmtree(aside)
 
 
 def make_directories(place: Path) -> None:

@@ -1,6 +1,7 @@
 """Kernel specs: what an image has, what is written, listed and removed."""
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from typing import Any, Iterator
 import pytest
 from lpmx_jupyter import kernels, kernelspecs
 from lpmx_jupyter.session import Settings
+from lpmx_runtime._native import View
 from lpmx_runtime.errors import KernelFailed
 from support.imagetree import PATH, Tree
 from support.notebooks import Jupyter
@@ -106,6 +108,24 @@ def test_spec_that_cannot_run_is_left_out(tree: Tree, text: str) -> None:
     assert [kernels.HOST_PYTHON] == [kernel.name for kernel in tree.kernels()]
 
 
+@pytest.mark.parametrize("call", ["listdir", "stat", "read", "resolve"])
+def test_image_that_cannot_be_looked_into_is_not_one_without_kernels(
+        tree: Tree, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """A store that fails says so, and which place of the image it was."""
+    tree.program("/opt/venv/bin/python")
+    tree.spec("/opt/venv/share/jupyter/kernels/python3", IPYKERNEL)
+    real = getattr(View, call)
+
+    def fails(view: View, path: str, *more: Any, **values: Any) -> Any:
+        if path.startswith("/opt"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return real(view, path, *more, **values)
+
+    monkeypatch.setattr(View, call, fails)
+    with pytest.raises(KernelFailed, match='"/opt.*input/output error'):
+        tree.kernels()
+
+
 @pytest.mark.parametrize("place", ["/usr/lib/python3/dist-packages", "/usr/lib/python3.9/dist-packages",
                                    "/usr/lib/python3.12/site-packages"])
 def test_python_with_ipykernel_needs_no_spec(tree: Tree, place: str) -> None:
@@ -196,6 +216,20 @@ def test_launcher_understands_what_the_spec_says(jupyter: Jupyter) -> None:
 
     config = values["metadata"]["kernel_provisioner"]["config"]
     assert Settings(**{**config, "binds": tuple(config["binds"])}) == settings_of(arguments)
+
+
+def test_what_a_killed_installation_left_goes_with_the_next(jupyter: Jupyter) -> None:
+    """But not what another is just making."""
+    name = jupyter.install("tiny")
+    left, made = (jupyter.data / "kernels" / f".{name}.{end}" for end in ("abcd1234", "efgh5678"))
+    for folder in (left, made):
+        folder.mkdir()
+        (folder / "kernel.json").write_text("{}")
+    os.utime(left, (0, 0))
+
+    jupyter.install("tiny")
+
+    assert (False, True) == (left.exists(), made.exists())
 
 
 def test_installing_again_replaces_and_another_image_does_not(jupyter: Jupyter) -> None:
