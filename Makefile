@@ -34,8 +34,8 @@ TEST_PACKAGES := $(BUILD_PACKAGES) acl apache2-utils binutils busybox-static ca-
 	docker-registry e2fsprogs file fish gdb git gnupg gpgv gzip mmdebstrap musl-tools openssl passwd perl procps skopeo \
 	squashfs-tools strace uidmap umoci xz-utils zsh zstd
 FUZZ_PACKAGES := clang libclang-rt-dev
-# file systems to make and mount, and hosts that use one over NFS
-SOAK_PACKAGES := btrfs-progs iproute2 kmod mount nfs-kernel-server socat user-mode-linux xfsprogs
+# file systems to make and mount, hosts that use one over NFS, a builder of images
+SOAK_PACKAGES := btrfs-progs buildah iproute2 kmod mount nfs-kernel-server socat user-mode-linux xfsprogs
 
 all: wheel
 
