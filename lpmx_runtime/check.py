@@ -131,6 +131,7 @@ def _ways(scratch: Path) -> Iterator[Finding]:
     yield trap
     if trap.verdict == OK:
         yield _preload(loader, view)
+        yield _set_user_id(loader, view)
 
 
 def _view(scratch: Path, loader: Path) -> Path:
@@ -191,6 +192,17 @@ def _preload(loader: Path, view: Path) -> Finding:
     return Finding("preload", LIMITED, lines[-1] if lines else "it is not loaded",
                    "every call is trapped instead: right, but slower, and programs that run do "
                    "not see a change of the live environment")
+
+
+def _set_user_id(loader: Path, view: Path) -> Finding:
+    """What sudo, su and their like are in a container, as the kernel says it of a program there."""
+    program = next((path for path in ("/bin/cat", "/usr/bin/cat") if os.path.exists(path)), None)
+    result, _ = _start(loader, view, [program, "/proc/self/status"]) if program else (None, "")
+    if result is None or "NoNewPrivs:\t1\n" not in result.stdout:
+        return Finding("set-user-ID programs", LIMITED, "this host does not tell what they may do",
+                       "they are never given another user's rights by a container")
+    return Finding("set-user-ID programs", OK, "sudo, su and their like run, without the rights of "
+                                               "their owners (no_new_privs)")
 
 
 # -- the store's file system ----------------------------------------------------------------

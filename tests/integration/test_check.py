@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import struct
@@ -14,10 +15,10 @@ PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22
 SECCOMP, PRCTL = {"x86_64": (317, 157), "aarch64": (277, 167)}[os.uname().machine]
 
 
-def without_seccomp():
-    """In a child: a host whose kernel knows no seccomp filters from now on."""
+def without_seccomp(error=errno.EINVAL):
+    """In a child: a host that answers so from now on who asks for a seccomp filter."""
     program = [(LOAD, 0, 0, 0), (EQUAL, 4, 0, SECCOMP), (EQUAL, 0, 2, PRCTL), (LOAD, 0, 0, 16),
-               (EQUAL, 1, 0, PR_SET_SECCOMP), (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | 22)]
+               (EQUAL, 1, 0, PR_SET_SECCOMP), (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | error)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *one) for one in program))
 
     class Filter(ctypes.Structure):
@@ -45,8 +46,9 @@ def test_check_finds_what_this_host_has(findings, store):
 
     assert 0 == code
     assert {"ok"} == {found[subject]["verdict"] for subject in
-                      ("kernel", "/proc", "loader", "trap", "preload", "programs in the store",
-                       "locks", "user attributes", "hard links")}
+                      ("kernel", "/proc", "loader", "trap", "preload", "set-user-ID programs",
+                       "programs in the store", "locks", "user attributes", "hard links")}
+    assert "without the rights of their owners" in found["set-user-ID programs"]["found"]
     assert not store.exists(), "checking makes no store"
 
 
@@ -57,9 +59,11 @@ def test_check_reads_for_people(lpmx):
     assert any(line.startswith("ok       trap: ") for line in lines)
 
 
-def test_without_seccomp_check_says_so_and_what_follows(findings):
-    """The host is one where no program can be trapped."""
-    code, found = findings(preexec_fn=without_seccomp)
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EPERM, errno.ENOSYS], ids=errno.errorcode.get)
+def test_without_seccomp_check_says_so_and_what_follows(findings, error):
+    """The host is one where no program can be trapped: a kernel without filters, or an outer
+    sandbox that refuses them, or does not have the call."""
+    code, found = findings(preexec_fn=lambda: without_seccomp(error))
 
     assert 1 == code
     assert "missing" == found["trap"]["verdict"]
