@@ -4,7 +4,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import Any, Iterator, Optional
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Optional
 
 from lpmx_runtime import settings
 from lpmx_runtime.container import Command, Container, Link, exposed, links
@@ -13,39 +14,57 @@ from lpmx_runtime.store import Store
 from .environment import is_secret
 from .handlers import Handler, operation
 
+if TYPE_CHECKING:
+    from lpmx_runtime._native import View
+
 #: How much of the end of a log of calls is looked at.
 _LOG_LIMIT = 4 << 20
 
 
-class Links(Handler):
-    path = "/containers/{container}/links"
+class _Listed(Handler):
+    """What is listed of a container, added to it and taken away again."""
+
+    def listed(self, container: Container) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def add(self, container: Container) -> dict[str, Any]:
+        """Add what the request describes; the answer, with the notes on it."""
+        raise NotImplementedError
+
+    def take_away(self, container: Container) -> None:
+        raise NotImplementedError
 
     @operation()
     async def get(self, container: str) -> Any:
-        def look(store: Store) -> list[dict[str, Any]]:
-            return [self._described(link)
-                    for link in links.of_container(Container.open(store, container))]
-        return await self.with_store(look)
+        return await self.with_store(
+            lambda store: self.listed(Container.open(store, container)))
 
     @operation()
     async def post(self, container: str) -> Any:
-        body = self.body
-
-        def add(store: Store) -> dict[str, Any]:
-            link, notes = links.add(Container.open(store, container), body["name"], body["target"],
-                                    cwd=body.get("cwd"), env=body.get("env"),
-                                    passes=body.get("pass"), over=body["over"])
-            return {"link": self._described(link), "notes": notes}
-        added = await self.slow(add)
+        added = await self.slow(lambda store: self.add(Container.open(store, container)))
         await self.changed()
         return added
 
     @operation()
     async def delete(self, container: str) -> Any:
-        def remove(store: Store, name: str) -> None:
-            links.remove(Container.open(store, container), name)
-        await self.slow(remove, self.query["link"])
+        await self.slow(lambda store: self.take_away(Container.open(store, container)))
         await self.changed()
+
+
+class Links(_Listed):
+    path = "/containers/{container}/links"
+
+    def listed(self, container: Container) -> list[dict[str, Any]]:
+        return [self._described(link) for link in links.of_container(container)]
+
+    def add(self, container: Container) -> dict[str, Any]:
+        body = self.body
+        link, notes = links.add(container, body["name"], body["target"], cwd=body.get("cwd"),
+                                env=body.get("env"), passes=body.get("pass"), over=body["over"])
+        return {"link": self._described(link), "notes": notes}
+
+    def take_away(self, container: Container) -> None:
+        links.remove(container, self.query["link"])
 
     def _described(self, link: Link) -> dict[str, Any]:
         return {"name": link.name, "path": link.path, "target": link.target, "cwd": link.cwd,
@@ -55,35 +74,22 @@ class Links(Handler):
                 "created": link.created}
 
 
-class Exposed(Handler):
+class Exposed(_Listed):
     path = "/containers/{container}/exposed"
 
-    @operation()
-    async def get(self, container: str) -> Any:
-        def look(store: Store) -> list[dict[str, Any]]:
-            return [_described(one) for one in exposed.of_container(Container.open(store, container))]
-        return await self.with_store(look)
+    def listed(self, container: Container) -> list[dict[str, Any]]:
+        return [_described(one) for one in exposed.of_container(container)]
 
-    @operation()
-    async def post(self, container: str) -> Any:
+    def add(self, container: Container) -> dict[str, Any]:
         directory = self.body.get("directory")
         if directory is not None:
             directory = self.extension.server_path(directory)
+        command, notes = exposed.add(container, self.body["program"], name=self.body.get("name"),
+                                     directory=directory)
+        return {"exposed": _described(command), "notes": notes}
 
-        def add(store: Store) -> dict[str, Any]:
-            command, notes = exposed.add(Container.open(store, container), self.body["program"],
-                                         name=self.body.get("name"), directory=directory)
-            return {"exposed": _described(command), "notes": notes}
-        added = await self.slow(add)
-        await self.changed()
-        return added
-
-    @operation()
-    async def delete(self, container: str) -> Any:
-        def remove(store: Store, name: str) -> None:
-            exposed.remove(Container.open(store, container), name)
-        await self.slow(remove, self.query["command"])
-        await self.changed()
+    def take_away(self, container: Container) -> None:
+        exposed.remove(container, self.query["command"])
 
 
 def _described(command: Command) -> dict[str, Any]:
@@ -91,20 +97,32 @@ def _described(command: Command) -> dict[str, Any]:
             "program": command.program, "whole": command.whole}
 
 
-class Programs(Handler):
+class HostPrograms(Handler):
     path = "/host/programs"
 
     @operation()
     async def get(self) -> Any:
-        return await self.blocking(programs, self.query["query"], self.query["limit"])
+        return await self.blocking(lambda: programs(_on_path(), **self.query))
 
 
-def programs(query: str, limit: int) -> dict[str, Any]:
-    """The programs of PATH whose names have `query` in them; of several of one name the one
-    that is run. Those that begin with it come first."""
+class Programs(Handler):
+    path = "/containers/{container}/programs"
+
+    @operation()
+    async def get(self, container: str) -> Any:
+        def look(store: Store) -> dict[str, Any]:
+            found = Container.open(store, container)
+            with found.view() as view:
+                return programs(_on_path_of(found, view), **self.query)
+        return await self.with_store(look)
+
+
+def programs(there: Iterable[tuple[str, str]], query: str, limit: int) -> dict[str, Any]:
+    """The programs, name and path, whose names have `query` in them; of several of one name the
+    first, which is the one that is run. Those that begin with it come first."""
     wanted = query.lower()
     found: dict[str, str] = {}
-    for name, path in _on_path():
+    for name, path in there:
         if wanted in name.lower() and name.isprintable():
             found.setdefault(name, path)
     order = sorted(found, key=lambda name: (not name.lower().startswith(wanted), name.lower(), name))
@@ -113,15 +131,27 @@ def programs(query: str, limit: int) -> dict[str, Any]:
 
 
 def _on_path() -> Iterator[tuple[str, str]]:
-    for directory in dict.fromkeys(os.environ.get("PATH", "").split(":")):
-        try:
-            if directory.startswith("/"):
-                with os.scandir(directory) as names:
-                    for one in names:
-                        if one.is_file() and os.access(one.path, os.X_OK):
-                            yield one.name, one.path
-        except OSError:
-            continue   # PATH may name what there is not
+    for directory in _directories(os.environ.get("PATH")):
+        with suppress(OSError), os.scandir(directory) as names:   # PATH may name what there is not
+            for one in names:
+                if one.is_file() and os.access(one.path, os.X_OK):
+                    yield one.name, one.path
+
+
+def _on_path_of(container: Container, view: View) -> Iterator[tuple[str, str]]:
+    path = next((one.value for one in container.environment.list() if one.name == "PATH"), None)
+    for directory in _directories(path):
+        with suppress(OSError):
+            for name in view.listdir(directory):
+                found = os.path.join(directory, name)
+                with suppress(OSError):
+                    if stat.S_ISREG(view.stat(found).st_mode) and view.access(found, os.X_OK):
+                        yield name, found
+
+
+def _directories(path: Optional[str]) -> list[str]:
+    """Those that a PATH names, each once."""
+    return [one for one in dict.fromkeys((path or "").split(":")) if one.startswith("/")]
 
 
 class Calls(Handler):
@@ -177,4 +207,4 @@ def _call(line: bytes) -> Optional[dict[str, Any]]:
         return None
 
 
-HANDLERS = (Links, Exposed, Programs, Calls)
+HANDLERS = (Links, Exposed, HostPrograms, Programs, Calls)

@@ -378,6 +378,9 @@ def test_programs_are_linked_exposed_called_and_found_in_the_log(api: ApiServer,
                                         container=box, status=409)["code"]
         api.ask("DELETE", links, container=box, query={"link": "host-uname"}, status=204)
         exposed = "/containers/{container}/exposed"
+        offered = api.ask("GET", "/containers/{container}/programs", container=box,
+                          query={"query": "ECH", "limit": 1})
+        assert [{"name": "echo", "path": "/bin/echo"}] == offered["programs"]
         command = api.ask("POST", exposed, {"program": "echo", "name": "boxed-echo",
                                             "directory": "bin"}, container=box, status=201)["exposed"]
         assert str(place.folder / "bin/boxed-echo") == command["path"]
