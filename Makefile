@@ -148,9 +148,11 @@ fuzz: $(STAMPS)/extra-fuzz
 	@tests/support/have-packages $(FUZZ_PACKAGES)
 	@$(VENV)/bin/python tests/fuzz/run.py $(TIME) $(TARGETS)
 
-lint: $(STAMPS)/extra-lint
+lint: $(STAMPS)/extra-lint $(STAMPS)/panel
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/python labextension/build_panel.py npm run --silent lint
+	@$(VENV)/bin/python labextension/build_panel.py npm run --silent check
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) .cache native/build labextension/built labextension/node_modules

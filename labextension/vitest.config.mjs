@@ -13,7 +13,7 @@ export default defineConfig({
     }
   },
   test: {
-    include: ['tests/**/*.test.{ts,tsx}'],
+    include: ['tests/**/*.test.{ts,tsx,mjs}'],
     environment: 'jsdom',
     restoreMocks: true
   }

@@ -1,11 +1,8 @@
 import { cleanup, fireEvent, screen, waitFor, within } from '@testing-library/react';
-import axe from 'axe-core';
 import React from 'react';
 import { afterEach, expect, it } from 'vitest';
 
-import { ContainersSection } from '../src/components/containers';
 import { EnvironmentSection } from '../src/components/environment';
-import { GpuSection, Plot } from '../src/components/gpu';
 import { ImagesSection } from '../src/components/images';
 import { suggest } from '../src/components/pull';
 import { Dialog, InputDialog, Notification, showDialog } from './page/apputils';
@@ -185,6 +182,27 @@ it('saves a value once, by Enter and by leaving its row', async () => {
   expect(saved).toBe(1);
 });
 
+it('sets what a .env file says, or says what is wrong with it', async () => {
+  const { server, show } = withVariables(variable('LANG', 'C'));
+  server.routes['POST containers/fit/environment/load'] = ({ text }) => {
+    if (text !== 'A=1') {
+      throw { message: 'cannot read line 1', hint: null, code: 'invalid-setting' };
+    }
+    return [variable('A', '1', { origin: 'live' })];
+  };
+  show(<EnvironmentSection />);
+  const chooser = await screen.findByLabelText('File of variables');
+  const choose = (text: string) =>
+    fireEvent.change(chooser, { target: { files: [Object.assign(new File([], '.env'), { text: async () => text })] } });
+
+  choose('???');
+  await screen.findByText('cannot read line 1');
+  choose('A=1');
+
+  await screen.findByLabelText('Value of A');
+  expect(screen.queryByRole('alert')).toBeNull();
+});
+
 it('shows no other container in the place of one that is gone', async () => {
   const { show, model } = withVariables(variable('LANG', 'C'));
   model.current = 'gone';
@@ -236,56 +254,4 @@ it('completes tags behind a colon and repositories before it, also with a port',
     'localhost:5000/demo:1', 'localhost:5000/demo:1.1'
   ]);
   expect(await suggest(model.client, 'localhost:5000/de')).toEqual(['localhost:5000/demo']);
-});
-
-it('draws only samples that there are', () => {
-  const { show } = page();
-  show(<Plot label="Busy" values={[0, null, 1]} />);
-
-  const line = screen.getByRole('img', { name: 'Busy' }).querySelector('polyline')!;
-  expect(line.getAttribute('points')!.split(' ')).toHaveLength(2);
-});
-
-it('shows how busy a GPU is, and which libraries were refused and why', async () => {
-  const { server, show } = page();
-  const sample = {
-    id: '0', name: 'H100', vendor: 'NVIDIA', utilisation: 37, memory_used: 1024 ** 3,
-    memory_total: 80 * 1024 ** 3, temperature: 41, power: null
-  };
-  server.routes['GET gpu/usage'] = () => ({ time: 1, devices: [sample] });
-  const library = { path: '/l', vendor: 'NVIDIA', glibc: '', injected: null };
-  server.routes['GET gpu'] = () => ({
-    devices: ['/dev/nvidia0'],
-    drivers: [{ name: 'nvidia', version: '550.1' }],
-    libraries: [
-      { ...library, name: 'libcuda.so.1', refused: '' },
-      { ...library, name: 'libnew.so', path: '/n', refused: 'it needs glibc 2.38' }
-    ],
-    icds: [], image: null, container: null
-  });
-  show(<GpuSection />);
-
-  await screen.findByText('Busy: 37 %');
-  expect(screen.getByText('Memory: 1.0 GiB of 80.0 GiB')).toBeDefined();
-  expect(screen.getByText('Drivers: nvidia 550.1')).toBeDefined();
-  fireEvent.click(screen.getByText('Driver libraries (2)'));
-  expect(screen.getByText('refused: it needs glibc 2.38')).toBeDefined();
-});
-
-it('has nothing in it that axe would object to', async () => {
-  const { server, show } = page();
-  server.routes['GET images'] = () => [image('tiny:1', { shared: 1024 }), image('host', { live: true })];
-  server.routes['GET containers'] = () => [container('fit', { running: true }), container('broken', { damaged: true })];
-  const { container: node } = show(
-    <main>
-      <h1>LPMX</h1>
-      <ImagesSection />
-      <ContainersSection />
-    </main>
-  );
-  await screen.findByText('fit');
-
-  const { violations } = await axe.run(node, { rules: { 'color-contrast': { enabled: false } } });
-
-  expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
 });

@@ -99,6 +99,11 @@ const trans: any = {
 export interface IPage extends ISurroundings {
   server: Server;
   execute: ReturnType<typeof vi.fn>;
+  /** What is open in the page's middle. */
+  open: unknown[];
+  /** Jupyter's own sessions and kernels. */
+  sessions: any;
+  kernels: { shutdown: ReturnType<typeof vi.fn> };
   show: (element: JSX.Element) => RenderResult;
 }
 
@@ -111,12 +116,16 @@ afterEach(() => {
 export function page(refuses = false): IPage {
   const server = new Server();
   server.refuses = refuses;
-  const model = new Model(new Client());
+  const model = new Model(new Client(trans));
   models.push(model);
   const execute = vi.fn(async () => undefined);
+  const open: unknown[] = [];
+  const sessions: any = { refreshRunning: async () => undefined, running: () => [] };
+  const kernels = { shutdown: vi.fn(async () => undefined) };
   const app: any = {
     commands: { execute },
-    serviceManager: { kernelspecs: { specs: { kernelspecs: {} }, refreshSpecs: async () => undefined } }
+    shell: { widgets: () => open },
+    serviceManager: { sessions, kernels, kernelspecs: { specs: { kernelspecs: {} }, refreshSpecs: async () => undefined } }
   };
   const actions = new Actions(model, app, trans);
   const surroundings = { model, actions, trans, interval: 1000 };
@@ -124,6 +133,9 @@ export function page(refuses = false): IPage {
     ...surroundings,
     server,
     execute,
+    open,
+    sessions,
+    kernels,
     show: element => render(<Surroundings.Provider value={surroundings}>{element}</Surroundings.Provider>)
   };
 }

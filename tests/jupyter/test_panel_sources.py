@@ -16,12 +16,19 @@ def node(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     if not script.exists():
         pytest.skip("the packages of the panel's tests are not installed (make set-up)")
     return subprocess.run([sys.executable, str(PANEL / "build_panel.py"), "node", str(script), *arguments],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280)
 
 
 def test_components_and_model() -> None:
     """labextension/tests, by vitest: what they do without a browser and a server."""
     done = node("vitest/vitest.mjs", "run", "--configLoader=runner", "--no-cache")
+
+    assert 0 == done.returncode, done.stdout
+
+
+def test_linter_finds_nothing() -> None:
+    """Hooks, labels, promises and the like, as labextension/.oxlintrc.json says."""
+    done = node("oxlint/bin/oxlint", "--deny-warnings")
 
     assert 0 == done.returncode, done.stdout
 

@@ -1,5 +1,6 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type * as api from './types';
 
@@ -35,7 +36,10 @@ type Query = Record<string, string | number | boolean | undefined>;
 
 /** The server extension's HTTP interface. Every method may throw `LpmxError`. */
 export class Client {
-  constructor(readonly settings: ServerConnection.ISettings = ServerConnection.makeSettings()) {}
+  constructor(
+    readonly trans: TranslationBundle,
+    readonly settings: ServerConnection.ISettings = ServerConnection.makeSettings()
+  ) {}
 
   /** The address of a route, such as `images/pull`. */
   url(route: string, query: Query = {}): string {
@@ -45,6 +49,17 @@ export class Client {
       URLExt.join(this.settings.baseUrl, 'lpmx', 'api', route) +
       (text.length > 0 ? `?${text.join('&')}` : '')
     );
+  }
+
+  /** Have the browser save what a route answers with as a file. */
+  download(route: string, query: Query): void {
+    const { appendToken, token } = this.settings;
+    const link = document.createElement('a');
+    link.href = this.url(route, appendToken && token ? { ...query, token } : query);
+    link.download = '';
+    document.body.append(link);
+    link.click();
+    link.remove();
   }
 
   /** A websocket to a route, logged in as kernels' are. */
@@ -69,23 +84,23 @@ export class Client {
         this.settings
       );
     } catch {
-      throw Client._unreachable();
+      throw this._unreachable();
     }
     if (!response.ok) {
-      throw Client._problem(response.status, response.statusText, await response.text());
+      throw this._problem(response.status, response.statusText, await response.text());
     }
     return response;
   }
 
-  private static _unreachable(): LpmxError {
+  private _unreachable(): LpmxError {
     return new LpmxError({
-      message: 'cannot reach the Jupyter server: there was no answer',
-      hint: 'see whether it still runs; if it does, what was begun there goes on',
+      message: this.trans.__('cannot reach the Jupyter server: there was no answer'),
+      hint: this.trans.__('see whether it still runs; if it does, what was begun there goes on'),
       code: 'unreachable'
     });
   }
 
-  private static _problem(status: number, statusText: string, body: string): LpmxError {
+  private _problem(status: number, statusText: string, body: string): LpmxError {
     let said: Partial<api.IProblem> = {};
     try {
       said = JSON.parse(body);
@@ -95,10 +110,12 @@ export class Client {
     const missing = said.code === undefined && status === 404;
     return new LpmxError(
       {
-        message: said.message ?? `cannot ask the server: ${status} ${statusText}`,
+        message: said.message ?? this.trans.__('cannot ask the server: %1 %2', status, statusText),
         hint:
           said.hint ??
-          (missing ? 'run "jupyter server extension list": lpmx_jupyter must be enabled' : null),
+          (missing
+            ? this.trans.__('run "jupyter server extension list": lpmx_jupyter must be enabled')
+            : null),
         code: said.code ?? `http-${status}`
       },
       status
@@ -143,7 +160,7 @@ export class Client {
         request.setRequestHeader('X-XSRFToken', xsrf[1]);
       }
       request.upload.onprogress = ({ loaded }) => progress(loaded);
-      request.onerror = () => reject(Client._unreachable());
+      request.onerror = () => reject(this._unreachable());
       request.onabort = () => reject(new DOMException('', 'AbortError'));
       request.onload = () => {
         const { status, statusText, responseText } = request;
@@ -155,7 +172,7 @@ export class Client {
         } catch {
           // a proxy's page
         }
-        reject(Client._problem(status, statusText, responseText));
+        reject(this._problem(status, statusText, responseText));
       };
       signal.addEventListener('abort', () => request.abort());
       request.send(file);
@@ -178,8 +195,10 @@ export class Client {
     return this.get('registry/search', { term, limit: 10 });
   }
 
-  installKernelspecs(image: string): Promise<api.ITask> {
-    return this.send('POST', 'kernelspecs', { image, task: true });
+  /** Kernel specs of an image, or one by which notebooks share a container of it. */
+  installKernelspecs(image: string, container?: string): Promise<api.ITask> {
+    const shared = { container, name: `lpmx-in-${container?.toLowerCase()}`, display_name: `LPMX: ${container}` };
+    return this.send('POST', 'kernelspecs', { image, task: true, ...(container ? shared : {}) });
   }
 
   // -- containers
@@ -232,6 +251,11 @@ export class Client {
     return this.send('PATCH', Client._of(container, 'environment'), change);
   }
 
+  /** Set what the text of a `.env` file says. */
+  loadVariables(container: string, text: string): Promise<api.IVariable[]> {
+    return this.send('POST', Client._of(container, 'environment/load'), { text });
+  }
+
   variableHistory(container: string): Promise<api.IVariableChange[]> {
     return this.get(Client._of(container, 'environment/history'));
   }
@@ -269,8 +293,12 @@ export class Client {
     return this.send('DELETE', Client._of(container, 'exposed'), undefined, { command });
   }
 
-  hostPrograms(query: string): Promise<api.IHostPrograms> {
+  hostPrograms(query: string): Promise<api.IPrograms> {
     return this.get('host/programs', { query, limit: 20 });
+  }
+
+  programs(container: string, query: string): Promise<api.IPrograms> {
+    return this.get(Client._of(container, 'programs'), { query, limit: 20 });
   }
 
   calls(container: string): Promise<api.ICalls> {

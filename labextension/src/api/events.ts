@@ -1,11 +1,14 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { asProblem, Client, LpmxError } from './client';
+import type { IChanged, ITask } from './types';
 
-export interface IEvent {
-  name: string;
-  data: any;
-}
+/** What the server tells by itself; openapi.yaml describes it. */
+export type IEvent =
+  | { name: 'hello'; data: { server: string; tasks: ITask[] } }
+  | { name: 'task'; data: ITask }
+  | { name: 'forgotten'; data: { id: string } }
+  | { name: 'changed'; data: IChanged };
 
 /** Takes pieces of a stream of server-sent events, and gives the events that are whole. */
 export class EventParser {
@@ -18,7 +21,7 @@ export class EventParser {
     for (const line of lines) {
       if (line === '') {
         if (this._data.length > 0) {
-          found.push({ name: this._name || 'message', data: JSON.parse(this._data.join('\n')) });
+          found.push({ name: this._name || 'message', data: JSON.parse(this._data.join('\n')) } as IEvent);
         }
         this._name = '';
         this._data = [];

@@ -185,9 +185,14 @@ export interface IExposed {
   whole: boolean;
 }
 
-export interface IHostPrograms {
+export interface IProgram {
+  name: string;
+  path: string;
+}
+
+export interface IPrograms {
   total: number;
-  programs: { name: string; path: string }[];
+  programs: IProgram[];
 }
 
 export interface ICall {
@@ -198,7 +203,6 @@ export interface ICall {
   called: string;
   allowed: boolean;
   rule: string | null;
-  exit_code: number | null;
 }
 
 export interface ICalls {
@@ -257,6 +261,8 @@ export interface IFinding {
 }
 
 export interface IUsage {
+  images: { name: string; size: number; shared: number }[];
+  containers: { name: string; size: number }[];
   layers: number;
   unused: number;
   quota: number | null;

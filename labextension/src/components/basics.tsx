@@ -81,6 +81,36 @@ export function ActionButton(props: {
   );
 }
 
+/** Has one choose a file of one's own computer. */
+export function FileButton(props: {
+  label: string;
+  fieldLabel: string;
+  icon?: LabIcon;
+  title?: string;
+  chosen: (file: File) => unknown;
+}): JSX.Element {
+  const { label, icon, title } = props;
+  const chooser = React.useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <ActionButton label={label} icon={icon} title={title} action={() => chooser.current?.click()} />
+      <input
+        ref={chooser}
+        type="file"
+        hidden
+        aria-label={props.fieldLabel}
+        onChange={event => {
+          const [file] = Array.from(event.target.files ?? []);
+          event.target.value = '';
+          if (file) {
+            void props.chosen(file);
+          }
+        }}
+      />
+    </>
+  );
+}
+
 /** Opens a menu of commands below itself. */
 export function MoreButton(props: { label: string; items: IMenuItem[] }): JSX.Element {
   const { actions } = useSurroundings();

@@ -1,6 +1,7 @@
 import { closeIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
+import type { IProgram } from '../api/types';
 import * as format from '../model/format';
 import { Resource } from '../model/resource';
 import { ActionButton, Disclosure, Empty, Problem, TextField, Waiting } from './basics';
@@ -9,13 +10,17 @@ import { useOnce, useOwnResource, usePolling, useRefreshOn, useSurroundings } fr
 
 const PATIENCE = 200;
 
-/** Gives the container a program of the host, found by a part of its name. */
-function AddLink(props: { container: string }): JSX.Element {
-  const { model, actions, trans } = useSurroundings();
-  const [typed, setTyped] = React.useState('');
-  const [found, setFound] = React.useState<{ name: string; path: string }[]>([]);
-  const list = React.useId();
+/** What a container may call, or what may be called of it. */
+interface IListed {
+  name: string;
+  path: string;
+  /** What is run by that name. */
+  runs: string;
+}
 
+/** The programs that can be meant by what is typed, asked for when one pauses. */
+function useCompletion(typed: string, complete: (typed: string) => Promise<IProgram[]>): IProgram[] {
+  const [found, setFound] = React.useState<IProgram[]>([]);
   React.useEffect(() => {
     if (typed === '') {
       setFound([]);
@@ -23,8 +28,8 @@ function AddLink(props: { container: string }): JSX.Element {
     }
     let late = false;
     const timer = setTimeout(() => {
-      model.client.hostPrograms(typed).then(
-        ({ programs }) => !late && setFound(programs),
+      complete(typed).then(
+        programs => !late && setFound(programs),
         () => undefined // adding says what is wrong
       );
     }, PATIENCE);
@@ -32,33 +37,38 @@ function AddLink(props: { container: string }): JSX.Element {
       late = true;
       clearTimeout(timer);
     };
+    // oxlint-disable-next-line react-hooks/exhaustive-deps -- `complete` is another each time
   }, [typed]);
+  return found;
+}
 
+/** Where one types what is added to a list, found by a part of its name. */
+function Add(props: {
+  label: string;
+  placeholder: string;
+  button: string;
+  complete: (typed: string) => Promise<IProgram[]>;
+  /** Resolves to what the server remarks on it. */
+  add: (typed: string) => Promise<string[]>;
+}): JSX.Element {
+  const { actions } = useSurroundings();
+  const [typed, setTyped] = React.useState('');
+  const found = useCompletion(typed, props.complete);
+  const list = React.useId();
   const [busy, submit] = useOnce(() =>
     actions.attempt(async () => {
-      const word = typed.trim();
-      if (word === '') {
-        return;
+      if (typed.trim() !== '') {
+        actions.inform(await props.add(typed.trim()));
+        setTyped('');
       }
-      // a container may be named, too: B:/usr/bin/samtools
-      const target = word.includes(':') ? word : `host:${word}`;
-      const program = target.slice(target.indexOf(':') + 1);
-      const { notes } = await model.client.addLink(
-        props.container,
-        program.split('/').pop()!,
-        target
-      );
-      actions.inform(notes);
-      setTyped('');
     })
   );
-
   return (
     <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
       <TextField
         list={list}
-        placeholder={trans.__('git, or OTHER-CONTAINER:/usr/bin/samtools')}
-        aria-label={trans.__('Program that the container may call')}
+        placeholder={props.placeholder}
+        aria-label={props.label}
         value={typed}
         onChange={event => setTyped(event.target.value)}
       />
@@ -68,101 +78,116 @@ function AddLink(props: { container: string }): JSX.Element {
         ))}
       </datalist>
       <button type="submit" className="lpmx-Button" disabled={busy || typed.trim() === ''}>
-        {trans.__('Link')}
+        {props.button}
       </button>
     </form>
+  );
+}
+
+/** A list of programs, what one adds to it by, and what is said where it is empty. */
+function Listed(props: {
+  title: string;
+  label: string;
+  empty: string;
+  list: Resource<IListed[]>;
+  remove: (program: IListed) => { label: string; action: () => unknown };
+  children: React.ReactNode;
+}): JSX.Element {
+  const { list } = props;
+  return (
+    <>
+      <h3 className="lpmx-Subtitle">{props.title}</h3>
+      {props.children}
+      {list.problem && <Problem problem={list.problem} retry={() => list.refresh()} />}
+      {!list.value && !list.problem && <Waiting />}
+      {list.value?.length === 0 && <Empty>{props.empty}</Empty>}
+      <ul className="lpmx-List" aria-label={props.label}>
+        {(list.value ?? []).map(program => (
+          <li key={program.path} className="lpmx-Row" data-program={program.name}>
+            <code className="lpmx-Row-name" title={program.path}>
+              {program.name}
+            </code>
+            <span className="lpmx-Detail">{program.runs}</span>
+            <ActionButton icon={closeIcon} {...props.remove(program)} />
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
 function Links(props: { container: string }): JSX.Element {
   const { container } = props;
   const { model, actions, trans } = useSurroundings();
-  const links = useOwnResource(() => new Resource(() => model.client.links(container)), [container]);
+  const links = useOwnResource(
+    () =>
+      new Resource(async () =>
+        (await model.client.links(container)).map(one => ({ ...one, runs: one.target }))
+      ),
+    [container]
+  );
   useRefreshOn(links, 'links', container);
   return (
-    <>
-      <h3 className="lpmx-Subtitle">{trans.__('The container calls')}</h3>
-      <AddLink container={container} />
-      {links.problem && <Problem problem={links.problem} retry={() => links.refresh()} />}
-      {!links.value && !links.problem && <Waiting />}
-      {links.value?.length === 0 && (
-        <Empty>
-          {trans.__(
-            'Nothing yet. Type the name of a program of this machine above: in the container it is a command then, and runs outside.'
-          )}
-        </Empty>
+    <Listed
+      title={trans.__('The container calls')}
+      label={trans.__('Linked programs')}
+      empty={trans.__(
+        'Nothing yet. Type the name of a program of this machine above: in the container it is a command then, and runs outside.'
       )}
-      <ul className="lpmx-List" aria-label={trans.__('Linked programs')}>
-        {(links.value ?? []).map(link => (
-          <li key={link.path} className="lpmx-Row" data-link={link.name}>
-            <code className="lpmx-Row-name" title={link.path}>
-              {link.name}
-            </code>
-            <span className="lpmx-Detail">{link.target}</span>
-            <ActionButton
-              icon={closeIcon}
-              label={trans.__('Remove the link %1', link.name)}
-              action={() => actions.removeLink(container, link.path)}
-            />
-          </li>
-        ))}
-      </ul>
-    </>
+      list={links}
+      remove={({ name, path }) => ({
+        label: trans.__('Remove the link %1', name),
+        action: () => actions.removeLink(container, path)
+      })}
+    >
+      <Add
+        label={trans.__('Program that the container may call')}
+        placeholder={trans.__('git, or OTHER-CONTAINER:/usr/bin/samtools')}
+        button={trans.__('Link')}
+        complete={async typed => (await model.client.hostPrograms(typed)).programs}
+        add={async word => {
+          // a container may be named, too: B:/usr/bin/samtools
+          const target = word.includes(':') ? word : `host:${word}`;
+          const program = target.slice(target.indexOf(':') + 1);
+          return (await model.client.addLink(container, program.split('/').pop()!, target)).notes;
+        }}
+      />
+    </Listed>
   );
 }
 
 function Exposed(props: { container: string }): JSX.Element {
   const { container } = props;
   const { model, actions, trans } = useSurroundings();
-  const [typed, setTyped] = React.useState('');
   const exposed = useOwnResource(
-    () => new Resource(() => model.client.exposed(container)),
+    () =>
+      new Resource(async () =>
+        (await model.client.exposed(container)).map(one => ({ ...one, runs: one.program }))
+      ),
     [container]
   );
   useRefreshOn(exposed, 'exposed', container);
-  const [busy, submit] = useOnce(() =>
-    actions.attempt(async () => {
-      const { notes } = await model.client.expose(container, typed.trim());
-      actions.inform(notes);
-      setTyped('');
-    })
-  );
   return (
-    <>
-      <h3 className="lpmx-Subtitle">{trans.__('This machine calls')}</h3>
-      <form className="lpmx-Row lpmx-Form" onSubmit={submit}>
-        <TextField
-          placeholder={trans.__('samtools')}
-          aria-label={trans.__('Program of the container that this machine may call')}
-          value={typed}
-          onChange={event => setTyped(event.target.value)}
-        />
-        <button type="submit" className="lpmx-Button" disabled={busy || typed.trim() === ''}>
-          {trans.__('Expose')}
-        </button>
-      </form>
-      {exposed.problem && <Problem problem={exposed.problem} retry={() => exposed.refresh()} />}
-      {exposed.value?.length === 0 && (
-        <Empty>
-          {trans.__("Nothing yet. A program of the container becomes a command of yours by its name.")}
-        </Empty>
+    <Listed
+      title={trans.__('This machine calls')}
+      label={trans.__('Exposed programs')}
+      empty={trans.__(
+        'Nothing yet. Type the name of a program of the container above: it becomes a command of yours by its name.'
       )}
-      <ul className="lpmx-List" aria-label={trans.__('Exposed programs')}>
-        {(exposed.value ?? []).map(command => (
-          <li key={command.path} className="lpmx-Row" data-exposed={command.name}>
-            <code className="lpmx-Row-name" title={command.path}>
-              {command.name}
-            </code>
-            <span className="lpmx-Detail">{command.program}</span>
-            <ActionButton
-              icon={closeIcon}
-              label={trans.__('Remove the command %1', command.name)}
-              action={() => actions.unexpose(container, command.path)}
-            />
-          </li>
-        ))}
-      </ul>
-    </>
+      list={exposed}
+      remove={({ name, path }) => ({
+        label: trans.__('Remove the command %1', name),
+        action: () => actions.unexpose(container, path)
+      })}
+    >
+      <Add
+        label={trans.__('Program of the container that this machine may call')}
+        placeholder={trans.__('samtools')}
+        button={trans.__('Expose')}
+        complete={async typed => (await model.client.programs(container, typed)).programs}
+        add={async program => (await model.client.expose(container, program)).notes}
+      />
+    </Listed>
   );
 }
 
@@ -195,7 +220,6 @@ function RecentCalls(props: { container: string }): JSX.Element {
           <tr>
             <th scope="col">{trans.__('Time')}</th>
             <th scope="col">{trans.__('Called')}</th>
-            <th scope="col">{trans.__('Exit')}</th>
           </tr>
         </thead>
         <tbody>
@@ -206,7 +230,6 @@ function RecentCalls(props: { container: string }): JSX.Element {
                 {call.called}
                 {!call.allowed && ` – ${trans.__('refused: %1', call.rule ?? '')}`}
               </td>
-              <td>{call.exit_code ?? '–'}</td>
             </tr>
           ))}
         </tbody>

@@ -1,11 +1,45 @@
 import { refreshIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import type { IFinding } from '../api/types';
+import type { IFinding, IUsage } from '../api/types';
 import * as format from '../model/format';
-import { ActionButton, Problem, Waiting } from './basics';
+import { ActionButton, Disclosure, Problem, Waiting } from './basics';
 import { useResource, useSurroundings } from './context';
 import { Tasks } from './tasks';
+
+/** What each image and container takes; layers of several images count in each of them. */
+function Space(props: { usage: IUsage }): JSX.Element {
+  const { images, containers } = props.usage;
+  const { trans } = useSurroundings();
+  const row = (what: string, name: string, size: number, shared: string): JSX.Element => (
+    <tr key={`${what} ${name}`}>
+      <td>{what}</td>
+      <td className="lpmx-Grow">{name}</td>
+      <td>{format.bytes(size)}</td>
+      <td>{shared}</td>
+    </tr>
+  );
+  return (
+    <div className="lpmx-Scroll">
+      <table className="lpmx-Table" aria-label={trans.__('What takes space')}>
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('What')}</th>
+            <th scope="col">{trans.__('Name')}</th>
+            <th scope="col">{trans.__('Size')}</th>
+            <th scope="col">{trans.__('Shared')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {images.map(({ name, size, shared }) =>
+            row(trans.__('image'), name, size, format.bytes(shared))
+          )}
+          {containers.map(({ name, size }) => row(trans.__('container'), name, size, '–'))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
 
 /** What this host allows, each thing tried for real, and what the store takes. */
 export function CheckSection(): JSX.Element {
@@ -47,6 +81,11 @@ export function CheckSection(): JSX.Element {
           {usage.value.quota !== null &&
             ` ${trans.__('The quota is %1.', format.bytes(usage.value.quota))}`}
         </p>
+      )}
+      {usage.value && (
+        <Disclosure label={trans.__('What takes space')}>
+          {() => <Space usage={usage.value!} />}
+        </Disclosure>
       )}
       <Tasks kinds={['gc']} />
       <div className="lpmx-Row">

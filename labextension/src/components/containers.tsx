@@ -84,8 +84,10 @@ function Container(props: { container: IContainer; chosen: boolean }): JSX.Eleme
   const items = container.damaged
     ? [CommandIds.removeContainer]
     : [
+        CommandIds.notebookInContainer,
         CommandIds.openTerminal,
         CommandIds.commitContainer,
+        CommandIds.bundleContainer,
         CommandIds.resetContainer,
         CommandIds.stopContainer,
         CommandIds.removeContainer

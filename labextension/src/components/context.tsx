@@ -56,6 +56,7 @@ export function usePolling(resource: Resource<unknown>, seconds: number): void {
 
 /** A resource of this component's own, made anew when one of `inputs` changes. */
 export function useOwnResource<T>(make: () => Resource<T>, inputs: unknown[]): Resource<T> {
+  // oxlint-disable-next-line react/use-memo, react-hooks/exhaustive-deps -- as the caller says
   const resource = React.useMemo(make, inputs);
   React.useEffect(() => () => resource.dispose(), [resource]);
   return useResource(resource);
@@ -78,7 +79,7 @@ export function useRefreshOn(
     return () => {
       model.changed.disconnect(slot);
     };
-  }, [resource, what, container]);
+  }, [model, resource, what, container]);
 }
 
 /** What a form does when it is submitted, not again while that is under way. */

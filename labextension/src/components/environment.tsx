@@ -5,7 +5,7 @@ import { LpmxError, asProblem } from '../api/client';
 import type { IVariable } from '../api/types';
 import * as format from '../model/format';
 import { Resource } from '../model/resource';
-import { ActionButton, Disclosure, Empty, Problem, TextField, Waiting } from './basics';
+import { ActionButton, Disclosure, Empty, FileButton, Problem, TextField, Waiting } from './basics';
 import { ForContainer } from './chooser';
 import { useOnce, useOwnResource, useRefreshOn, useSurroundings } from './context';
 
@@ -139,12 +139,10 @@ function Variables(props: { container: string }): JSX.Element {
   );
   useRefreshOn(variables, 'environment', container);
 
-  const change = async (what: {
-    set?: Record<string, string>;
-    unset?: string[];
-  }): Promise<boolean> => {
+  /** Take over what a request answers: the variables as they are then. */
+  const take = async (request: Promise<IVariable[]>): Promise<boolean> => {
     try {
-      const now = await model.client.changeVariables(container, what);
+      const now = await request;
       setFailed(null);
       if (secrets) {
         await variables.refresh();
@@ -157,6 +155,9 @@ function Variables(props: { container: string }): JSX.Element {
       return false;
     }
   };
+
+  const change = (what: { set?: Record<string, string>; unset?: string[] }): Promise<boolean> =>
+    take(model.client.changeVariables(container, what));
 
   const origins: Record<IVariable['origin'], string> = {
     default: trans.__('usual'),
@@ -240,6 +241,12 @@ function Variables(props: { container: string }): JSX.Element {
           {shown.length === 0 && <Empty>{trans.__('No variable has that in its name.')}</Empty>}
         </>
       )}
+      <FileButton
+        label={trans.__('Load .env')}
+        title={trans.__('Set the variables of a file with lines such as NAME=value')}
+        fieldLabel={trans.__('File of variables')}
+        chosen={async file => take(model.client.loadVariables(container, await file.text()))}
+      />
       <Disclosure label={trans.__('History')}>{() => <History container={container} />}</Disclosure>
     </>
   );

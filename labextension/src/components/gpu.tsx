@@ -3,8 +3,9 @@ import React from 'react';
 import type { IGpuSample, IGpuUsage } from '../api/types';
 import * as format from '../model/format';
 import { Resource } from '../model/resource';
-import { Disclosure, Empty, Problem, Waiting } from './basics';
+import { Empty, Problem, Waiting } from './basics';
 import { useOwnResource, usePolling, useResource, useSignal, useSurroundings } from './context';
+import { Libraries } from './libraries';
 
 /** Samples that a plot shows. */
 const KEPT = 60;
@@ -140,32 +141,7 @@ export function GpuSection(): JSX.Element {
         <p className="lpmx-Detail">{trans.__('Devices: %1', value.devices.join(', '))}</p>
       )}
       {value && value.libraries.length > 0 && (
-        <Disclosure
-          label={
-            chosen === null
-              ? trans.__('Driver libraries (%1)', value.libraries.length)
-              : trans.__('Driver libraries of container %1', chosen)
-          }
-        >
-          {() => (
-            <ul className="lpmx-Facts">
-              {value.libraries.map(library => (
-                <li key={library.path} title={library.path}>
-                  <code>{library.name}</code>{' '}
-                  <span className="lpmx-Detail">
-                    {library.refused
-                      ? trans.__('refused: %1', library.refused)
-                      : library.injected === false
-                        ? trans.__('not injected')
-                        : library.injected
-                          ? trans.__('injected')
-                          : library.vendor}
-                  </span>
-                </li>
-              ))}
-            </ul>
-          )}
-        </Disclosure>
+        <Libraries container={chosen} libraries={value.libraries} />
       )}
     </>
   );

@@ -65,7 +65,13 @@ function Image(props: { image: IImage }): JSX.Element {
           label={trans.__('More for image %1', name)}
           items={(image.support
             ? [CommandIds.removeImage]
-            : [CommandIds.newNotebook, CommandIds.createContainer, CommandIds.removeImage]
+            : [
+                CommandIds.newNotebook,
+                CommandIds.createContainer,
+                CommandIds.downloadImage,
+                CommandIds.bundleImage,
+                CommandIds.removeImage
+              ]
           ).map(command => ({ command, args: { image: name } }))}
         />
       </div>

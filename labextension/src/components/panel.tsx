@@ -32,7 +32,7 @@ function Connection(): JSX.Element | null {
   );
 }
 
-function PanelView(props: {
+export function PanelView(props: {
   open: string[];
   remember: (open: string[]) => void;
 }): JSX.Element {
@@ -76,6 +76,7 @@ export class Panel extends ReactWidget {
     super();
     this.id = 'lpmx-panel';
     this.addClass('lpmx-Panel');
+    this.node.tabIndex = -1; // can have the focus, but not by Tab
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'LPMX');
   }
@@ -112,6 +113,10 @@ export class Panel extends ReactWidget {
         />
       </Surroundings.Provider>
     );
+  }
+
+  protected onActivateRequest(): void {
+    this.node.focus();
   }
 
   protected onAfterShow(): void {

@@ -2,7 +2,7 @@ import { fileUploadIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 
 import type { Client } from '../api/client';
-import { ActionButton, TextField } from './basics';
+import { FileButton, TextField } from './basics';
 import { useOnce, useSurroundings } from './context';
 
 const PATIENCE = 350;
@@ -28,7 +28,6 @@ export function PullForm(): JSX.Element {
   const [typed, setTyped] = React.useState('');
   const [found, setFound] = React.useState<string[]>([]);
   const list = React.useId();
-  const chooser = React.useRef<HTMLInputElement>(null);
 
   React.useEffect(() => {
     if (typed.length < 2) {
@@ -46,7 +45,7 @@ export function PullForm(): JSX.Element {
       late = true;
       clearTimeout(timer);
     };
-  }, [typed]);
+  }, [model, typed]);
 
   const [busy, submit] = useOnce(async () => {
     const reference = typed.trim();
@@ -77,24 +76,12 @@ export function PullForm(): JSX.Element {
       >
         {trans.__('Pull')}
       </button>
-      <ActionButton
+      <FileButton
         icon={fileUploadIcon}
         label={trans.__('Load an image from a file')}
         title={trans.__('Load an image from a file of this computer; dropping it here does the same')}
-        action={() => chooser.current?.click()}
-      />
-      <input
-        ref={chooser}
-        type="file"
-        hidden
-        aria-label={trans.__('Image file')}
-        onChange={event => {
-          const [file] = Array.from(event.target.files ?? []);
-          event.target.value = '';
-          if (file) {
-            void actions.upload(file);
-          }
-        }}
+        fieldLabel={trans.__('Image file')}
+        chosen={file => actions.upload(file)}
       />
     </form>
   );

@@ -139,6 +139,21 @@ export class Actions {
     });
   }
 
+  /** A notebook whose kernel shares that container with others, and leaves it when it ends. */
+  notebookInContainer(container: string): Promise<boolean> {
+    return this.attempt(async () => {
+      await this._model.kernelspecs.refresh();
+      let spec = this._model.kernelspecs.value?.find(one => one.container === container)?.name;
+      if (spec === undefined) {
+        const image = this._find(container)?.familiar ?? '';
+        const begun = await this._model.client.installKernelspecs(image, container);
+        spec = (await this._model.outcome(begun)).result!.kernelspecs[0].name;
+        await this._model.kernelspecs.refresh();
+      }
+      await this.newNotebookOf(spec);
+    });
+  }
+
   async newNotebookOf(spec: string, cwd?: string): Promise<void> {
     const known = this._app.serviceManager.kernelspecs;
     if (!known.specs?.kernelspecs[spec]) {
@@ -148,6 +163,28 @@ export class Actions {
       kernelName: spec,
       ...(cwd === undefined ? {} : { cwd })
     });
+  }
+
+  downloadImage(image: string): void {
+    this._model.client.download('images/archive', { image });
+  }
+
+  bundleImage(image: string): void {
+    this._model.client.download('bundle', { image });
+  }
+
+  async bundleContainer(container: string): Promise<void> {
+    if (
+      await this._sure(
+        this._trans.__('Download container %1?', container),
+        this._trans.__(
+          'The file has its changed files, its image, and its variables as they are, also secret ones. Whoever gets it can read them.'
+        ),
+        this._trans.__('Download')
+      )
+    ) {
+      this._model.client.download('bundle', { container });
+    }
   }
 
   async removeImage(image: string): Promise<void> {

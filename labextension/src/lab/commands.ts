@@ -53,6 +53,8 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
 
     const find = (name: string) => model.containers.value?.find(one => one.name === name);
 
+    const storable = (name: string) => model.image(name)?.live !== true;
+
     const onOne: Record<string, IOnOne> = {
       [CommandIds.newNotebook]: {
         about: 'image',
@@ -71,6 +73,20 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
         icon: lpmxIcon,
         execute: image => actions.createContainer(image)
       },
+      [CommandIds.downloadImage]: {
+        about: 'image',
+        label: trans.__('Download Image as a File'),
+        icon: downloadIcon,
+        execute: async image => actions.downloadImage(image),
+        enabled: storable
+      },
+      [CommandIds.bundleImage]: {
+        about: 'image',
+        label: trans.__('Download Image with Its Kernels (Bundle)'),
+        icon: downloadIcon,
+        execute: async image => actions.bundleImage(image),
+        enabled: storable
+      },
       [CommandIds.removeImage]: {
         about: 'image',
         label: trans.__('Remove Image…'),
@@ -87,6 +103,13 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
         icon: lpmxIcon,
         execute: async container => actions.show(container)
       },
+      [CommandIds.notebookInContainer]: {
+        about: 'container',
+        label: trans.__('New Notebook in This Container'),
+        icon: notebookIcon,
+        execute: container => actions.notebookInContainer(container),
+        enabled: name => find(name)?.temporary === false
+      },
       [CommandIds.openTerminal]: {
         about: 'container',
         label: trans.__('Open Terminal in Container'),
@@ -99,6 +122,13 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
         label: trans.__('Commit Container to an Image…'),
         icon: saveIcon,
         execute: container => actions.commit(container)
+      },
+      [CommandIds.bundleContainer]: {
+        about: 'container',
+        label: trans.__('Download Container with Its Image (Bundle)…'),
+        icon: downloadIcon,
+        execute: container => actions.bundleContainer(container),
+        enabled: name => model.image(find(name)?.familiar ?? '')?.live !== true
       },
       [CommandIds.resetContainer]: {
         about: 'container',
@@ -128,7 +158,7 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
           const name = subject(args, about);
           return name === null ? label : `${label} (${name})`;
         },
-        icon: args => (args.isLauncher ? undefined : icon),
+        icon: args => (args.isLauncher ? lpmxIcon : icon),
         isEnabled: args => {
           const name = subject(args, about);
           return name !== null && (enabled === undefined || enabled(name));

@@ -43,7 +43,7 @@ export const corePlugin: JupyterFrontEndPlugin<ILpmx> = {
   optional: [ITranslator],
   activate: (app: JupyterFrontEnd, translator: ITranslator | null): ILpmx => {
     const trans = (translator ?? nullTranslator).load('lpmx-jupyter');
-    const model = new Model(new Client(app.serviceManager.serverSettings));
+    const model = new Model(new Client(trans, app.serviceManager.serverSettings));
     return new Lpmx(model, new Actions(model, app, trans), trans);
   }
 };

@@ -13,7 +13,7 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [ILpmx],
   optional: [ILauncher],
-  activate: (app: JupyterFrontEnd, { model }: ILpmx, launcher: ILauncher | null): void => {
+  activate: (_app: JupyterFrontEnd, { model }: ILpmx, launcher: ILauncher | null): void => {
     if (launcher === null) {
       return; // Notebook has none
     }
@@ -27,12 +27,10 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
       }
       shown = now;
       cards?.dispose();
-      const icons = app.serviceManager.kernelspecs.specs?.kernelspecs ?? {};
       cards = DisposableSet.from(
         specs.map(({ name, image, kernel, container }, rank) => {
           const several = specs.filter(other => other.image === image).length > 1;
           const extra = [several ? kernel : '', container].filter(Boolean).join(', ');
-          const resources = icons[name]?.resources ?? {};
           return launcher.add({
             command: CommandIds.newNotebook,
             category: 'LPMX',
@@ -42,19 +40,13 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
               kernelspec: name,
               label: extra ? `${image} (${extra})` : image,
               isLauncher: true
-            },
-            kernelIconUrl: resources['logo-svg'] ?? resources['logo-64x64']
+            }
           });
         })
       );
     };
     model.kernelspecs.changed.connect(show);
     model.kernelspecs.want();
-    // a new kernel spec's logo comes with Jupyter's own list
-    app.serviceManager.kernelspecs.specsChanged.connect(() => {
-      shown = '';
-      show();
-    });
     show();
   }
 };

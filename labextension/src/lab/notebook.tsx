@@ -121,8 +121,9 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
         _context: DocumentRegistry.IContext<INotebookModel>
       ): IDisposable => {
         const button = new ContainerButton(lpmx, notebook);
-        notebook.toolbar.insertBefore('spacer', 'lpmx-container', button) ||
+        if (!notebook.toolbar.insertBefore('spacer', 'lpmx-container', button)) {
           notebook.toolbar.addItem('lpmx-container', button);
+        }
         return new DisposableDelegate(() => button.dispose());
       }
     });

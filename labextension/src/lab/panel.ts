@@ -54,6 +54,13 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       };
       own.changed.connect(apply);
       apply();
+      // a layout that was kept has put it back to where it was
+      void app.restored.then(() => {
+        if (own.get('side').user !== undefined) {
+          added = '';
+          apply();
+        }
+      });
     };
     useSettings().catch(reason => {
       console.warn('LPMX: the settings cannot be read', reason);

@@ -11,12 +11,6 @@ export interface ITaskChange {
   before: api.ITask | undefined;
 }
 
-const ENDED_WITH_SERVER = (title: string): api.IProblem => ({
-  message: `cannot finish "${title}": the Jupyter server was started again`,
-  hint: 'begin it again; what had arrived is kept',
-  code: 'server-restarted'
-});
-
 /** Milliseconds after which a task is asked for that no event told of. */
 const LONGEST_WAIT = 3000;
 
@@ -204,7 +198,7 @@ export class Model {
           : await this.client.get<api.ITask>(`tasks/${task.id}`);
     }
     if (now.state !== 'succeeded') {
-      throw new LpmxError(now.error ?? { message: `${now.title}: cancelled`, hint: null, code: 'cancelled' });
+      throw new LpmxError(now.error ?? { message: this.client.trans.__('%1: cancelled', now.title), hint: null, code: 'cancelled' });
     }
     return now;
   }
@@ -255,13 +249,13 @@ export class Model {
   private _onEvent(_: EventStream, event: IEvent): void {
     switch (event.name) {
       case 'hello': {
-        const tasks: api.ITask[] = event.data.tasks;
+        const { tasks } = event.data;
         const known = new Set(tasks.map(({ id }) => id));
         const another = this._server !== undefined && this._server !== event.data.server;
         this._server = event.data.server;
         for (const task of [...this._tasks.values()].filter(({ id }) => !known.has(id))) {
           if (another && isRunning(task)) {
-            this._put({ ...task, state: 'failed', error: ENDED_WITH_SERVER(task.title) });
+            this._put({ ...task, state: 'failed', error: this._endedWithServer(task) });
           } else {
             this._tasks.delete(task.id);
           }
@@ -307,6 +301,15 @@ export class Model {
         break;
     }
     this._changed.emit(change);
+  }
+
+  private _endedWithServer({ title }: api.ITask): api.IProblem {
+    const { trans } = this.client;
+    return {
+      message: trans.__('cannot finish "%1": the Jupyter server was started again', title),
+      hint: trans.__('begin it again; what had arrived is kept'),
+      code: 'server-restarted'
+    };
   }
 
   private _put(task: api.ITask): void {

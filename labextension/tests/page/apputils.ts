@@ -1,6 +1,8 @@
 /** Stands in for @jupyterlab/apputils. */
 import { vi } from 'vitest';
 
+export class ReactWidget {}
+
 export const Notification = { error: vi.fn(), info: vi.fn(), success: vi.fn() };
 export const showDialog = vi.fn();
 export const Dialog = {
