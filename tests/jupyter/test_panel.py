@@ -1,188 +1,20 @@
 """The panel, as people use it: a real JupyterLab and Notebook in a real browser, a real registry."""
 from __future__ import annotations
 
+import json
 import re
 import threading
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Iterator, Optional
+from typing import Any
 
 import pytest
-from support import images as images_module
-from support import leftovers
-from support.browser import Person, chromium, quiet, somebody
-from support.faulty_proxy import Corrupt, FaultyProxy, Hold
-from support.images import CHECKOUT
+from support.browser import somebody
+from support.faulty_proxy import FaultyProxy
 from support.labserver import TOKEN, LabServer
-from support.loopback import Answer
-from support.notebooks import Jupyter, jupyter_in
+from support.notebooks import Jupyter
+from support.panel import HALF, DamagedLayer, HeldLayer, NotebookPerson, NotebookServer, PanelPerson
 
 pytestmark = pytest.mark.unconfined
-
-AXE = CHECKOUT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
-HALF = 300_000
-
-
-def large(answer: Answer) -> bool:
-    """Whether it is a layer; the config is small."""
-    assert isinstance(answer.body, bytes)
-    return len(answer.body) > HALF
-
-
-class HeldLayer(Hold):
-    def after(self, answer: Answer, closing: threading.Event) -> Optional[Answer]:
-        return super().after(answer, closing) if large(answer) else answer
-
-
-class DamagedLayer(Corrupt):
-    def after(self, answer: Answer, closing: threading.Event) -> Optional[Answer]:
-        return super().after(answer, closing) if large(answer) else answer
-
-
-class PanelPerson(Person):
-    """Somebody who looks at the panel."""
-
-    def open_panel(self) -> None:
-        tab = self.page.locator('.jp-SideBar [data-id="lpmx-panel"]')
-        tab.wait_for()
-        if "lm-mod-current" not in str(tab.get_attribute("class")):
-            tab.click()
-        self.section("images").get_by_label("Image to pull").wait_for()
-
-    def section(self, name: str) -> Any:
-        """A section of the panel, unfolded."""
-        section = self.page.locator(f'#lpmx-panel [data-section="{name}"]')
-        button = section.locator("h2 button")
-        if button.get_attribute("aria-expanded") == "false":
-            button.click()
-        return section
-
-    def fold(self, *names: str) -> None:
-        for name in names:
-            button = self.page.locator(f'#lpmx-panel [data-section="{name}"] h2 button')
-            if button.get_attribute("aria-expanded") == "true":
-                button.click()
-
-    def pull(self, reference: str) -> None:
-        field = self.section("images").get_by_label("Image to pull")
-        field.fill(reference)
-        field.press("Enter")
-
-    def have(self, reference: str) -> None:
-        """Pull an image that is not there yet."""
-        self.page.locator("#lpmx-panel .lpmx-Image").first.wait_for()
-        if not self.image(reference).is_visible():
-            self.pull(reference)
-            self.image(reference).wait_for()
-
-    def image(self, reference: str) -> Any:
-        return self.page.locator(f'#lpmx-panel .lpmx-Image[data-image="{reference}"]')
-
-    def notebook_in(self, reference: str) -> None:
-        """Open a notebook in an image by the button of its row; its kernel is ready then."""
-        self.image(reference).get_by_label(f"New notebook in {reference}").click()
-        self.page.locator(".jp-NotebookPanel .lpmx-ToolbarButton button").wait_for()
-        self.idle()
-
-    def idle(self) -> None:
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-
-    def begin(self, code: str) -> Any:
-        """Start the last cell; its output area."""
-        cells = self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
-        cell = cells.nth(cells.count() - 1)
-        cell.locator(".cm-content").click()
-        self.page.keyboard.insert_text(code)
-        self.page.keyboard.press("Shift+Enter")
-        return cell.locator(".jp-OutputArea")
-
-    def choose(self, item: str) -> None:
-        self.page.locator(".lm-Menu-itemLabel", has_text=item).click()
-
-    def agree(self, label: str, title: str) -> None:
-        """Answer the question with this title by the button with that label."""
-        dialog = self.page.locator(".jp-Dialog", has_text=title)
-        dialog.locator("button", has_text=label).click()
-        dialog.wait_for(state="detached")
-
-
-class NotebookPerson(PanelPerson):
-    """Somebody in Notebook 7, where each notebook is a page of its own."""
-
-    # the first without any extension, the others where notebooks and settings come late
-    ignored = ("Cannot read properties of undefined (reading 'schema')", "Disposed",
-               "Cannot convert undefined or null to object")
-
-    def open_tree(self) -> None:
-        self.page.goto(f"{self.server.url}tree?token={TOKEN}")
-        self.page.locator(".lm-MenuBar-itemLabel", has_text="View").click()
-        self.choose("Show the LPMX Panel")
-        self.section("images").get_by_label("Image to pull").wait_for()
-
-
-class NotebookServer(LabServer):
-    """Notebook 7 in place of JupyterLab."""
-
-    program = "jupyter-notebook"
-    options = ()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Jupyter]:
-    """A user's Jupyter with an empty store, of this test's own: what becomes of one test is
-    nothing to the others."""
-    store = tmp_path / "store"
-    try:
-        with jupyter_in(tmp_path, SimpleNamespace(path=store)) as own:
-            quiet(own)
-            yield own
-            forget_made_containers(store)
-        assert [] == leftovers.wait_for_none([store])
-    finally:
-        images_module.remove(store)
-
-
-def forget_made_containers(path: Path) -> None:
-    """Remove what people made and may keep; a kernel's container must have gone with it."""
-    from lpmx_runtime.container import Container
-    from lpmx_runtime.store import Store
-    for container in Container.list(Store.open(path)):
-        if not container.temporary:
-            container.remove(force=True)
-
-
-@pytest.fixture
-def lab(place: Jupyter) -> Iterator[LabServer]:
-    running = LabServer(place.folder, place.runtime)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def person(browser: Any, lab: LabServer) -> Iterator[PanelPerson]:
-    with somebody(browser, lab, PanelPerson) as someone:
-        yield someone
-
-
-@pytest.fixture(scope="module")
-def pushed(registry: Any, images: Any) -> str:
-    """Address of a registry with demo/tiny:1."""
-    registry.push(f"oci:{images.get('tiny').layout}", "demo/tiny")
-    return str(registry.address)
-
-
-@pytest.fixture
-def proxy(pushed: str) -> Iterator[FaultyProxy]:
-    """That registry, with a network that can be given bad days."""
-    running = FaultyProxy(pushed)
-    yield running
-    running.close()
 
 
 def test_from_an_empty_store_through_a_notebook_and_back(
@@ -246,7 +78,7 @@ def test_from_an_empty_store_through_a_notebook_and_back(
     calls = person.section("calls")
     calls.get_by_label("Program that the container may call").fill("git")
     calls.get_by_role("button", name="Link").click()
-    calls.locator('[data-link="git"]', has_text="host:").wait_for()
+    calls.locator('[data-program="git"]', has_text="host:").wait_for()
     assert "git version" in person.run("!git --version")
     person.shot("panel-calls")
 
@@ -413,67 +245,6 @@ def test_two_tabs_stay_in_step(browser: Any, lab: LabServer, person: PanelPerson
     assert 1 == sum(url.endswith("/lpmx/api/events/socket") for url in heard)
 
 
-def violations(page: Any) -> list[str]:
-    """What axe-core finds in the panel."""
-    page.add_script_tag(path=str(AXE))
-    found = page.evaluate("() => axe.run('#lpmx-panel')")["violations"]
-    return [f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
-            for one in found for node in one["nodes"]]
-
-
-def test_for_everybody(person: PanelPerson, lab: LabServer, proxy: FaultyProxy) -> None:
-    """axe finds nothing in any section, light and dark; it can be used at 400 pixels and by keys alone."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (make set-up)")
-    page = person.page
-    image = f"{proxy.address}/demo/tiny:1"
-    person.open_lab()
-    person.open_panel()
-    person.have(image)
-    person.image(image).get_by_label(f"More for image {image}").click()
-    person.choose("New Container of This Image")
-    row = page.locator("#lpmx-panel .lpmx-Container")
-    row.wait_for()
-    for section in ("environment", "calls", "gpu", "check"):
-        person.section(section)
-    page.get_by_role("list", name="What this host allows").wait_for()
-    page.get_by_role("table", name="Variables").wait_for()
-
-    light = violations(page)
-    person.shot("panel-light")
-    lab.request("PUT", "../lab/api/settings/@jupyterlab/apputils-extension:themes",
-                json={"raw": '{"theme": "JupyterLab Dark"}'})
-    page.goto(f"{lab.url}lab")
-    page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")
-    person.open_panel()
-    for section in ("environment", "calls", "gpu", "check"):
-        person.section(section)
-    page.get_by_role("table", name="Variables").wait_for()
-    dark = violations(page)
-    person.shot("panel-dark")
-    lab.request("PUT", "../lab/api/settings/@jupyterlab/apputils-extension:themes", json={"raw": "{}"})
-
-    # folding a section by keys alone
-    check = page.locator('[data-section="check"] h2 button')
-    check.focus()
-    page.keyboard.press("Enter")
-    page.locator('[data-section="check"] h2 button[aria-expanded=false]').wait_for()
-
-    page.set_viewport_size({"width": 400, "height": 800})
-    assert page.evaluate("() => { const panel = document.getElementById('lpmx-panel');"
-                         " return panel.scrollWidth <= panel.clientWidth; }")
-    page.get_by_label("Take away PATH").click(trial=True)  # nothing is cut off, or below something
-    person.shot("panel-400")
-    page.set_viewport_size({"width": 1280, "height": 800})
-    name = row.get_attribute("data-container")
-    row.get_by_label(f"More for container {name}").click()
-    person.choose("Remove Container…")
-    person.agree("Remove container", f"Remove container {name}?")
-    row.wait_for(state="detached")
-    assert [] == light
-    assert [] == dark
-
-
 def test_in_notebook_7(browser: Any, place: Jupyter, proxy: FaultyProxy) -> None:
     """The panel beside the files and beside a notebook, by the View menu; a notebook in an image."""
     image = f"{proxy.address}/demo/tiny:1"
@@ -500,3 +271,57 @@ def test_in_notebook_7(browser: Any, place: Jupyter, proxy: FaultyProxy) -> None
     finally:
         server.close()
     place.wait_until_clean()
+
+
+#: A prebuilt extension with a plugin that does nothing.
+OTHER = """
+(window._JUPYTERLAB ??= {}).other = {
+  init: () => undefined,
+  get: async () => () => ({
+    __esModule: true, default: [{id: 'other:nothing', autoStart: true, activate: () => undefined}]
+  })
+};
+"""
+
+
+class Listener(NotebookPerson):
+    """Somebody to whom everything is a problem."""
+
+    ignored = ()
+
+    def listen(self, until: "set[str]") -> "set[str]":
+        """What the page says while it comes up, at least until it has said all of `until`."""
+        self.page.goto(f"{self.server.url}tree?token={TOKEN}")
+        self.page.locator(".jp-FileBrowser").first.wait_for()
+        self.page.wait_for_load_state("networkidle")
+        while not until <= set(self.problems):
+            with self.page.expect_console_message():
+                pass
+        said, self.problems = set(self.problems), []
+        return said
+
+
+def test_what_notebook_says_of_itself(browser: Any, place: Jupyter) -> None:
+    """Notebook's page has errors in its console; with another extension in our place, one that does
+    nothing, they are the same. So they are left out elsewhere."""
+    settings = place.root / "config" / "labconfig" / "page_config.json"
+    settings.parent.mkdir(parents=True)
+
+    def listen(until: "set[str]") -> "set[str]":
+        server = NotebookServer(place.folder, place.runtime)
+        try:
+            with somebody(browser, server, Listener) as person:
+                return person.listen(until)
+        finally:
+            server.close()
+
+    with_us = listen(set())
+    settings.write_text('{"disabledExtensions": {"lpmx-jupyter": true}}')
+    other = place.data / "labextensions" / "other"
+    (other / "static").mkdir(parents=True)
+    (other / "static" / "remoteEntry.1.js").write_text(OTHER)
+    (other / "package.json").write_text(json.dumps({
+        "name": "other", "version": "1.0.0", "jupyterlab": {
+            "extension": True, "_build": {"load": "static/remoteEntry.1.js", "extension": "./extension"}}}))
+
+    assert with_us <= listen(with_us)

@@ -60,7 +60,12 @@ class Person:
     def new_notebook(self, title: str) -> None:
         self.card(title).click()
         self.page.locator(".jp-NotebookPanel-toolbar", has_text=title).wait_for()
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        self.idle()
+
+    def idle(self) -> None:
+        """Wait until the kernel of the notebook in front waits for a cell."""
+        self.page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) "
+                                    '.jp-Notebook-ExecutionIndicator[data-status="idle"]')
 
     def run(self, code: str) -> str:
         """Type into the last cell, run it, and read what appears below it."""
@@ -70,7 +75,7 @@ class Person:
         self.page.keyboard.insert_text(code)
         self.page.keyboard.press("Shift+Enter")
         cell.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for()
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        self.idle()
         return str(cell.locator(".jp-OutputArea").inner_text()).strip()
 
     def drawn(self, image: Any) -> None:
