@@ -122,8 +122,7 @@ class NotebookPerson(PanelPerson):
     """Somebody in Notebook 7, where each notebook is a page of its own."""
 
     # what its pages say of themselves: test_what_notebook_says_of_itself shows that it is not us
-    ignored = ("Cannot read properties of undefined (reading 'schema')", "Disposed",
-               "Cannot convert undefined or null to object")
+    ignored = ("Cannot read properties of undefined (reading 'schema')", "Disposed")
 
     def open_tree(self) -> None:
         self.page.goto(f"{self.server.url}tree?token={TOKEN}")

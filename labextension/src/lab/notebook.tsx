@@ -1,8 +1,6 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ReactWidget } from '@jupyterlab/apputils';
-import type { DocumentRegistry } from '@jupyterlab/docregistry';
-import { INotebookModel, INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
-import { DisposableDelegate, IDisposable } from '@lumino/disposable';
+import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import React from 'react';
 
 import { ImageName } from '../components/basics';
@@ -83,7 +81,7 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [ILpmx],
   optional: [INotebookTracker],
-  activate: (app: JupyterFrontEnd, lpmx: ILpmx, tracker: INotebookTracker | null): void => {
+  activate: (_app: JupyterFrontEnd, lpmx: ILpmx, tracker: INotebookTracker | null): void => {
     if (tracker === null) {
       return; // a page without notebooks
     }
@@ -93,6 +91,11 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
     };
     tracker.currentChanged.connect(follow);
     tracker.widgetAdded.connect((_, notebook) => {
+      // not by the registry of documents: each change of that has Notebook load settings too early
+      const button = new ContainerButton(lpmx, notebook);
+      if (!notebook.toolbar.insertBefore('spacer', 'lpmx-container', button)) {
+        notebook.toolbar.addItem('lpmx-container', button);
+      }
       notebook.sessionContext.kernelChanged.connect(() => {
         follow();
         // a kernel that has just started is told by an event; one that was there is not
@@ -114,18 +117,5 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
       choose();
     });
     model.containers.changed.connect(choose);
-
-    app.docRegistry.addWidgetExtension('Notebook', {
-      createNew: (
-        notebook: NotebookPanel,
-        _context: DocumentRegistry.IContext<INotebookModel>
-      ): IDisposable => {
-        const button = new ContainerButton(lpmx, notebook);
-        if (!notebook.toolbar.insertBefore('spacer', 'lpmx-container', button)) {
-          notebook.toolbar.addItem('lpmx-container', button);
-        }
-        return new DisposableDelegate(() => button.dispose());
-      }
-    });
   }
 };
