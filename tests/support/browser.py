@@ -38,7 +38,7 @@ class Person:
         self.page = page
         self.server = server
         self.problems: list[str] = []
-        page.set_default_timeout(30 * SECONDS)
+        page.set_default_timeout(90 * SECONDS)
         page.on("pageerror", lambda error: self._note(str(error)))
         page.on("console", self._hear)
 
