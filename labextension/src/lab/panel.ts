@@ -39,7 +39,11 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     const place = (side: string): void => {
       if (side !== added) {
         added = side;
+        const open = panel.isVisible;
         app.shell.add(panel, side, { rank: RANK, type: 'LPMX' });
+        if (open) {
+          app.shell.activateById(panel.id);
+        }
       }
     };
 
