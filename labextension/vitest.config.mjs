@@ -15,6 +15,7 @@ export default defineConfig({
   test: {
     include: ['tests/**/*.test.{ts,tsx,mjs}'],
     environment: 'jsdom',
+    testTimeout: 60_000, // of a loaded machine
     restoreMocks: true
   }
 });

@@ -1,5 +1,5 @@
 /** A page's surroundings for tests: a server made of functions, and its stream of events. */
-import { render, RenderResult } from '@testing-library/react';
+import { configure, render, RenderResult } from '@testing-library/react';
 import React from 'react';
 import { afterEach, vi } from 'vitest';
 
@@ -8,6 +8,8 @@ import type { IContainer, IImage, ITask } from '../src/api/types';
 import { ISurroundings, Surroundings } from '../src/components/context';
 import { Actions } from '../src/lab/actions';
 import { Model } from '../src/model/model';
+
+configure({ asyncUtilTimeout: 20_000 }); // of a loaded machine
 
 type Answer = (body: any, query: URLSearchParams) => unknown;
 
