@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lpmx_runtime.container import Container, Options, drivers, gpu
+from lpmx_runtime.container import Container, Options, drivers, gpu, links
 from lpmx_runtime.container.spec import Bind
 from lpmx_runtime.store import Store
 
@@ -57,6 +57,28 @@ def driver(images: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
 def bare(driver: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([driver / "nvidia-smi"], stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.STDOUT, env={"PATH": os.defpath, **environment})
+
+
+def test_program_of_the_driver_is_called_from_an_image_of_musl(driver: Path, loaded: Any,
+                                                               record: Record) -> None:
+    """By a link to the host's; the libraries, which need a glibc, are refused to the image."""
+    store = Store.open(loaded.path)
+    found = store.images.find(loaded("musl"))
+    there = bare(driver, LD_LIBRARY_PATH=str(driver))
+
+    container = Container.create(store, found, options=Options(gpu=False))
+    links.add(container, "nvidia-smi", f"host:{driver / 'nvidia-smi'}")
+    launch = container.launch(["nvidia-smi"])
+    smi = subprocess.run(launch.argv, executable=launch.executable, env=launch.env,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    container.remove()
+    judged = {library.refused for library in gpu.judge(store, found, gpu.find()).libraries
+              if library.vendor == "nvidia"}
+
+    record("gpu", "NVIDIA's driver for user space, called from musl: nvidia-smi; libraries", 2,
+           f"{smi.returncode}; refused: {', '.join(map(str, sorted(judged)))}")
+    assert (NO_DRIVER, there.stdout) == (smi.returncode, smi.stdout)
+    assert {"the image has no glibc"} == judged
 
 
 @pytest.mark.parametrize("image", ["bullseye", "bookworm", "trixie", "forky"])
