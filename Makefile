@@ -31,8 +31,8 @@ SOURCES := pyproject.toml setup.py MANIFEST.in README.md \
 # the loader is built by gcc, the extension needs Python's headers
 BUILD_PACKAGES := gcc libc6-dev make python3-dev python3-venv
 TEST_PACKAGES := $(BUILD_PACKAGES) acl apache2-utils binutils busybox-static ca-certificates chromium clang \
-	docker-registry e2fsprogs file fish gdb git gnupg gpgv gzip mmdebstrap musl-tools openssl passwd perl procps skopeo \
-	squashfs-tools strace uidmap umoci xz-utils zsh zstd
+	docker-registry e2fsprogs file fish gcc-aarch64-linux-gnu gdb git gnupg gpgv gzip libc6-dev-arm64-cross \
+	mmdebstrap musl-tools openssl passwd perl procps skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
 FUZZ_PACKAGES := clang libclang-rt-dev
 # file systems to make and mount, hosts that use one over NFS, a builder of images
 SOAK_PACKAGES := btrfs-progs buildah iproute2 kmod mount nfs-kernel-server socat user-mode-linux xfsprogs

@@ -178,6 +178,7 @@ def test_only_sys_holds_system_call_instructions() -> None:
                                                              path.read_text(), flags=re.DOTALL))}
 
     assert holding <= {"native/sys/sys_x86_64.h", "native/sys/sys_aarch64.h",
-                       "native/trap/entry_x86_64.S", "native/loader/start.S",
-                       "native/sys/start_x86_64.S"}
+                       "native/trap/entry_x86_64.S", "native/trap/entry_aarch64.S",
+                       "native/loader/start_x86_64.S", "native/sys/start_x86_64.S",
+                       "native/sys/start_aarch64.S"}
     assert "native/sys/sys_x86_64.h" in holding

@@ -49,7 +49,7 @@ class Options(NamedTuple):
     `user` is NAME, UID, either with :GROUP, "host" for one's own identity, None for
     the image's. `contain` leaves out what is personal (home, working directory,
     /tmp). Without `preload` every call of every program goes through the trap. With
-    `rewrite` call sites that trap often are rewritten (native/trap/sites.c).
+    `rewrite` call sites that trap often are rewritten (native/trap/sites_x86_64.c).
     """
 
     binds: tuple[Bind, ...] = ()

@@ -25,7 +25,7 @@ static long call_absent(struct core_task *task, long nr, const long a[6])
 #define NR(name, handler, arguments) [__NR_##name] = { { #name, arguments }, handler }
 
 static const struct call calls[NUMBERS_MAX] = {
-#ifdef __NR_open
+#ifndef SYS_WITHOUT_OLD_CALLS
 	/* the calls that younger architectures never had */
 	NR(open, call_open, "sxm"),
 	NR(creat, call_open, "so"),

@@ -376,13 +376,11 @@ static long open_how(struct core_task *task, const long a[6])
 long call_open(struct core_task *task, long nr, const long a[6])
 {
 	switch (nr) {
-#ifdef __NR_open
 	case __NR_open:
 		return open_at(task, AT_FDCWD, (const char *)a[0], (int)a[1], (int)a[2], 0);
 	case __NR_creat:
 		return open_at(task, AT_FDCWD, (const char *)a[0], O_CREAT | O_WRONLY | O_TRUNC,
 			       (int)a[1], 0);
-#endif
 	case __NR_openat:
 		return open_at(task, (int)a[0], (const char *)a[1], (int)a[2], (int)a[3],
 			       0);

@@ -337,12 +337,10 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 long call_stat(struct core_task *task, long nr, const long a[6])
 {
 	switch (nr) {
-#ifdef __NR_stat
 	case __NR_stat:
 		return stat_at(task, AT_FDCWD, (const char *)a[0], 0, 0, a[1], 0);
 	case __NR_lstat:
 		return stat_at(task, AT_FDCWD, (const char *)a[0], AT_SYMLINK_NOFOLLOW, 0, a[1], 0);
-#endif
 	case __NR_fstat:
 		return stat_fd(task, (int)a[0], (struct stat *)a[1]);
 	case __NR_newfstatat:

@@ -133,7 +133,6 @@ long call_times(struct core_task *task, long nr, const long a[6])
 		if (a[3] & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 			return -EINVAL;
 		return set_times(task, (int)a[0], a[1], a[2] ? times : 0, (int)a[3]);
-#ifdef __NR_utime
 	case __NR_utime:
 		seconds_only = 1;
 		break;
@@ -142,7 +141,6 @@ long call_times(struct core_task *task, long nr, const long a[6])
 		path = a[1];
 		from = a[2];
 		break;
-#endif
 	default:
 		break;
 	}

@@ -299,7 +299,7 @@ static long bind_point(struct core_task *task, const struct core_bind *bind, str
 	if (r < 0)
 		return r;
 	for (uint32_t n = 1; n <= bind->at.length; n++) {
-		long args[6] = { (long)path, 0755 };
+		long args[6] = { AT_FDCWD, (long)path, 0755 };
 		int last = n == bind->at.length;
 
 		if (!last && bind->at.text[n] != '/')
@@ -312,11 +312,11 @@ static long bind_point(struct core_task *task, const struct core_bind *bind, str
 		if (node->place != CORE_ABSENT)
 			continue;
 		if (!last || IS(st.st_mode, S_IFDIR)) {
-			r = core_call(task, __NR_mkdir, args);
+			r = core_call(task, __NR_mkdirat, args);
 		} else {
-			args[1] = O_WRONLY | O_CREAT | O_CLOEXEC;
-			args[2] = 0644;
-			r = core_call(task, __NR_open, args);
+			args[2] = O_WRONLY | O_CREAT | O_CLOEXEC;
+			args[3] = 0644;
+			r = core_call(task, __NR_openat, args);
 			if (r >= 0)
 				sys_call1(__NR_close, r);
 		}

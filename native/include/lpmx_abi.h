@@ -21,7 +21,12 @@
  * put anything.  System calls issued from the text window are exempt from
  * the trap; nothing else is.
  */
+#if defined(__aarch64__)
+/* Also where addresses have 39 bits only; and the sanitizers take it for a program's. */
+#define LPMX_WINDOW 0x100000000ul
+#else
 #define LPMX_WINDOW 0x7e9000000000ul
+#endif
 #define LPMX_WINDOW_SIZE 0x40000ul
 
 /* What the seccomp filter puts into si_errno of our own traps. */
@@ -101,7 +106,7 @@ struct lpmx_entry {
  * set it, too; it passes on to whatever the program executes. */
 #define LPMX_ENV_TRACE "LPMX_TRACE"
 
-/* "1": call sites that trap often are rewritten (trap/sites.c), "0": they are not, whatever
+/* "1": call sites that trap often are rewritten (trap/sites_x86_64.c), "0": they are not, whatever
  * the view says; a larger number: how often is often.  A user may set it, too; it passes on. */
 #define LPMX_ENV_REWRITE "LPMX_REWRITE"
 

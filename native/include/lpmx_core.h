@@ -49,7 +49,7 @@ struct core_view {
 	uint64_t opened;                       /* which of this process's views it is, from 1 */
 	struct lpmx_control *control;          /* or NULL */
 	uint64_t bind_filter;                  /* one bit for each bind's hash */
-	int rewrite;                           /* call sites that trap often (trap/sites.c) */
+	int rewrite;                           /* call sites that trap often (trap/sites_x86_64.c) */
 	int illusion;                          /* show the caller as uid:gid below */
 	uint32_t uid, gid;
 	uint32_t host_uid, host_gid;           /* who we really are */

@@ -13,7 +13,6 @@
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
 #endif
-#define HWCAP2_FSGSBASE 2u
 #define CANNOT_RUN 125
 #define NOT_EXECUTABLE 126
 #define PAGE 4096ul
@@ -70,7 +69,7 @@ static void start_trap(const struct loader_stack *s)
 {
 	long r;
 
-	trap_slots_begin(!!(loader_auxiliary(s, AT_HWCAP2) & HWCAP2_FSGSBASE), (uint64_t)s->sp);
+	trap_slots_begin(TRAP_THREAD_IS_FAST(loader_auxiliary(s, AT_HWCAP2)), (uint64_t)s->sp);
 	trap_altstack_begin(loader_auxiliary(s, AT_MINSIGSTKSZ));
 	trap_signals_begin();
 	r = s->no_trap ? 0 : trap_filter_install();

@@ -45,7 +45,7 @@ static const char *on_host(void)
 int loader_debugger(struct core_task *task, const struct core_exec *target, char *const *argv,
 		    const char *words[LOADER_DEBUGGER_WORDS])
 {
-	const long there[6] = { (long)IN_CONTAINER, 4 };
+	const long there[6] = { AT_FDCWD, (long)IN_CONTAINER, 4 };
 	const char *file = IN_CONTAINER;
 
 	/* another container's own loader will look */
@@ -53,7 +53,7 @@ int loader_debugger(struct core_task *task, const struct core_exec *target, char
 		return 0;
 	if (target->kind == CORE_VIEW_HOST)
 		file = on_host();
-	else if (core_call(task, __NR_access, there))
+	else if (core_call(task, __NR_faccessat, there))
 		return 0;
 	if (!file || !trap_readable(argv, sizeof(*argv)))
 		return 0;

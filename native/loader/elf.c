@@ -12,16 +12,20 @@
 #define PAGE_DOWN(x) ((x) & ~(PAGE - 1))
 #define PAGE_UP(x) PAGE_DOWN((x) + PAGE - 1)
 #define HEADERS_MAX 64
-/* Where the kernel puts position-independent programs, and how much it varies. */
-#define PIE_BASE 0x555555554000ul
-#define PIE_RANDOM_PAGES (1ul << 28)
 
 void *memset(void *to, int byte, size_t n);
 
+/* PIE_BASE: where the kernel puts position-independent programs, and how much it varies. */
 #if defined(__x86_64__)
 #define OUR_MACHINE EM_X86_64
+#define ADDRESS_BITS 47
+#define PIE_BASE 0x555555554000ul
+#define PIE_RANDOM_PAGES (1ul << 28)
 #elif defined(__aarch64__)
 #define OUR_MACHINE EM_AARCH64
+#define ADDRESS_BITS 48
+#define PIE_BASE 0xaaaaaaaaa000ul
+#define PIE_RANDOM_PAGES (1ul << 18)
 #endif
 
 static const char *machine_name(unsigned machine)
@@ -312,8 +316,8 @@ static long measure(long fd, const Elf64_Phdr *headers, long count, struct loade
 			image->executable_stack = !!(h->p_flags & PF_X);
 		if (h->p_type != PT_LOAD || !h->p_memsz)
 			continue;
-		if (h->p_filesz > h->p_memsz || h->p_vaddr < last || h->p_vaddr >= 1ul << 47 ||
-		    h->p_memsz >= 1ul << 47 ||
+		if (h->p_filesz > h->p_memsz || h->p_vaddr < last || h->p_vaddr >= 1ul << ADDRESS_BITS ||
+		    h->p_memsz >= 1ul << ADDRESS_BITS ||
 		    ((h->p_vaddr ^ h->p_offset) & (PAGE - 1) && h->p_filesz))
 			return -ENOEXEC;
 		last = h->p_vaddr;

@@ -9,6 +9,8 @@
 #include <asm/unistd.h>
 #include <stdint.h>
 
+#include "absent_calls.h"
+
 #if defined(__x86_64__)
 #include "sys_x86_64.h"
 #elif defined(__aarch64__)

@@ -12,11 +12,10 @@
 
 #define OURS 32768ul
 #define COUNT 256u
-#define SMALLEST_KERNEL_TAKES 2048ul
 /* What trap_accept and a small handler of the program use. */
 #define HEADROOM 2048ul
 
-static uint64_t smallest = SMALLEST_KERNEL_TAKES + HEADROOM;
+static uint64_t smallest = TRAP_SMALLEST_STACK + HEADROOM;
 
 static struct {
 	volatile uint64_t theirs;
@@ -74,7 +73,7 @@ long trap_altstack_run(const long a[6], uint64_t sp)
 	if (is_on_it(sp))
 		return -EPERM;
 	stack = *given;
-	if (!(stack.flags & SS_DISABLE) && stack.size >= SMALLEST_KERNEL_TAKES &&
+	if (!(stack.flags & SS_DISABLE) && stack.size >= TRAP_SMALLEST_STACK &&
 	    stack.size < smallest) {
 		uint64_t ours = replacement(stack.sp);
 

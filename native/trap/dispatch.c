@@ -25,7 +25,7 @@ static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], ui
 		return loader_exec(slot, (int)a[0], (char *)a[1], (char **)a[2], (char **)a[3],
 				   (int)a[4]);
 	case __NR_sigaltstack:
-		return trap_altstack_run(a, slot->registers[TRAP_RSP]);
+		return trap_altstack_run(a, slot->registers[TRAP_STACK]);
 	case __NR_ptrace:
 		if (a[0] == PTRACE_TRACEME)
 			return trap_trace_me();
@@ -71,18 +71,20 @@ long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip
 /* A call whose registers are in the slot. */
 __attribute__((used)) void trap_handle(struct trap_slot *slot)
 {
+	static const unsigned char places[6] = { TRAP_ARGUMENTS };
 	uint64_t *r = slot->registers;
-	const long args[6] = { (long)r[TRAP_RDI], (long)r[TRAP_RSI], (long)r[TRAP_RDX],
-			       (long)r[TRAP_R10], (long)r[TRAP_R8],  (long)r[TRAP_R9] };
+	const long args[6] = { (long)r[places[0]], (long)r[places[1]], (long)r[places[2]],
+			       (long)r[places[3]], (long)r[places[4]], (long)r[places[5]] };
 
 	if (slot->altstack.flags)
 		sys_call2(__NR_sigaltstack, &slot->altstack, 0);
-	r[TRAP_RAX] = (uint64_t)trap_dispatch(slot, (long)slot->number, args, r[TRAP_RIP]);
+	r[TRAP_RESULT] = (uint64_t)trap_dispatch(slot, (long)slot->number, args,
+						 r[TRAP_INSTRUCTION]);
 }
 
 /* A call that came by signal. */
 __attribute__((used)) void trap_signalled(struct trap_slot *slot)
 {
 	trap_handle(slot);
-	trap_site_seen(slot->registers[TRAP_RIP], slot->number);
+	trap_site_seen(slot->registers[TRAP_INSTRUCTION], slot->number);
 }

@@ -121,7 +121,7 @@ trap_site_entry:
 	mov trap_wiped(%rip), %eax
 	test %eax, %eax
 	jz 7f
-	shl $TRAP_SLOT_OWNER_FS_BITS, %rax
+	shl $TRAP_SLOT_OWNER_THREAD_BITS, %rax
 	rdfsbase %rcx
 	test %rcx, %rcx
 	jz 7f

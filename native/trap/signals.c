@@ -148,12 +148,13 @@ __attribute__((used)) struct trap_slot *trap_accept(const struct trap_siginfo *i
 
 	if (info->code != FROM_SECCOMP || info->error != LPMX_TRAP_TAG)
 		return 0;
-	slot = trap_claim(context->registers[TRAP_RSP], (uint64_t)context);
+	slot = trap_claim(context->registers[TRAP_STACK], (uint64_t)context);
 	slot->number = (uint64_t)(int64_t)info->number;
 	/* the kernel disarmed it for this handler; sigreturn would have armed it */
 	slot->altstack = context->altstack;
 	if (!(slot->altstack.flags & (1u << 31)))
 		slot->altstack.flags = 0;
+	trap_keep(slot, context);
 	return slot;
 }
 

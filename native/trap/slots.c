@@ -1,7 +1,7 @@
 /*
  * Slots: the stacks that intercepted calls run on.
  *
- * A slot belongs to a thread, told by its FS base, while `owner` says so.  It is
+ * A slot belongs to a thread, told by its thread pointer, while `owner` says so.  It is
  * claimed by an atomic exchange and given back by storing 0.  A thread may own
  * several: a signal handler that interrupts an intercepted call makes calls of
  * its own.  Three things can keep a thread from ever coming back to a slot:
@@ -39,12 +39,11 @@
 #define CHUNK_SLOTS 6
 #define CHUNK_SIZE (CHUNK_SLOTS * (size_t)TRAP_SLOT_SIZE)
 #define CHUNKS_MAX 4096
-#define FS_BITS TRAP_SLOT_OWNER_FS_BITS
-#define FS_MASK ((1ul << FS_BITS) - 1)
+#define THREAD_BITS TRAP_SLOT_OWNER_THREAD_BITS
+#define THREAD_MASK ((1ul << THREAD_BITS) - 1)
 /* A signal cannot have left more than this on the same stack. */
 #define STACK_REACH (64ul << 20)
 #define ARENA_KEPT (256ul << 10)
-#define ARCH_GET_FS 0x1003
 
 _Static_assert(offsetof(struct trap_slot, owner) == TRAP_SLOT_OWNER, "slot.h");
 _Static_assert(offsetof(struct trap_slot, sp) == TRAP_SLOT_SP, "slot.h");
@@ -55,12 +54,17 @@ _Static_assert(offsetof(struct trap_slot, altstack.flags) == TRAP_SLOT_ALTSTACK_
 _Static_assert(offsetof(struct trap_slot, exec_tid) == TRAP_SLOT_EXEC_TID, "slot.h");
 _Static_assert(sizeof(struct trap_slot) <= TRAP_SLOT_HEADER, "slot.h");
 _Static_assert(offsetof(struct trap_ucontext, registers) == TRAP_UC_REGISTERS, "slot.h");
+#ifdef TRAP_UC_FPSTATE
 _Static_assert(offsetof(struct trap_ucontext, vector_state) == TRAP_UC_FPSTATE, "slot.h");
+#endif
+#ifdef TRAP_SLOT_KEPT
+_Static_assert(offsetof(struct trap_slot, kept) == TRAP_SLOT_KEPT, "slot.h");
+#endif
 
 /* The entry from rewritten sites takes this one, or none. */
 char trap_first_chunk[TRAP_SLOT_SIZE] __attribute__((aligned(4096)));
 static char *volatile chunks[CHUNKS_MAX]; /* used from the front */
-static int fast_fs_base;
+static int fast_thread;
 /* The first thread takes the slot that the loader has run on: its pages are there. */
 static uint64_t main_stack;
 #define MAIN_STACK_REACH (8ul << 20)
@@ -91,9 +95,9 @@ struct trap_slot *trap_first_slot(void)
 	return slot_at(trap_first_chunk, 0);
 }
 
-void trap_slots_begin(int fast_fs, uint64_t sp)
+void trap_slots_begin(int fast, uint64_t sp)
 {
-	fast_fs_base = fast_fs;
+	fast_thread = fast;
 	main_stack = sp;
 	chunks[0] = trap_first_chunk;
 	sys_call3(__NR_madvise, &trap_wiped, sizeof(trap_wiped), MADV_WIPEONFORK);
@@ -121,21 +125,17 @@ uint32_t trap_owner(void)
 
 uint64_t trap_thread(void)
 {
-	uint64_t fs = 0;
+	uint64_t thread = trap_thread_pointer(fast_thread);
 
-	if (fast_fs_base)
-		__asm__ volatile("rdfsbase %0" : "=r"(fs));
-	else
-		sys_call2(__NR_arch_prctl, ARCH_GET_FS, &fs);
 	/* threads of a program without thread-local storage */
-	if (!fs)
-		fs = (uint64_t)sys_call0(__NR_gettid) << 1 | 1;
-	return fs & FS_MASK;
+	if (!thread)
+		thread = (uint64_t)sys_call0(__NR_gettid) << 1 | 1;
+	return thread & THREAD_MASK;
 }
 
 static uint64_t caller(void)
 {
-	return trap_thread() | process() << FS_BITS;
+	return trap_thread() | process() << THREAD_BITS;
 }
 
 /* The stack of ours that `address` lies on, or 0: one of the program's. */
@@ -188,7 +188,7 @@ static void guard(struct trap_slot *slot)
 int trap_slots_for_sites(void)
 {
 	guard(trap_first_slot());
-	return fast_fs_base;
+	return fast_thread;
 }
 
 static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t frame)
@@ -281,7 +281,7 @@ struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 					drop_nested(slot, me);
 					return ready(slot, sp, frame);
 				}
-				if ((owner ^ me) >> FS_BITS) {
+				if ((owner ^ me) >> THREAD_BITS) {
 					slot->sp = 0;
 					if (__sync_bool_compare_and_swap(&slot->owner, owner, me))
 						return ready(slot, sp, frame);

@@ -86,16 +86,12 @@ int trap_stop_is_due(void)
 /* As the kernel starts a program: nothing in the registers. */
 void trap_stop_enter(uint64_t sp, uint64_t entry)
 {
-	static struct trap_ucontext context;
+	static struct trap_frame frame;
 
-	bytes_zero(&context, sizeof(context));
-	sys_call4(__NR_rt_sigprocmask, SIG_BLOCK, 0, &context.mask, 8);
-	context.mask &= ~TRAP_SIGTRAP_BIT;
-	context.altstack.flags = SS_DISABLE;
-	context.flags = TRAP_UC_SEGMENTS;
-	context.registers[TRAP_RSP] = sp;
-	context.registers[TRAP_RIP] = entry;
-	context.registers[TRAP_FLAGS] = TRAP_FIRST_FLAGS;
-	context.registers[TRAP_SEGMENTS] = TRAP_FIRST_SEGMENTS;
-	trap_resume(&context);
+	bytes_zero(&frame, sizeof(frame));
+	trap_frame_begin(&frame, sp, entry);
+	sys_call4(__NR_rt_sigprocmask, SIG_BLOCK, 0, &frame.context.mask, 8);
+	frame.context.mask &= ~TRAP_SIGTRAP_BIT;
+	frame.context.altstack.flags = SS_DISABLE;
+	trap_resume(&frame);
 }

@@ -37,15 +37,13 @@ struct trap_altstack {
 	uint64_t size;
 };
 
-struct trap_ucontext {
-	uint64_t flags;
-	struct trap_ucontext *link;
-	struct trap_altstack altstack;
-	uint64_t registers[TRAP_REGISTER_COUNT];
-	void *vector_state;
-	uint64_t reserved[8];
-	uint64_t mask;
-};
+struct trap_slot;
+
+#if defined(__x86_64__)
+#include "machine_x86_64.h"
+#elif defined(__aarch64__)
+#include "machine_aarch64.h"
+#endif
 
 /* See slots.c for who may change what. */
 struct trap_slot {
@@ -60,6 +58,7 @@ struct trap_slot {
 	char *arena;              /* exec's vectors; stays with the slot */
 	uint64_t arena_size;
 	struct core_task *task;   /* whose call this is: the process's, or a vfork child's own */
+	TRAP_SLOT_OF_MACHINE
 };
 
 #define TRAP_SIGSYS 31
@@ -67,9 +66,9 @@ struct trap_slot {
 
 /* ---- slots.c ---- */
 
-/* Before anything else; `fast_fs`: the CPU and kernel allow rdfsbase; `sp` is where the
- * stack of the first thread begins. */
-void trap_slots_begin(int fast_fs, uint64_t sp);
+/* Before anything else; `fast`: the thread pointer can be read without the kernel; `sp` is
+ * where the stack of the first thread begins. */
+void trap_slots_begin(int fast, uint64_t sp);
 /* A slot of the calling thread, which has its stack pointer at `sp`. */
 struct trap_slot *trap_claim(uint64_t sp, uint64_t frame);
 /* The stack that the loader itself starts on. */
@@ -83,8 +82,9 @@ uint64_t trap_thread(void);
 /* May the entry from rewritten sites take the first slot?  From then on it does. */
 int trap_slots_for_sites(void);
 
-/* ---- sites.c: call sites that trap often ---- */
+/* ---- sites_x86_64.c: call sites that trap often ---- */
 
+#ifdef TRAP_HAS_SITES
 /* They are rewritten from now on; `said`: LPMX_ENV_REWRITE's value, or NULL: the view asks. */
 void trap_sites_begin(const char *said);
 /* They are no more, and what was goes by the signal. */
@@ -93,8 +93,27 @@ void trap_sites_stop(void);
 const char *trap_sites_told(void);
 /* The call `nr` at the site that ends at `ip` came by the signal. */
 void trap_site_seen(uint64_t ip, uint64_t nr);
+#else
+/* None is rewritten: each call comes by the signal. */
+static inline void trap_sites_begin(const char *said)
+{
+	(void)said;
+}
+static inline void trap_sites_stop(void)
+{
+}
+static inline const char *trap_sites_told(void)
+{
+	return "";
+}
+static inline void trap_site_seen(uint64_t ip, uint64_t nr)
+{
+	(void)ip;
+	(void)nr;
+}
+#endif
 
-/* ---- stubs.c ---- */
+/* ---- stubs_x86_64.c ---- */
 
 struct trap_site {
 	uint64_t next;    /* where the program goes on */
@@ -109,7 +128,7 @@ struct trap_site {
  */
 long trap_stub(uint64_t next, uint64_t number, uint64_t gap_end);
 
-/* ---- boundary.c ---- */
+/* ---- boundary_x86_64.c ---- */
 
 /* Does an instruction begin at `at`, for certain? */
 int trap_is_boundary(uint64_t at);
@@ -194,7 +213,7 @@ long trap_vector(char *const *vector, size_t *bytes);
 void trap_signal_entry(int signal, void *info, void *context);
 void trap_signal_return(void);
 void trap_site_entry(void);
-void trap_resume(struct trap_ucontext *context) __attribute__((noreturn));
+void trap_resume(struct trap_frame *frame) __attribute__((noreturn));
 long trap_call(long nr, long a0, long a1, long a2, long a3, long a4, long a5);
 
 #pragma GCC visibility pop

@@ -17,7 +17,11 @@ static void broker(int signal, siginfo_t *info, void *context)
 	(void)signal;
 	(void)info;
 	hits++;
+#if defined(__aarch64__)
+	c->uc_mcontext.regs[0] = (unsigned long)-EXDEV;
+#else
 	c->uc_mcontext.gregs[13 /* rax */] = -EXDEV;
+#endif
 }
 
 int main(void)

@@ -29,6 +29,19 @@ __attribute__((target("avx"))) static int vectors_kept(int seed)
 			 : "rcx", "r11", "memory", "xmm9");
 	return !result && !memcmp(in, out, sizeof(in));
 }
+#elif defined(__aarch64__)
+static int vectors_kept(int seed)
+{
+	double in[2] = { seed, seed + 1.0 }, out[2];
+	register long x0 __asm__("x0") = AT_FDCWD, x1 __asm__("x1") = (long)"present",
+		      x2 __asm__("x2") = R_OK, x8 __asm__("x8") = SYS_faccessat;
+
+	__asm__ volatile("ldr q9, %2\n\tsvc #0\n\tstr q9, %1"
+			 : "+r"(x0), "=m"(out)
+			 : "m"(in), "r"(x1), "r"(x2), "r"(x8)
+			 : "memory", "v9");
+	return !x0 && !memcmp(in, out, sizeof(in));
+}
 #endif
 
 static void *work(void *unused)
@@ -47,6 +60,9 @@ static void *work(void *unused)
 			failed();
 #if defined(__x86_64__)
 		if (__builtin_cpu_supports("avx") && !vectors_kept(i))
+			failed();
+#elif defined(__aarch64__)
+		if (!vectors_kept(i))
 			failed();
 #endif
 		if (i % 200 == 0) {

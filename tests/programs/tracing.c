@@ -38,6 +38,18 @@ static unsigned long mask(pid_t pid, const char *name)
 	return value;
 }
 
+#if defined(__aarch64__)
+#define PC pc
+#define SP sp
+#define FLAGS pstate
+#define ALL(r) (r.regs[0] | r.regs[1] | r.regs[8] | r.regs[15] | r.regs[17] | r.regs[29] | r.regs[30])
+#else
+#define PC rip
+#define SP rsp
+#define FLAGS eflags
+#define ALL(r) (r.rax | r.rbx | r.rdx | r.rsi | r.rdi | r.rbp)
+#endif
+
 static void at_the_stop(pid_t pid)
 {
 	unsigned long base, entry;
@@ -53,15 +65,15 @@ static void at_the_stop(pid_t pid)
 	say("stopped", WIFSTOPPED(status) ? WSTOPSIG(status) : -1000 - status);
 	base = auxiliary(pid, AT_BASE);
 	entry = auxiliary(pid, AT_ENTRY);
-	ptrace(PTRACE_GETREGS, pid, NULL, &r);
+	ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &(struct iovec){ &r, sizeof(r) });
 	errno = 0;
 	ptrace(PTRACE_PEEKTEXT, pid, (void *)entry, NULL);
 	say("the program is there", !errno);
-	say("where the kernel begins", base ? r.rip - base < 0x100000 : r.rip == entry);
-	say("registers", r.rax | r.rbx | r.rdx | r.rsi | r.rdi | r.rbp);
-	say("flags", r.eflags);
+	say("where the kernel begins", base ? r.PC - base < 0x100000 : r.PC == entry);
+	say("registers", ALL(r));
+	say("flags", r.FLAGS);
 	errno = 0;
-	say("arguments", ptrace(PTRACE_PEEKDATA, pid, (void *)r.rsp, NULL));
+	say("arguments", ptrace(PTRACE_PEEKDATA, pid, (void *)r.SP, NULL));
 	say("blocked", mask(pid, "SigBlk:") | mask(pid, "SigPnd:"));
 }
 

@@ -35,7 +35,7 @@ static void into(char *buffer)
 	TRY(statfs, ".", buffer);
 	TRY(getcwd, buffer, 4096L);
 	TRY(readlinkat, AT_FDCWD, "link", buffer, 100L);
-	TRY(readlink, "/proc/self/exe", buffer, 100L);
+	TRY(readlinkat, AT_FDCWD, "/proc/self/exe", buffer, 100L);
 }
 
 int main(void)

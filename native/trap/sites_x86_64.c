@@ -4,7 +4,7 @@
  * and what it cannot do, is in docs/decisions/0025-call-sites.md.
  *
  * Nearly all are `mov $number, %eax; syscall`.  The mov, five bytes, becomes a jump to a stub
- * (stubs.c), which goes to trap_site_entry.  The syscall stays: for who jumps to it, and for
+ * (stubs_x86_64.c), which goes to trap_site_entry.  The syscall stays: for who jumps to it, and for
  * the entry itself, which goes on there, as if nothing had been rewritten, whenever it is not
  * sure.  So the signal is always right, and a rewritten site only a way to save it.
  *
@@ -12,7 +12,7 @@
  *   text of a file, mapped privately and not writable: what a compiler makes at run time,
  *   and may make again, is its own;
  *   a mov for certain: the bytes say the number that was trapped, and an instruction begins
- *   there (boundary.c).
+ *   there (boundary_x86_64.c).
  *
  * When: in a process of one thread, with all signals blocked, that nobody traces.  A vfork
  * child asks that of the process whose memory it is in.  Threads that the kernel does not
