@@ -218,7 +218,7 @@ def _as_tar(store: Store, path: Path, failing: str, wanted: Platform, keyring: O
                 return path, wanted
             part = sif.Part(0, os.fstat(fd).st_size, None)
             overlays: "list[sif.Overlay]" = []
-        elif sif_oci.is_oci(fd, failing):
+        elif sif.is_oci(fd, failing):
             _look_at_signatures(store, fd, failing, keyring, progress)
             place = stack.enter_context(store.staging())
             sif_oci.write_layout(fd, failing, place, partial(_written, path=path,

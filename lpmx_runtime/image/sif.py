@@ -127,11 +127,17 @@ def primary(fd: int, failing: str) -> Part:
 
     Raises `ArchiveDamaged`, beginning with `failing`, if there is none that can be read.
     """
-    found: list[Part] = []
-    for part in descriptors(fd, failing):
+    part = _root(descriptors(fd, failing), failing)
+    _, _, architecture = _partition(part)
+    return Part(part.offset, part.size, _ARCHITECTURES.get(architecture[:2]))
+
+
+def _root(parts: "list[Descriptor]", failing: str) -> Descriptor:
+    found = []
+    for part in parts:
         if part.kind != PARTITION:
             continue
-        system, role, architecture = _PARTITION.unpack(part.extra[:_PARTITION.size])
+        system, role, _ = _partition(part)
         if role != _PRIMARY:
             continue
         if system == _ENCRYPTED:
@@ -141,7 +147,7 @@ def primary(fd: int, failing: str) -> Part:
             raise ArchiveDamaged(
                 f"{failing}: its file system is {_FILE_SYSTEMS.get(system, f'of kind {system}')}, "
                 "and squashfs can be read", hint="make it again with a current Apptainer")
-        found.append(Part(part.offset, part.size, _ARCHITECTURES.get(architecture[:2])))
+        found.append(part)
     if not found:
         raise _damaged(failing, "there is no root file system in it")
     return found[0]
@@ -159,29 +165,43 @@ class Overlay:
 def overlays(fd: int, failing: str) -> "list[Overlay]":
     """The parts of the file with changes of its image, the oldest first. Raises
     `ArchiveDamaged` for one that cannot be read."""
+    return [Overlay(part.offset, part.size, _partition(part)[0] == _SQUASHFS)
+            for part in _overlays(descriptors(fd, failing), failing)]
+
+
+def _overlays(parts: "list[Descriptor]", failing: str) -> "list[Descriptor]":
     found = []
-    for part in descriptors(fd, failing):
+    for part in parts:
         if part.kind == PARTITION:
-            system, role, _ = _PARTITION.unpack(part.extra[:_PARTITION.size])
+            system, role, _ = _partition(part)
             if role == _OVERLAY and system not in (_SQUASHFS, _EXT3):
                 raise ArchiveDamaged(
                     f"{failing}: its overlay is {_FILE_SYSTEMS.get(system, f'of kind {system}')}, "
                     "and squashfs and ext3 can be read",
                     hint="have Apptainer build a new image of it first")
             if role == _OVERLAY:
-                found.append(Overlay(part.offset, part.size, system == _SQUASHFS))
+                found.append(part)
     return found
 
 
-def places(fd: int, failing: str) -> "tuple[set[tuple[int, int]], set[tuple[int, int]]]":
-    """Offset and size of each part that becomes the image's files or says what it is, and of its
-    overlays."""
-    blobs = {(part.offset, part.size) for part in descriptors(fd, failing)
-             if part.kind in (OCI_INDEX, OCI_BLOB)}
-    if blobs:
-        return blobs, set()
-    root = primary(fd, failing)
-    return {(root.offset, root.size)}, {(each.offset, each.size) for each in overlays(fd, failing)}
+def _partition(part: Descriptor) -> "tuple[int, int, bytes]":
+    """Its file system, what it is for, and its architecture."""
+    system, role, architecture = _PARTITION.unpack(part.extra[:_PARTITION.size])
+    return system, role, architecture
+
+
+def is_oci(fd: int, failing: str) -> bool:
+    """Whether the image is in blobs of OCI, and no partition is looked at."""
+    return any(part.kind == OCI_INDEX for part in descriptors(fd, failing))
+
+
+def image_parts(fd: int, failing: str) -> "tuple[list[Descriptor], list[Descriptor]]":
+    """The parts that become the image's files or say what it is, and its overlays: those that
+    loading it reads, and no others, for a signature is judged by them."""
+    parts = descriptors(fd, failing)
+    if is_oci(fd, failing):
+        return [part for part in parts if part.kind in (OCI_INDEX, OCI_BLOB)], []
+    return [_root(parts, failing)], _overlays(parts, failing)
 
 
 # -- writing

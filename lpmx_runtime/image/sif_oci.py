@@ -44,11 +44,6 @@ _PIECE = 1 << 20
 Write = Callable[[Path, Iterator[bytes]], Path]
 
 
-def is_oci(fd: int, failing: str) -> bool:
-    """Whether the Singularity image file is one of these."""
-    return any(part.kind == sif.OCI_INDEX for part in sif.descriptors(fd, failing))
-
-
 def write_layout(fd: int, failing: str, place: Path, write: Write) -> None:
     """Make an OCI image layout of the open file in the directory `place`.
 

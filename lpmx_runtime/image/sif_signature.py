@@ -24,7 +24,9 @@ from .gpgv import NotVerifiable, Verdict, judge
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _PAYLOAD = "application/vnd.sylabs.sif-metadata+json"
 _DIGESTS = {1: "sha256", 2: "sha384", 3: "sha512"}
+# Of one signature; and how many are looked at, for anybody can say that there are thousands.
 _LIMIT = 1 << 20
+_MANY = 64
 _HASH_AND_KEY = struct.Struct("<i20s")
 _PIECE = 1 << 20
 _VERSION = 1
@@ -56,11 +58,13 @@ class _No(Exception):
 
 def signatures(fd: int, failing: str) -> "list[Signature]":
     """The signatures in the open file; whether they are right is another question."""
-    found = []
+    found: "list[Signature]" = []
     for part in sif.descriptors(fd, failing):
         if part.kind == sif.SIGNATURE:
             if part.size > _LIMIT:
                 raise _wrong(failing, "a signature in it is larger than any is")
+            if len(found) == _MANY:
+                raise _wrong(failing, f"it has more than {_MANY} signatures")
             digest, key = _HASH_AND_KEY.unpack(part.extra[:_HASH_AND_KEY.size])
             data = os.pread(fd, part.size, part.offset)
             found.append(Signature(key.hex().upper() if any(key) else _key_ids(data),
@@ -71,7 +75,8 @@ def signatures(fd: int, failing: str) -> "list[Signature]":
 def _key_ids(data: bytes) -> str:
     """What an envelope calls the keys that it is signed with."""
     try:
-        return " ".join(str(one["keyid"])[:100] for one in json.loads(data)["signatures"])
+        made = json.loads(data)["signatures"][:_MANY]
+        return " ".join(str(one["keyid"])[:100] for one in made)
     except (ValueError, KeyError, TypeError, RecursionError):
         return "a key that it does not name"
 
@@ -127,7 +132,7 @@ def _of_envelope(signature: Signature, keyring: Path, place: Path) -> "tuple[str
     try:
         envelope: Any = json.loads(signature.data)
         kind, body = envelope["payloadType"], base64.b64decode(envelope["payload"])
-        made = [base64.b64decode(one["sig"]) for one in envelope["signatures"]]
+        made = [base64.b64decode(one["sig"]) for one in envelope["signatures"][:_MANY]]
         type_ = str(kind).encode()
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _No("its signature is of a kind that nobody knows") from None
@@ -159,7 +164,7 @@ def _compare(fd: int, failing: str, text: bytes, link: int) -> None:
     group = link if link & sif.GROUPS == sif.GROUPS else None
     wanted = [part for part in parts if (part.group == group if group is not None
                                          else part.id == link)]
-    _check_covered(fd, failing, {(part.offset, part.size) for part in wanted})
+    _check_covered(fd, failing, wanted)
     first = min(part.id for part in parts if part.group == wanted[0].group)
     if _changed(head, [sif.identity(fd)]):
         raise _changed_since()
@@ -175,12 +180,13 @@ def _compare(fd: int, failing: str, text: bytes, link: int) -> None:
             raise _changed_since()
 
 
-def _check_covered(fd: int, failing: str, covered: "set[tuple[int, int]]") -> None:
-    """All that becomes the image must be among what was signed."""
-    files, overlays = sif.places(fd, failing)
-    if not files <= covered:
+def _check_covered(fd: int, failing: str, covered: "list[sif.Descriptor]") -> None:
+    """All that becomes the image must be among what was signed: the parts as the table has
+    them, for anybody can add an entry that says something else of bytes that are signed."""
+    files, overlays = sif.image_parts(fd, failing)
+    if not all(part in covered for part in files):
         raise _No("its signature is for other parts of it than its files", 3)
-    if not overlays <= covered:
+    if not all(part in covered for part in overlays):
         raise _No("it has an overlay that its signature is not for", 3)
 
 

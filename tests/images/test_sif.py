@@ -558,6 +558,63 @@ def test_an_overlay_that_is_not_signed_is_refused(opened: Store, signed: Path, s
         load_all(opened, signed, keyring=signer.ring)
 
 
+def with_part(path: Path, kind: int, extra: bytes, system: Optional[bytes] = None) -> Path:
+    """The file with one more entry, the first of its table, in no group that is signed: of
+    `system`, or of the bytes of the part that was first."""
+    data = bytearray(path.read_bytes())
+    first = ENTRY.unpack_from(data, TABLE)
+    place, size = (first[5], first[6]) if system is None else (len(data), len(system))
+    entries = data[TABLE:TABLE + 40 * ENTRY.size]
+    ENTRY.pack_into(data, TABLE, kind, True, 40, GROUP + 1, 0, place, size, size, 0, 0, 0, 0,
+                    b"added", extra)
+    data[TABLE + ENTRY.size:TABLE + 41 * ENTRY.size] = entries
+    path.write_bytes(bytes(data) + (system or b""))
+    return path
+
+
+PRIMARY = struct.pack("<2i3s", 1, 2, b"02\0")
+
+
+def test_a_root_that_was_put_before_the_signed_one(opened: Store, signed: Path, signer: Signer,
+                                                   tmp_path: Path) -> None:
+    """It is what would be read, also where another entry calls the signed bytes a blob of OCI."""
+    other = written(layers.tar(layers.file(b"evil", b"evil")), tmp_path / "other").read_bytes()
+    with_part(signed, 0x4004, PRIMARY, other)
+    for _ in range(2):
+        with pytest.raises(ArchiveDamaged, match="for other parts of it than its files"):
+            load_all(opened, signed, keyring=signer.ring)
+        data = bytearray(signed.read_bytes())
+        entry = list(ENTRY.unpack_from(data, TABLE + ENTRY.size))
+        entry[0], entry[2], entry[3] = 0x400B, 41, GROUP + 1
+        ENTRY.pack_into(data, TABLE + 5 * ENTRY.size, *entry)
+        signed.write_bytes(data)
+
+
+@pytest.mark.parametrize(("extra", "cause"), [
+    (PRIMARY[:8] + b"04\0", "for other parts of it than its files"),
+    (struct.pack("<2i3s", 1, 4, b"02\0"), "an overlay that its signature is not for")])
+def test_what_else_is_said_of_signed_bytes(opened: Store, signed: Path, signer: Signer,
+                                           extra: bytes, cause: str) -> None:
+    """That they are for another machine, or an overlay: whoever signed them did not say so."""
+    with_part(signed, 0x4004, extra)
+
+    with pytest.raises(ArchiveDamaged, match=cause):
+        load_all(opened, signed, keyring=signer.ring)
+
+
+def test_a_file_with_thousands_of_signatures(opened: Store, signed: Path) -> None:
+    """Of which each may be as large as one can be: they are not all read."""
+    data = bytearray(signed.read_bytes())
+    entry = ENTRY.unpack_from(data, TABLE + ENTRY.size)
+    struct.pack_into("<q", data, 32 + 10 + 3 + 3 + 16 + 3 * 8, 4096)
+    struct.pack_into("<q", data, 32 + 10 + 3 + 3 + 16 + 4 * 8, len(data))
+    signed.write_bytes(bytes(data) + bytes(data[TABLE:TABLE + ENTRY.size])
+                       + ENTRY.pack(*entry) * 4095)
+
+    with pytest.raises(ArchiveDamaged, match="more than 64 signatures"):
+        load(opened, signed)
+
+
 def test_a_key_that_is_not_in_the_keyring(opened: Store, signed: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
 
