@@ -63,6 +63,10 @@ def amount(number: float, unit: str) -> str:
     return ""
 
 
+# What a terminal would obey rather than show: labels and notes quote what anybody may have written.
+_CONTROLS = {code: "?" for code in (*range(9), *range(11, 32), *range(127, 160))}
+
+
 class TerminalProgress:
     """Draw progress on `stream`: one changing line on a terminal, plain lines in a log."""
 
@@ -112,7 +116,7 @@ class TerminalProgress:
 
     def _line(self, text: str) -> None:
         self._clear()
-        print(text, file=self._stream, flush=True)
+        print(text.translate(_CONTROLS), file=self._stream, flush=True)
 
     def _clear(self) -> None:
         if self._live and self._width:
@@ -127,6 +131,6 @@ class TerminalProgress:
         self._drawn = now
         text = "  ".join(self._describe(task) for task in self._tasks)[:110]
         self._clear()
-        self._stream.write(text)
+        self._stream.write(text.translate(_CONTROLS))
         self._stream.flush()
         self._width = len(text)

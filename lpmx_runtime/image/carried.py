@@ -5,6 +5,8 @@ functions, under the same rules, as when somebody types them; what cannot be mad
 """
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Sequence
 
@@ -55,13 +57,24 @@ def _link(value: Any) -> Optional[links.Link]:
             passes is None or isinstance(passes, list)):
         return None
     if not path.startswith("/") or ":" not in target or not all(
-            isinstance(text, str) and "\0" not in text for text in (*variables, *(passes or ()))):
+            _is_text(text) for text in (*variables, *(passes or ()))):
         return None
     return links.Link(path, target, cwd, env, None if passes is None else tuple(passes))
 
 
 def _is_word(value: Any) -> bool:
-    return isinstance(value, str) and value != "" and "\0" not in value
+    return _is_text(value) and value != ""
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is what the kernel can be given."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def make(containers: "Sequence[tuple[Container, Carried]]", names: Mapping[str, str],
@@ -82,15 +95,22 @@ def _linked(container: Container, link: links.Link, target: str) -> str:
                             passes=link.passes, over=True)
     except LpmxError as error:
         return str(error)
+    except OSError as error:  # no path can be so
+        return (f'cannot link "{link.path}" in container "{container.name}": '
+                f"{os.strerror(error.errno or 0).lower()}")
     return f'"{made.path}" of container "{container.name}" is linked to "{made.target}"'
 
 
 def _exposed(container: Container, name: str, program: str, expose: bool) -> str:
-    if not expose:
+    if not expose:  # as a shell reads it: the words are those of whoever made the bundle
+        words = map(shlex.quote, (container.name, program, "--as", name))
         return (f'container "{container.name}" had a command on the PATH; '
-                f'"lpmx expose {container.name} {program} --as {name}" makes it, or load --expose')
+                f'"lpmx expose {" ".join(words)}" makes it, or load --expose')
     try:
         command, _ = exposed.add(container, program, name=name)
     except LpmxError as error:
         return str(error)
+    except OSError as error:
+        return (f'cannot expose "{program}" of container "{container.name}": '
+                f"{os.strerror(error.errno or 0).lower()}")
     return f'"{command.path}" runs "{program}" of container "{container.name}"'

@@ -16,7 +16,8 @@ from support.made import BASE, CONFIG, change, make_image
 from support.pulls import snapshot
 from support.small_registry import digest
 
-from lpmx_runtime.container import Bind, Container, Options
+from lpmx_runtime.container import Bind, Container, Options, links
+from lpmx_runtime.container.links import Link
 from lpmx_runtime.errors import CommitFailed, ContainerExists, InvalidSetting, LpmxError
 from lpmx_runtime.image import carried
 from lpmx_runtime.image.archive import load, load_all
@@ -401,11 +402,30 @@ def test_links_and_commands_travel(images: Any, lpmx: Any, tmp_path: Path) -> No
     {"links": [{"path": "/x", "target": "host", "cwd": None, "env": {}, "passes": None}]},
     {"links": [{"path": "/x", "target": "host:/x", "cwd": 1, "env": {}, "passes": None}]},
     {"links": [{"path": "/x", "target": "host:/x", "cwd": None, "env": {"A": 1}, "passes": None}]},
-    {"links": [{"path": "/x", "target": "host:/x", "cwd": None, "env": {}, "passes": "A"}]}], ids=str)
+    {"links": [{"path": "/x", "target": "host:/x", "cwd": None, "env": {}, "passes": "A"}]},
+    {"links": [{"path": "/\ud800", "target": "host:/x", "cwd": None, "env": {}, "passes": None}]},
+    {"exposed": [["x", "/bin/\ud800"]]}], ids=ascii)
 def test_links_that_make_no_sense(said: Dict[str, Any]) -> None:
     """Are none; a bundle of an older version says nothing of them."""
     assert carried.parse(said) is None
     assert carried.Carried() == carried.parse({})
+
+
+def test_what_a_hostile_bundle_says_of_links(opened: Store) -> None:
+    """What cannot be made is told and no more; a command to copy means what it shows."""
+    container = Container.create(opened, make_image(opened, "base:1", BASE), name="work",
+                                 options=Options(contain=True))
+    told: List[Any] = []
+    said = carried.Carried((Link("/usr/" + "x" * 300, "host:/bin/sh"), Link("/", "host:/bin/sh")),
+                           (("x; rm -rf ~", "/bin/a b"),))
+
+    carried.make([(container, said)], {}, False, told.append)
+
+    long, root, command = (note.text for note in told)
+    assert "file name too long" in long
+    assert "is not executable" in root
+    assert "lpmx expose work '/bin/a b' --as 'x; rm -rf ~'" in command
+    assert not links.of_container(container)
 
 
 @pytest.mark.root

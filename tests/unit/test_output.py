@@ -1,6 +1,7 @@
 """What commands print."""
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lpmx_runtime.cli.output import print_table, write_out
+from lpmx_runtime.progress import Note, TaskStarted, TerminalProgress
 
 
 @pytest.mark.parametrize(("cell", "shown"), [
@@ -20,6 +22,17 @@ def test_a_cell_commands_no_terminal(capsys: pytest.CaptureFixture[str], cell: s
     heading, row = capsys.readouterr().out.splitlines()
     assert shown == row[:-1].rstrip()
     assert heading.index("TWO") == row.index("x", len(shown))
+
+
+def test_a_note_commands_no_terminal() -> None:
+    """It quotes what anybody's file may say, and so does the name of what goes on."""
+    said = io.StringIO()
+    progress = TerminalProgress(said)
+
+    progress(Note("caf\xe9 \x1b[2J\x9b2Jgone\tor\nnot"))
+    progress(TaskStarted("task", "layer\r\x1b]0;title\x07", None))
+
+    assert "caf\xe9 ?[2J?2Jgone\tor\nnot\nlayer??]0;title? ...\n" == said.getvalue()
 
 
 def test_what_is_written_is_as_open_as_the_umask_says(tmp_path: Path) -> None:
