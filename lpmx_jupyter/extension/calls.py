@@ -134,8 +134,9 @@ def _on_path() -> Iterator[tuple[str, str]]:
     for directory in _directories(os.environ.get("PATH")):
         with suppress(OSError), os.scandir(directory) as names:   # PATH may name what there is not
             for one in names:
-                if one.is_file() and os.access(one.path, os.X_OK):
-                    yield one.name, one.path
+                with suppress(OSError):   # a link that leads to itself hides no other program
+                    if one.is_file() and os.access(one.path, os.X_OK):
+                        yield one.name, one.path
 
 
 def _on_path_of(container: Container, view: View) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any, Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from lpmx_jupyter.extension.calls import _on_path, programs
 from support import leftovers
 from support.api import TINY, ApiServer, own_store
 from support.notebooks import Jupyter
@@ -390,6 +391,19 @@ def test_programs_are_linked_exposed_called_and_found_in_the_log(api: ApiServer,
         assert not os.path.exists(command["path"])
     finally:
         settings.unlink()
+
+
+def test_a_link_that_leads_to_itself_hides_no_program(tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a directory of PATH all is found, whatever stands between."""
+    for name in ("a", "b", "y", "z"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+        (tmp_path / f"loop-{name}").symlink_to(f"loop-{name}")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert ["a", "b", "y", "z"] == [one["name"] for one in
+                                    programs(_on_path(), "", 10)["programs"]]
 
 
 # -- kernels --------------------------------------------------------------------------------
