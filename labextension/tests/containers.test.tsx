@@ -118,6 +118,25 @@ it('is shared by notebooks through a kernel spec of its own, which is made once'
   expect(execute.mock.calls).toEqual(Array(2).fill(['notebook:create-new', { kernelName: 'lpmx-in-fit' }]));
 });
 
+it('has no kernel spec of another whose name differs in capitals, or that had its name before', async () => {
+  const { server, model, actions } = page();
+  server.routes['GET containers'] = () => ['fit_a', 'Fit_a', 'fit_A'].map(name => container(name));
+  await model.containers.refresh();
+  const left = { name: 'lpmx-in-fit__a', display_name: '', image: 'old:1', kernel: '', container: 'fit_a' };
+  server.routes['GET kernelspecs'] = () => [left];
+  const names: string[] = [];
+  server.routes['POST kernelspecs'] = body => {
+    names.push(body.name);
+    return task(body.name, { kind: 'kernelspecs', state: 'succeeded', result: { images: [], kernelspecs: [body] } as any });
+  };
+
+  for (const name of ['fit_a', 'Fit_a', 'fit_A']) {
+    await actions.notebookInContainer(name);
+  }
+
+  expect(names).toEqual(['lpmx-in-fit__a', 'lpmx-in-_fit__a', 'lpmx-in-fit___a']);
+});
+
 it('is downloaded only when one knows that its secrets are in the file', async () => {
   const { model, actions } = page();
   const clicked: string[] = [];

@@ -34,6 +34,11 @@ export function asProblem(reason: unknown): LpmxError {
 
 type Query = Record<string, string | number | boolean | undefined>;
 
+/** A name without capitals, as kernel specs have them; two names never become one. */
+function small(name: string): string {
+  return name.replace(/[A-Z_]/g, letter => `_${letter.toLowerCase()}`);
+}
+
 /** The server extension's HTTP interface. Every method may throw `LpmxError`. */
 export class Client {
   constructor(
@@ -197,7 +202,7 @@ export class Client {
 
   /** Kernel specs of an image, or one by which notebooks share a container of it. */
   installKernelspecs(image: string, container?: string): Promise<api.ITask> {
-    const shared = { container, name: `lpmx-in-${container?.toLowerCase()}`, display_name: `LPMX: ${container}` };
+    const shared = { container, name: `lpmx-in-${small(container ?? '')}`, display_name: `LPMX: ${container}` };
     return this.send('POST', 'kernelspecs', { image, task: true, ...(container ? shared : {}) });
   }
 

@@ -143,9 +143,12 @@ export class Actions {
   notebookInContainer(container: string): Promise<boolean> {
     return this.attempt(async () => {
       await this._model.kernelspecs.refresh();
-      let spec = this._model.kernelspecs.value?.find(one => one.container === container)?.name;
+      const image = this._find(container)?.familiar ?? '';
+      // one that is left of another container of this name is for that one's image
+      let spec = this._model.kernelspecs.value?.find(
+        one => one.container === container && one.image === image
+      )?.name;
       if (spec === undefined) {
-        const image = this._find(container)?.familiar ?? '';
         const begun = await this._model.client.installKernelspecs(image, container);
         spec = (await this._model.outcome(begun)).result!.kernelspecs[0].name;
         await this._model.kernelspecs.refresh();
