@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import lzma
 import struct
+import sys
 import zlib
+from array import array
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Callable, Iterator, NamedTuple
+from itertools import chain
+from typing import Callable, Iterator, NamedTuple, Sequence
 
 import zstandard
 
@@ -38,6 +41,8 @@ _NO_TABLE = (1 << 64) - 1
 _PREFIXES = {0: b"user.", 1: b"trusted.", 2: b"security."}
 _ELSEWHERE = 0x100  # of an attribute's kind: the value is found by a reference
 _NAME_MAX, _TARGET_MAX, _VALUE_MAX = 256, 65536, 65536
+# Of all attributes of an object: what a tar can say of a member (store/tar.py).
+_ATTRIBUTES_MAX = 1 << 20
 _DEPTH_MAX = 4096
 _SOCKET = b"socket"
 _BLOCKS_MAX = 1 << 25
@@ -55,7 +60,7 @@ class _Inode(NamedTuple):
     mtime: int
     links: int
     size: int = 0
-    blocks: tuple[int, ...] = ()
+    blocks: Sequence[int] = ()
     start: int = 0
     fragment: int = _NONE
     offset: int = 0
@@ -166,12 +171,11 @@ class Squashfs:
     def _extents(self, inode: _Inode) -> "list[tuple[int, int]]":
         """The parts of a file that are no holes."""
         found: list[tuple[int, int]] = []
-        tail = inode.size - len(inode.blocks) * self._block
-        parts = [(n * self._block, min(self._block, inode.size - n * self._block))
-                 for n, block in enumerate(inode.blocks) if block]
-        if inode.fragment != _NONE:
-            parts.append((len(inode.blocks) * self._block, tail))
-        for start, size in parts:
+        ends = len(inode.blocks) * self._block
+        parts = ((n * self._block, min(self._block, inode.size - n * self._block))
+                 for n, block in enumerate(inode.blocks) if block)
+        tail = [(ends, inode.size - ends)] if inode.fragment != _NONE else []
+        for start, size in chain(parts, tail):
             if found and sum(found[-1]) == start:
                 found[-1] = (found[-1][0], found[-1][1] + size)
             else:
@@ -292,7 +296,12 @@ class Squashfs:
             raise self._damaged(f"a file in it is said to have {size} bytes")
         if fragment != _NONE and not size % self._block:
             raise self._damaged("a file in it has an end and no bytes there")
-        words = struct.unpack(f"<{count}I", reader(4 * count))
+        words = array("I", reader(4 * count))
+        if sys.byteorder == "big":
+            words.byteswap()
+        # what is said of blocks that are not there would fill the memory before they are missed
+        if start + sum(max(1, word & ~_BLOCK_WHOLE) for word in words if word) > self._size:
+            raise self._damaged("a file in it has more bytes than are there")
         return inode._replace(links=links, size=size, start=start, fragment=fragment,
                               offset=offset, xattrs=xattrs, blocks=words)
 
@@ -311,6 +320,7 @@ class Squashfs:
             self._xattr_table + _XATTR_HEADER.size, number, _XATTR_ID.size))
         reader = self._reader(start, place >> 16, place & 0xFFFF)
         found: dict[bytes, bytes] = {}
+        total = 0
         if names > 65536:
             raise self._damaged("a file in it has too many attributes")
         for _ in range(names):
@@ -322,6 +332,9 @@ class Squashfs:
                     raise self._damaged("the value of an attribute in it is nowhere")
                 reference, = struct.unpack("<Q", value)
                 value = self._value(self._reader(start, reference >> 16, reference & 0xFFFF))
+            total += size + len(value)
+            if total > _ATTRIBUTES_MAX:   # they may all refer to one value
+                raise self._damaged("a file in it has too many attributes")
             prefix = _PREFIXES.get(kind & 0xFF)
             if prefix is None or not name or b"\0" in name or b"=" in name:
                 raise self._damaged("an attribute in it has no name")
@@ -356,7 +369,7 @@ class Squashfs:
 
         def read(size: int) -> bytes:
             nonlocal data, after, at
-            result = data[at:at + size]
+            result = bytearray(data[at:at + size])
             at += len(result)
             while len(result) < size:
                 data, after = self._metadata(after)
@@ -365,7 +378,7 @@ class Squashfs:
                     raise self._damaged("its metadata is cut short")
                 result += part
                 at = len(part)
-            return result
+            return bytes(result)
         return read
 
     def _read_metadata(self, at: int) -> "tuple[bytes, int]":

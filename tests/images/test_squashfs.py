@@ -247,6 +247,49 @@ def test_changed_bytes_give_an_answer_or_an_error(made, tmp_path, compression, o
     assert told
 
 
+@pytest.mark.parametrize("word", [4096 | 1 << 24, 1 << 31], ids=["whole", "huge"])
+def test_blocks_that_are_not_there_are_missed_at_once(tmp_path, word):
+    """Before a list is made of them: of a table of such, compressed, a small file can say millions."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").write_bytes(b"ab" * (4 << 20))
+    subprocess.run(["mksquashfs", tmp_path / "tree", tmp_path / "made", "-noI", "-no-fragments", "-b", "4096",
+                    "-quiet", "-no-progress"], check=True, stdout=subprocess.DEVNULL)
+    whole = (tmp_path / "made").read_bytes()
+    size, = (value for value in range(1, 4096) if struct.pack("<I", value) * 1000 in whole)
+    (tmp_path / "made").write_bytes(whole.replace(struct.pack("<I", size) * 1000,
+                                                  struct.pack("<I", word) * 1000))
+
+    with pytest.raises(ArchiveDamaged, match="has more bytes than are there"):
+        as_tar(tmp_path / "made")
+
+
+def metadata(data: bytes) -> bytes:
+    """In blocks that are not compressed."""
+    return b"".join(struct.pack("<H", len(data[at:at + 8192]) | 1 << 15) + data[at:at + 8192]
+                    for at in range(0, len(data), 8192))
+
+
+def test_attributes_that_refer_to_one_value_are_not_multiplied(tmp_path):
+    """A thousand of the root, of 64 KiB each, in a file of 90 KiB."""
+    names = [b"%d" % number for number in range(1000)]
+    values = struct.pack("<2H", 0, 1) + b"x" + struct.pack("<I", 65536) + bytes(65536) + b"".join(
+        struct.pack("<2H", 0x100, len(name)) + name + struct.pack("<IQ", 8, 5) for name in names)
+    parts, places, at = [], [], 96
+    for part in (metadata(struct.pack("<4H2I4I2HI", 8, 0o755, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0)),
+                 metadata(bytes(4)), metadata(values),
+                 metadata(struct.pack("<QII", 0, len(names) + 1, 1 << 26))):
+        parts.append(part)
+        places.append(at)
+        at += len(part)
+    tables = struct.pack("<Q", places[1]) + struct.pack("<QII", places[2], 1, 0) + struct.pack("<Q", places[3])
+    head = struct.pack("<4s4I6H8Q", b"hsqs", 1, 0, 4096, 0, 1, 12, 0, 1, 4, 0, 0, at + len(tables), at,
+                       at + 8, places[0], places[0], at, at)
+    (tmp_path / "made").write_bytes(head + b"".join(parts) + tables)
+
+    with pytest.raises(ArchiveDamaged, match="has too many attributes"):
+        as_tar(tmp_path / "made")
+
+
 def test_an_attribute_whose_name_no_layer_can_have_is_told(made, tmp_path):
     """A tar has the names of attributes in UTF-8."""
     whole = made("gzip", "-noI", "-noX").read_bytes()
