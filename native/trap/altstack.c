@@ -52,6 +52,32 @@ static uint64_t replacement(uint64_t sp)
 	return 0;
 }
 
+/* Of one with SS_AUTODISARM the kernel says nothing while a handler is on it; from the front. */
+static struct {
+	volatile uint64_t sp, size;
+} disarmed[COUNT];
+
+static void remember(const struct trap_altstack *stack)
+{
+	for (unsigned n = 0; n < COUNT; n++)
+		if (disarmed[n].sp == stack->sp ||
+		    __sync_bool_compare_and_swap(&disarmed[n].sp, 0, stack->sp)) {
+			disarmed[n].size = stack->size;
+			return;
+		}
+}
+
+int trap_altstack_parts(uint64_t a, uint64_t b)
+{
+	for (unsigned n = 0; n < COUNT && disarmed[n].sp; n++) {
+		uint64_t sp = disarmed[n].sp, size = disarmed[n].size;
+
+		if ((a - sp < size) != (b - sp < size))
+			return 1;
+	}
+	return 0;
+}
+
 /* Is the program on its alternate stack?  The kernel asks the same of the trap's own, which never is. */
 static int is_on_it(uint64_t sp)
 {
@@ -82,5 +108,7 @@ long trap_altstack_run(const long a[6], uint64_t sp)
 			stack.size = OURS;
 		}
 	}
+	if ((stack.flags & (SS_DISABLE | SS_AUTODISARM)) == SS_AUTODISARM)
+		remember(&stack);
 	return sys_call2(__NR_sigaltstack, &stack, a[1]);
 }

@@ -166,7 +166,7 @@ static __attribute__((noinline)) int on_same_stack(uint64_t a, uint64_t b)
 	struct trap_altstack now;
 
 	if (sys_call2(__NR_sigaltstack, 0, &now) || now.flags & SS_DISABLE)
-		return 1;
+		return !trap_altstack_parts(a, b);
 	return (a - now.sp < now.size) == (b - now.sp < now.size);
 }
 

@@ -159,6 +159,9 @@ long trap_signal_run(long nr, const long a[6]);
 void trap_altstack_begin(uint64_t needed);
 /* `sp`: the program's. */
 long trap_altstack_run(const long a[6], uint64_t sp);
+/* Does an alternate stack that is disarmed while a handler is on it hold one of the two places
+ * and not the other? */
+int trap_altstack_parts(uint64_t a, uint64_t b);
 
 /* ---- dispatch.c ---- */
 

@@ -77,6 +77,7 @@ static void *thread(void *unused)
 /* ---- a handler on an alternate stack that lies above the stack ---------------------- */
 
 #define ROOM (128 << 10)
+#define DISARMED (1 << 31) /* SS_AUTODISARM: while a handler is on it, the kernel does not tell of it */
 
 static volatile int handled, told[2];
 
@@ -89,11 +90,12 @@ static void opening_handler(int signal)
 		write(told[1], "x", 1);
 }
 
-/* Both stacks, the alternate one above; `run` goes on on the lower. */
-static void on_lower_stack(void (*run)(void))
+/* Both stacks, the alternate one above; `run` goes on on the lower.  `flags`: the alternate one's. */
+static void on_lower_stack(void (*run)(void), int flags)
 {
 	char *room = mmap(NULL, 2 * ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	stack_t stack = { .ss_sp = room + ROOM, .ss_size = ROOM }, none = { .ss_flags = SS_DISABLE };
+	stack_t stack = { .ss_sp = room + ROOM, .ss_size = ROOM, .ss_flags = flags };
+	stack_t none = { .ss_flags = SS_DISABLE };
 	ucontext_t back, there;
 
 	sigaltstack(&stack, NULL);
@@ -240,8 +242,9 @@ int main(int argc, char **argv)
 	on_little();
 	say("child", in_child(of_child));
 	vforked();
-	on_lower_stack(wait_in_open);
-	on_lower_stack(be_interrupted);
+	on_lower_stack(wait_in_open, 0);
+	on_lower_stack(be_interrupted, 0);
+	on_lower_stack(be_interrupted, DISARMED);
 	say("child", in_child(filter));
 	pthread_create(&other, NULL, thread, NULL);
 	pthread_join(other, NULL);
