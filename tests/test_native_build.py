@@ -40,6 +40,12 @@ VECTORS = {
     "aarch64": r"[\s{,\[](?:[bhsdqvz]|p)(?:[12]?\d|3[01])\b(?!>)(?!:)",
 }
 
+#: How it writes that the stack pointer changes, that a slot is given back, and a call.
+LEAVING = {
+    "x86_64": (r",%rsp$", r"movq +\$0x0,(?:0x8)?\(%r(?:bx|11)\)", r"\tcall"),
+    "aarch64": (r"\tmov\tsp, ", r"\tstr\txzr, \[x19, #8\]", r"\tbl\t"),
+}
+
 
 def output(*command: object) -> str:
     return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE,
@@ -117,6 +123,17 @@ def test_loader_touches_no_vector_register(built: Built) -> None:
 
     assert len(code.splitlines()) > 5000
     assert [] == touching
+
+
+@pytest.mark.parametrize("function", ["trap_call", "trap_signal_entry"])
+def test_stack_of_a_slot_is_left_before_the_slot_is_given_back(built: Built, function: str) -> None:
+    """A signal between the two would run its handler on a stack that another thread may take."""
+    left, given_back, called = LEAVING[built.machine]
+    code = built.tool("objdump", "-d", "--no-show-raw-insn", built / "loader").partition(
+        f"<{function}>:\n")[2].partition("\n\n")[0]
+    before, first, _ = re.split(rf"({given_back})", code, maxsplit=1)
+
+    assert re.search(left, re.split(called, before)[-1], re.MULTILINE), f"{first} comes too early"
 
 
 def test_library_asks_no_libc_for_anything_by_version(built: Built) -> None:

@@ -219,9 +219,10 @@ trap_call:
 	mov %r12, %rsi
 	xor %ecx, %ecx
 	call trap_dispatch
+	/* first off the slot's stack: given back it is for anyone, and a signal may come */
+	lea -16(%rbp), %rsp
 	movq $0, TRAP_SLOT_SP(%rbx)
 	movq $0, TRAP_SLOT_OWNER(%rbx)
-	lea -16(%rbp), %rsp
 	pop %r12
 	pop %rbx
 	pop %rbp
