@@ -19,8 +19,9 @@
  * count (a clone that shares memory and nothing else) see the mov or the jump, as the five
  * bytes change in one locked exchange within a cache line, and both are right.
  *
- * Where anything is refused - mprotect by a policy, a sealed mapping, no /proc, no room -
- * nothing is changed, and after a refusal nothing more is tried in this process.
+ * Where there is no /proc or no room for stubs, or the kernel refuses a mapping or the right to
+ * write (a policy, a sealed mapping), nothing is changed; after a refusal of the kernel's
+ * nothing more is tried in this process.
  *
  * A process that installs a seccomp filter of its own is to have every call seen by it: from
  * then on all sites go by the signal again, here and in what it executes.

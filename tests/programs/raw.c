@@ -129,6 +129,6 @@ int main(void)
 	}
 	say("by the library", syscall(SYS_faccessat, AT_FDCWD, path, R_OK));
 	say("by the library, of nothing", syscall(SYS_faccessat, AT_FDCWD, "absent", R_OK));
-		flags_kept();
+	flags_kept();
 	return 0;
 }

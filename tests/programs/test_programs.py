@@ -226,6 +226,17 @@ def test_program_prints_what_it_prints_outside(
     assert bare.stdout
 
 
+@pytest.mark.parametrize("linking", ["dynamic", "static"])
+def test_call_sites_become_jumps_only_where_that_is_asked_for(bench: Bench, linking: str) -> None:
+    """Those that trapped while there was one thread; else nothing of the program is changed."""
+    program = str(bench.program("sites", linking))
+
+    told = [bench.run([program, "count"], view).stdout.splitlines()[-1]
+            for view in ("container", REWRITTEN)]
+
+    assert ["jumps: 0 0 0 0, 0 in a thread", "jumps: 1 1 1 1, 0 in a thread"] == told
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_what_a_program_does_with_preload_variables_is_its_own(bench: Bench, view: str) -> None:
     """It sets, clears and empties them, or all of its environment: files are the view's, and
