@@ -369,7 +369,8 @@ def _none(path: str, error: OSError) -> None:
     if error.errno not in _ABSENT:
         raise KernelFailed(f'cannot look for kernels in "{path}" of the image: '
                            f"{os.strerror(error.errno or 0).lower()}",
-                           hint='see whether the store can be read: run "lpmx verify"') from error
+                           hint='see whether the store can be read: run "lpmx verify"; or what of '
+                                "the host is bound there") from error
 
 
 def _names(view: View, directory: str) -> list[str]:

@@ -103,7 +103,7 @@ def find(environ: Mapping[str, str] = os.environ) -> Found:
         name = os.path.basename(icd.library)
         if path and name not in listed:
             listed.add(name)
-            libraries.append(_examine(name, path, icd.kind))
+            libraries.append(_examine(name, path, [*_drivers_called(name), icd.kind][0]))
     seen = devices()
     here = vendors(seen)
     return Found(tuple(seen), tuple(_of_a_device(library, here) for library in libraries), icds)

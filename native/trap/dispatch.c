@@ -25,7 +25,7 @@ static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], ui
 		return loader_exec(slot, (int)a[0], (char *)a[1], (char **)a[2], (char **)a[3],
 				   (int)a[4]);
 	case __NR_sigaltstack:
-		return trap_altstack_run(a, slot->registers[TRAP_STACK]);
+		return trap_altstack_run(slot, a);
 	case __NR_ptrace:
 		if (a[0] == PTRACE_TRACEME)
 			return trap_trace_me();
@@ -62,9 +62,23 @@ static __attribute__((noinline)) long traced(struct trap_slot *slot, long nr, co
 	return r;
 }
 
+/* By a handler on an alternate stack. */
+static __attribute__((noinline)) long from_altstack(struct trap_slot *slot, long nr, const long a[6],
+						    uint64_t ip)
+{
+	long r;
+
+	trap_altstack_left(slot);
+	r = trap_task.trace ? traced(slot, nr, a, ip) : dispatch(slot, nr, a, ip);
+	trap_altstack_returning(slot);
+	return r;
+}
+
 /* `ip`: of the call that was trapped; 0: the preload library's. */
 long trap_dispatch(struct trap_slot *slot, long nr, const long a[6], uint64_t ip)
 {
+	if (slot->left.size)
+		return from_altstack(slot, nr, a, ip);
 	return trap_task.trace ? traced(slot, nr, a, ip) : dispatch(slot, nr, a, ip);
 }
 

@@ -95,10 +95,19 @@ trap_call:
 	mov x3, xzr
 	bl trap_dispatch
 	mov sp, x29
+	ldr x2, [x19, #TRAP_SLOT_LEFT_SIZE]
+	ldr x3, [x19, #TRAP_SLOT_MASK]
+	str xzr, [x19, #TRAP_SLOT_LEFT_SIZE]
 	str xzr, [x19, #TRAP_SLOT_SP]
 	add x1, x19, #TRAP_SLOT_OWNER
 	stlr xzr, [x1]
-	ldp x19, x20, [sp, #16]
+	cbz x2, 1f
+	/* an alternate stack: signals were blocked until it is left and taken again as a whole */
+	mov x20, x0
+	mov x0, x3
+	bl trap_altstack_mask
+	mov x0, x20
+1:	ldp x19, x20, [sp, #16]
 	ldp x29, x30, [sp], #80
 	ret
 

@@ -8,6 +8,7 @@
  * vector state is put back at once (nothing of ours uses vector registers), the
  * general registers move to a slot, and the frame is dead.  The way back is a
  * jump, not rt_sigreturn; rcx and r11, which any system call destroys, carry it.
+ * Only to an alternate stack it is rt_sigreturn, by that frame: altstack.c says why it is whole.
  *
  * A nested signal may come between any two instructions here; slots.c says why
  * that is safe.
@@ -51,6 +52,8 @@ trap_signal_entry:
 	mov %r14, %rsp
 	mov %r14, %rdi
 	call trap_signalled
+	cmpq $0, TRAP_SLOT_LEFT_SIZE(%r14)
+	jne 5f
 
 4:	lea TRAP_SLOT_REGISTERS(%r14), %r15
 	mov %r14, %r11
@@ -74,6 +77,18 @@ trap_signal_entry:
 	movq $0, TRAP_SLOT_SP(%r11)
 	movq $0, TRAP_SLOT_OWNER(%r11)
 	jmp *%rcx
+
+	/* to an alternate stack: no signal can come before rt_sigreturn lets them in */
+5:	mov REGISTER(TRAP_RAX) + TRAP_SLOT_REGISTERS(%r14), %rax
+	mov %rax, REGISTER(TRAP_RAX) + TRAP_UC_REGISTERS(%r13)
+	mov TRAP_SLOT_MASK(%r14), %rax
+	mov %rax, TRAP_UC_MASK(%r13)
+	mov %r13, %rsp
+	movq $0, TRAP_SLOT_LEFT_SIZE(%r14)
+	movq $0, TRAP_SLOT_SP(%r14)
+	movq $0, TRAP_SLOT_OWNER(%r14)
+	mov $15, %eax
+	syscall
 
 	/* a SIGSYS that is the program's: leave as any handler does */
 3:	mov %r12, %rdi
@@ -118,6 +133,9 @@ trap_site_entry:
 
 	cmpl $0, trap_sites_open(%rip)
 	je 7f
+	/* who may be on an alternate stack comes by the signal */
+	cmpl $0, trap_altstacks(%rip)
+	jne 7f
 	mov trap_wiped(%rip), %eax
 	test %eax, %eax
 	jz 7f
@@ -221,11 +239,21 @@ trap_call:
 	call trap_dispatch
 	/* first off the slot's stack: given back it is for anyone, and a signal may come */
 	lea -16(%rbp), %rsp
+	mov TRAP_SLOT_LEFT_SIZE(%rbx), %rcx
+	mov TRAP_SLOT_MASK(%rbx), %rdi
+	movq $0, TRAP_SLOT_LEFT_SIZE(%rbx)
 	movq $0, TRAP_SLOT_SP(%rbx)
 	movq $0, TRAP_SLOT_OWNER(%rbx)
-	pop %r12
+	test %rcx, %rcx
+	jnz 2f
+1:	pop %r12
 	pop %rbx
 	pop %rbp
 	ret
+	/* an alternate stack: signals were blocked until it is left and taken again as a whole */
+2:	mov %rax, %r12
+	call trap_altstack_mask
+	mov %r12, %rax
+	jmp 1b
 
 	.section .note.GNU-stack, "", @progbits

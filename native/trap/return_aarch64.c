@@ -127,6 +127,11 @@ struct trap_frame *trap_frame_again(struct trap_slot *slot)
 	uint64_t all = ~0ul;
 
 	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK, &all, &context->mask, 8);
+	if (slot->left.size) {
+		/* they are blocked since before the alternate stack was there again */
+		context->mask = slot->mask;
+		slot->left.size = 0;
+	}
 	/* else it is as it was: handlers that set another have given this back */
 	if (slot->number == __NR_sigaltstack)
 		sys_call2(__NR_sigaltstack, 0, &context->altstack);

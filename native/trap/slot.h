@@ -20,6 +20,8 @@
 #define TRAP_SLOT_REGISTERS 32
 #define TRAP_SLOT_ALTSTACK_FLAGS (TRAP_SLOT_REGISTERS + 8 * TRAP_REGISTER_COUNT + 8)
 #define TRAP_SLOT_EXEC_TID (TRAP_SLOT_ALTSTACK_FLAGS + 16)
+#define TRAP_SLOT_MASK (TRAP_SLOT_EXEC_TID + 32)
+#define TRAP_SLOT_LEFT_SIZE (TRAP_SLOT_MASK + 24)
 
 /* A rewritten call site, as its stub hands it to trap_site_entry. */
 #define TRAP_SITE_NEXT 0

@@ -16,7 +16,7 @@
 #define TRAP_ARGUMENTS 0, 1, 2, 3, 4, 5
 
 /* In a slot. */
-#define TRAP_SLOT_KEPT (TRAP_SLOT_EXEC_TID + 32)
+#define TRAP_SLOT_KEPT (TRAP_SLOT_EXEC_TID + 64)
 
 /* Offsets in the kernel's struct ucontext. */
 #define TRAP_UC_REGISTERS 184

@@ -39,6 +39,7 @@
 /* Offsets in the kernel's struct ucontext. */
 #define TRAP_UC_REGISTERS 40
 #define TRAP_UC_FPSTATE 224
+#define TRAP_UC_MASK 296
 /* In the vector state: where the kernel says that it is in XSAVE format. */
 #define TRAP_FP_MAGIC_OFFSET 464
 #define TRAP_FP_MAGIC 0x46505853

@@ -14,7 +14,8 @@
  *                 handler on an alternate stack, or off it.
  *   exec          in a vfork child, which shares our memory.  The slot carries
  *                 the child's thread id; any other thread of this owner may take it.
- *   fork          copies the slots of threads that do not exist in the child.
+ *   fork          copies the slots of threads that do not exist in the child; those of
+ *                 the thread that forked are its own there, too.
  *                 `owner` carries some bits of the process id; a page that the
  *                 kernel wipes on fork (but not on vfork) holds the current one.
  *
@@ -52,10 +53,13 @@ _Static_assert(offsetof(struct trap_slot, number) == TRAP_SLOT_NUMBER, "slot.h")
 _Static_assert(offsetof(struct trap_slot, registers) == TRAP_SLOT_REGISTERS, "slot.h");
 _Static_assert(offsetof(struct trap_slot, altstack.flags) == TRAP_SLOT_ALTSTACK_FLAGS, "slot.h");
 _Static_assert(offsetof(struct trap_slot, exec_tid) == TRAP_SLOT_EXEC_TID, "slot.h");
+_Static_assert(offsetof(struct trap_slot, mask) == TRAP_SLOT_MASK, "slot.h");
+_Static_assert(offsetof(struct trap_slot, left.size) == TRAP_SLOT_LEFT_SIZE, "slot.h");
 _Static_assert(sizeof(struct trap_slot) <= TRAP_SLOT_HEADER, "slot.h");
 _Static_assert(offsetof(struct trap_ucontext, registers) == TRAP_UC_REGISTERS, "slot.h");
 #ifdef TRAP_UC_FPSTATE
 _Static_assert(offsetof(struct trap_ucontext, vector_state) == TRAP_UC_FPSTATE, "slot.h");
+_Static_assert(offsetof(struct trap_ucontext, mask) == TRAP_UC_MASK, "slot.h");
 #endif
 #ifdef TRAP_SLOT_KEPT
 _Static_assert(offsetof(struct trap_slot, kept) == TRAP_SLOT_KEPT, "slot.h");
@@ -198,6 +202,7 @@ static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t fra
 	slot->altstack.flags = 0;
 	guard(slot);
 	slot->sp = sp;
+	trap_altstack_leaving(slot, sp);
 	return slot;
 }
 
@@ -215,6 +220,7 @@ static __attribute__((noinline)) void drop_nested(const struct trap_slot *slot, 
 			if (!__sync_bool_compare_and_swap(&other->sp, sp, 0))
 				continue;
 			drop_nested(other, me);
+			trap_altstack_abandoned(other);
 			other->owner = 0;
 		}
 }
@@ -251,6 +257,32 @@ static __attribute__((noinline)) void more_slots(unsigned c)
 		sys_call2(__NR_munmap, memory, CHUNK_SIZE);
 }
 
+/*
+ * A handler that made a call on an alternate stack has not come back to it, for here is a call
+ * from a stack of the program, and what interrupts the other runs on slots: it was jumped out of.
+ */
+static __attribute__((noinline)) void drop_jumped_out_of(uint64_t me)
+{
+	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++)
+		for (unsigned n = 0; n < slots_in(c); n++) {
+			struct trap_slot *slot = slot_at(chunks[c], n);
+			uint64_t sp = slot->sp;
+
+			if (slot->owner != me || !sp || !slot->left.size ||
+			    !__sync_bool_compare_and_swap(&slot->sp, sp, 0))
+				continue;
+			drop_nested(slot, me);
+			trap_altstack_abandoned(slot);
+			slot->owner = 0;
+		}
+}
+
+/* The thread that forked goes on in the child, and so do its calls. */
+static int is_own_of_parent(struct trap_slot *slot, uint64_t owner, uint64_t me)
+{
+	return !((owner ^ me) & THREAD_MASK) && __sync_bool_compare_and_swap(&slot->owner, owner, me);
+}
+
 struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 {
 	uint64_t me = caller();
@@ -258,6 +290,8 @@ struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 				 ? 0
 				 : (unsigned)((me >> 6) * 0x9e3779b1u >> 16);
 
+	if (trap_altstack_any_left() && !stack_of(sp))
+		drop_jumped_out_of(me);
 	for (;;) {
 		unsigned c;
 
@@ -272,17 +306,19 @@ struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 					continue;
 				}
 				seen = slot->sp;
-				if (owner == me) {
+				if (owner == me || is_own_of_parent(slot, owner, me)) {
 					if (!abandoned(slot, seen, sp, frame) &&
 					    !(slot->exec_tid && seen && left_by_exec(slot)))
 						continue;
 					if (!__sync_bool_compare_and_swap(&slot->sp, seen, 0))
 						continue;
 					drop_nested(slot, me);
+					trap_altstack_abandoned(slot);
 					return ready(slot, sp, frame);
 				}
 				if ((owner ^ me) >> THREAD_BITS) {
 					slot->sp = 0;
+					slot->left.size = 0;
 					if (__sync_bool_compare_and_swap(&slot->owner, owner, me))
 						return ready(slot, sp, frame);
 				}

@@ -58,6 +58,8 @@ struct trap_slot {
 	char *arena;              /* exec's vectors; stays with the slot */
 	uint64_t arena_size;
 	struct core_task *task;   /* whose call this is: the process's, or a vfork child's own */
+	uint64_t mask;                 /* the program's, while all signals are blocked for `left` */
+	struct trap_altstack left;     /* the alternate stack that the program is on; size 0: none */
 	TRAP_SLOT_OF_MACHINE
 };
 
@@ -157,8 +159,20 @@ long trap_signal_run(long nr, const long a[6]);
 
 /* `needed`: AT_MINSIGSTKSZ, or 0 if the kernel does not say. */
 void trap_altstack_begin(uint64_t needed);
-/* `sp`: the program's. */
-long trap_altstack_run(const long a[6], uint64_t sp);
+long trap_altstack_run(const struct trap_slot *slot, const long a[6]);
+/* Is there one at all?  For the entry from rewritten sites. */
+extern volatile uint32_t trap_altstacks;
+/* About to leave the program's stack, at `sp`, for the slot's: `left` says whether it is an
+ * alternate one.  If so: on the slot's, and about to go back from there. */
+void trap_altstack_leaving(struct trap_slot *slot, uint64_t sp);
+void trap_altstack_left(struct trap_slot *slot);
+void trap_altstack_returning(struct trap_slot *slot);
+/* Has any slot such a call? */
+int trap_altstack_any_left(void);
+/* Nobody goes back. */
+void trap_altstack_abandoned(struct trap_slot *slot);
+/* On the program's stack again, with the mask that the slot had. */
+void trap_altstack_mask(uint64_t mask);
 /* Does an alternate stack that is disarmed while a handler is on it hold one of the two places
  * and not the other? */
 int trap_altstack_parts(uint64_t a, uint64_t b);

@@ -52,6 +52,7 @@ PROGRAMS = [
     ("deep", ["dynamic", "musl-static"]),
     ("title", ["dynamic", "musl-static"]),
     ("sites", ["dynamic", "static"]),
+    ("onstack", ["dynamic", "static", "musl"]),
 ]
 
 VIEWS = ["host", "container", "preload"]
