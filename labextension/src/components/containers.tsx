@@ -80,7 +80,11 @@ function Container(props: { container: IContainer; chosen: boolean }): JSX.Eleme
   const { model, actions, trans } = useSurroundings();
   const { name } = container;
   const args = { container: name };
-  const sessions = container.kernels.map(kernelName).join(', ');
+  // by their names: the server's order is that of ids, by chance
+  const sessions = container.kernels
+    .map(kernelName)
+    .sort((one, other) => one.localeCompare(other, undefined, { numeric: true }))
+    .join(', ');
   const items = container.damaged
     ? [CommandIds.removeContainer]
     : [
