@@ -57,17 +57,17 @@ def _link(value: Any) -> Optional[links.Link]:
             passes is None or isinstance(passes, list)):
         return None
     if not path.startswith("/") or ":" not in target or not all(
-            _is_text(text) for text in (*variables, *(passes or ()))):
+            is_text(text) for text in (*variables, *(passes or ()))):
         return None
     return links.Link(path, target, cwd, env, None if passes is None else tuple(passes))
 
 
 def _is_word(value: Any) -> bool:
-    return _is_text(value) and value != ""
+    return is_text(value) and value != ""
 
 
-def _is_text(value: Any) -> bool:
-    """Whether it is what the kernel can be given."""
+def is_text(value: Any) -> bool:
+    """Whether it is what a program or the kernel can be given."""
     if not isinstance(value, str) or "\0" in value:
         return False
     try:

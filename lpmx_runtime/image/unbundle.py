@@ -22,7 +22,7 @@ from ..store import Image, Store
 from .archive_files import ArchiveFiles
 from .archive_oci import CONTAINER, EXTRAS, find_image, read_document, top_index
 from .bundle import VERSION
-from .carried import Carried, parse
+from .carried import Carried, is_text, parse
 from .layers import LayerSource
 from .restore import restore
 
@@ -183,24 +183,13 @@ def _base(files: ArchiveFiles, about: _Fields, config: ImageConfig) -> tuple[byt
     return data, digest
 
 
-def _is_text(value: Any) -> bool:
-    """Whether it is what a program or the kernel can be given."""
-    if not isinstance(value, str) or "\0" in value:
-        return False
-    try:
-        os.fsencode(value)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _are_variables(value: Any) -> bool:
-    return (isinstance(value, dict) and all(map(_is_text, value.values()))
-            and all(name and _is_text(name) and "=" not in name for name in value))
+    return (isinstance(value, dict) and all(map(is_text, value.values()))
+            and all(name and is_text(name) and "=" not in name for name in value))
 
 
 def _labels(files: ArchiveFiles, value: Mapping[str, Any]) -> Mapping[str, str]:
-    if not all(map(_is_text, (*value, *value.values()))):
+    if not all(map(is_text, (*value, *value.values()))):
         raise files.damaged("the labels of a container in it make no sense")
     return dict(value)
 
@@ -213,8 +202,8 @@ def _live(files: ArchiveFiles, value: Mapping[str, Any]) -> Mapping[str, Optiona
 
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "env": _are_variables,
-    "user": lambda value: value is None or _is_text(value),
-    "workdir": lambda value: value is None or _is_text(value),
+    "user": lambda value: value is None or is_text(value),
+    "workdir": lambda value: value is None or is_text(value),
     "contain": lambda value: isinstance(value, bool),
     "preload": lambda value: isinstance(value, bool),
     "gpu": lambda value: isinstance(value, bool),
@@ -244,7 +233,7 @@ def _options(files: ArchiveFiles, values: Mapping[str, Any]) -> tuple[Options, l
 
 
 def _is_bind(value: Any) -> bool:
-    return (isinstance(value, list) and len(value) == 3 and all(map(_is_text, value[:2]))
+    return (isinstance(value, list) and len(value) == 3 and all(map(is_text, value[:2]))
             and isinstance(value[2], bool) and value[0].startswith("/")
             and value[1].startswith("/") and os.path.normpath(value[1]).strip("/") != "")
 
