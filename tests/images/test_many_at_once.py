@@ -35,7 +35,8 @@ def test_fifty_processes_in_one_store(store: Path, small: SmallRegistry) -> None
     for text, _ in said:
         done.update(json.loads(text))
     assert PROCESSES * ROUNDS == done["pulled"]
-    assert done["contained"] > PROCESSES and done["removed"] > 0
+    # how many found their image gone before they had a container is up to chance
+    assert done["contained"] > 0 and done["removed"] > 0
     opened = Store.open(store)
     assert [] == crowd.faults(opened)
     for image in opened.images.list():
