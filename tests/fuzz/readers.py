@@ -136,7 +136,7 @@ def singularity(data: bytes) -> None:
     with open(path, "rb") as file:
         fd = file.fileno()
         sif_signature.signatures(fd, "cannot load it")
-        if sif_oci.is_oci(fd, "cannot load it"):
+        if sif.is_oci(fd, "cannot load it"):
             place = SCRATCH / "layout"
             remove_tree(place)
             place.mkdir()
