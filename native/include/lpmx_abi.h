@@ -37,9 +37,11 @@
 #define LPMX_SYSCALL 0x4c58
 
 /* A second unused number, answered by the filter itself with LPMX_PROBE_ERRNO:
- * "is the filter already installed?" */
+ * "is the filter already installed?"  The other one: it also traps how a program installs
+ * a filter of its own, as rewritten call sites need it. */
 #define LPMX_PROBE_SYSCALL 0x4c59
 #define LPMX_PROBE_ERRNO 2748
+#define LPMX_PROBE_SITES_ERRNO 2749
 
 enum lpmx_op {
 	/* () -> address of struct lpmx_entry */

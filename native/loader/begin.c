@@ -65,6 +65,20 @@ static void open_view(const struct loader_stack *s)
 	}
 }
 
+/* What the variable says goes before what the view says, and passes on. */
+static int wants_sites(const struct loader_stack *s)
+{
+	return s->rewrite && s->rewrite[0] ? !text_equal(s->rewrite, "0") : the_view.rewrite;
+}
+
+static void start_sites(const struct loader_stack *s)
+{
+	if (s->rewrite && s->rewrite[0])
+		trap_sites_begin(s->rewrite);
+	else if (the_view.rewrite)
+		trap_sites_begin(0);
+}
+
 static void start_trap(const struct loader_stack *s)
 {
 	long r;
@@ -72,7 +86,7 @@ static void start_trap(const struct loader_stack *s)
 	trap_slots_begin(TRAP_THREAD_IS_FAST(loader_auxiliary(s, AT_HWCAP2)), (uint64_t)s->sp);
 	trap_altstack_begin(loader_auxiliary(s, AT_MINSIGSTKSZ));
 	trap_signals_begin();
-	r = s->no_trap ? 0 : trap_filter_install();
+	r = s->no_trap ? 0 : trap_filter_install(TRAP_SITES && wants_sites(s));
 	if (r < 0 && the_view.kind != CORE_VIEW_HOST) {
 		/* what is meant for the container would be done to the host */
 		loader_say("lpmx: cannot run programs in container \"", the_view.name.text,
@@ -86,15 +100,6 @@ static void start_trap(const struct loader_stack *s)
 		loader_say("hint: unset it; programs see the host where they should see the "
 			   "container", (char *)0);
 	}
-}
-
-/* What the variable says goes before what the view says, and passes on. */
-static void start_sites(const struct loader_stack *s)
-{
-	if (s->rewrite && s->rewrite[0])
-		trap_sites_begin(s->rewrite);
-	else if (the_view.rewrite)
-		trap_sites_begin(0);
 }
 
 static __attribute__((noreturn)) void cannot_map(const char *what, long error)

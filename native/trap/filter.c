@@ -6,6 +6,9 @@
  * filter itself answers the question.  Calls issued from the loader's text are
  * let through: that is how the trap makes the real ones.
  *
+ * How a program installs a filter of its own is nobody's business but the kernel's, unless
+ * call sites may be rewritten (sites_x86_64.c): that is settled with the first program.
+ *
  * The number is tested before anything that changes from call to call.  The
  * kernel then knows which numbers are always allowed and does not run the filter
  * for them at all.
@@ -96,7 +99,7 @@ int trap_filter_is_whole(long nr)
 static void trap_always(struct program *p)
 {
 	static const short others[] = {
-		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, __NR_seccomp, LPMX_SYSCALL,
+		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, LPMX_SYSCALL,
 	};
 	unsigned n = 0;
 	long nr = -1;
@@ -206,7 +209,16 @@ static void refuse_shadow_stacks(struct program *p)
 #endif
 }
 
-static void write_program(struct program *p)
+/* What installs a filter; and who asks is told that it is seen. */
+static void trap_filters(struct program *p)
+{
+	equal(p, __NR_seccomp, 0, TRAP_LENGTH);
+	trap(p);
+	trap_if_first_is(p, __NR_prctl, PR_SET_SECCOMP);
+	refuse(p, LPMX_PROBE_SYSCALL, LPMX_PROBE_SITES_ERRNO);
+}
+
+static void write_program(struct program *p, int sites)
 {
 	/* calls of another architecture: `int $0x80` in a 64-bit program */
 	load(p, DATA(arch));
@@ -215,6 +227,8 @@ static void write_program(struct program *p)
 	load(p, DATA(nr));
 
 	trap_always(p);
+	if (sites)
+		trap_filters(p);
 
 	trap_if_first_is(p, __NR_rt_sigaction, TRAP_SIGSYS);
 	trap_if_given(p, __NR_rt_sigaction, 1);
@@ -232,7 +246,6 @@ static void write_program(struct program *p)
 	trap_option(p, SOL_SOCKET_, SO_PEERCRED_);
 	trap_requests(p);
 	trap_if_first_is(p, __NR_ptrace, 0 /* PTRACE_TRACEME */);
-	trap_if_first_is(p, __NR_prctl, PR_SET_SECCOMP);
 
 	/* it may reset our handler in the child; libraries fall back to clone */
 	refuse(p, CLONE3, ENOSYS);
@@ -249,12 +262,22 @@ static void write_program(struct program *p)
 	answer(p, SECCOMP_RET_ALLOW);
 }
 
-int trap_filter_present(void)
+static long probe(void)
 {
-	return sys_call0(LPMX_PROBE_SYSCALL) == -LPMX_PROBE_ERRNO;
+	return sys_call0(LPMX_PROBE_SYSCALL);
 }
 
-long trap_filter_install(void)
+int trap_filter_sees_filters(void)
+{
+	return probe() == -LPMX_PROBE_SITES_ERRNO;
+}
+
+int trap_filter_present(void)
+{
+	return probe() == -LPMX_PROBE_ERRNO || trap_filter_sees_filters();
+}
+
+long trap_filter_install(int sites)
 {
 	struct program program;
 	struct sock_fprog description = { 0, program.code };
@@ -263,7 +286,7 @@ long trap_filter_install(void)
 	if (trap_filter_present())
 		return 0;
 	program.length = 0;
-	write_program(&program);
+	write_program(&program, sites);
 	description.len = program.length;
 	r = sys_call5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (r)

@@ -24,7 +24,8 @@
  * nothing more is tried in this process.
  *
  * A process that installs a seccomp filter of its own is to have every call seen by it: from
- * then on all sites go by the signal again, here and in what it executes.
+ * then on all sites go by the signal again, here and in what it executes.  So nothing is
+ * rewritten below a filter that does not tell us of that (filter.c).
  */
 #include <linux/fcntl.h>
 #include <linux/mman.h>
@@ -73,7 +74,7 @@ void trap_sites_begin(const char *said)
 		if (!number)
 			return;
 	}
-	wanted = trap_slots_for_sites();
+	wanted = trap_filter_sees_filters() && trap_slots_for_sites();
 	trap_sites_open = (uint32_t)wanted;
 }
 

@@ -87,6 +87,7 @@ int trap_slots_for_sites(void);
 /* ---- sites_x86_64.c: call sites that trap often ---- */
 
 #ifdef TRAP_HAS_SITES
+#define TRAP_SITES 1
 /* They are rewritten from now on; `said`: LPMX_ENV_REWRITE's value, or NULL: the view asks. */
 void trap_sites_begin(const char *said);
 /* They are no more, and what was goes by the signal. */
@@ -96,6 +97,7 @@ const char *trap_sites_told(void);
 /* The call `nr` at the site that ends at `ip` came by the signal. */
 void trap_site_seen(uint64_t ip, uint64_t nr);
 #else
+#define TRAP_SITES 0
 /* None is rewritten: each call comes by the signal. */
 static inline void trap_sites_begin(const char *said)
 {
@@ -142,9 +144,12 @@ struct core_task *trap_task_for(long nr);
 
 /* ---- filter.c ---- */
 
-/* Install the filter unless this process has it already: 0, or -errno. */
-long trap_filter_install(void);
+/* Install the filter unless this process has it already: 0, or -errno.  `sites`: with what
+ * rewritten call sites need, if they can be. */
+long trap_filter_install(int sites);
 int trap_filter_present(void);
+/* Does it trap how a program installs a filter of its own? */
+int trap_filter_sees_filters(void);
 /* Is `nr` a call of the core that is trapped whatever its arguments? */
 int trap_filter_is_whole(long nr);
 

@@ -9,6 +9,7 @@ preload library; it must print the same.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -236,6 +237,20 @@ def test_call_sites_become_jumps_only_where_that_is_asked_for(bench: Bench, link
             for view in ("container", REWRITTEN)]
 
     assert ["jumps: 0 0 0 0, 0 in a thread", "jumps: 1 1 1 1, 0 in a thread"] == told
+
+
+@pytest.mark.parametrize("view, kind", [
+    ("container", 2748), (REWRITTEN, 2749 if platform.machine() == "x86_64" else 2748)])
+def test_filters_of_programs_are_trapped_only_where_sites_are_rewritten(
+    bench: Bench, view: str, kind: int
+) -> None:
+    """Elsewhere nobody needs to know of them; ours says itself which it is (lpmx_abi.h)."""
+    code = ("import ctypes; c = ctypes.CDLL(None, use_errno=True); "
+            "c.syscall(ctypes.c_long(0x4c59)); print(ctypes.get_errno())")
+
+    contained = bench.run(["/usr/bin/python3", "-c", code], view)
+
+    assert f"{kind}\n" == contained.stdout
 
 
 @pytest.mark.parametrize("view", VIEWS)
