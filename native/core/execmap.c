@@ -98,74 +98,79 @@ static long host_program(struct core_task *task, const char *path, struct core_e
 	return r < 0 ? r : decide_host(task, path, exec);
 }
 
-/* The value of PATH in the host's environment, into `to`; "" if it has none. */
-static long host_directories(const struct core_view *view, char *to, size_t size)
+/* The way through the host's PATH, which may be as long as any variable. */
+struct search {
+	struct core_task *task;
+	const char *name;
+	struct core_exec *exec;
+	char path[CORE_PATH_MAX];
+	size_t length; /* of the directory that is being read */
+	long result;
+};
+
+/* Is it in the directory that was read? */
+static int search_here(struct search *s)
 {
-	char block[4096];
-	long fd, n;
-	size_t matched = 0, length = 0;
-	int at_start = 1, inside = 0;
+	size_t n = s->length;
+	long r;
 
-	*to = 0;
-	fd = sys_call4(__NR_openat, AT_FDCWD, view->host_environment.text, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	while ((n = sys_call3(__NR_read, fd, block, sizeof(block))) > 0) {
-		for (long i = 0; i < n; i++) {
-			char c = block[i];
+	s->length = 0;
+	if (!n || s->path[0] != '/' || n + text_length(s->name) + 2 > sizeof(s->path))
+		return 0;
+	s->path[n] = '/';
+	text_put(s->path + n + 1, s->name);
+	r = host_program(s->task, s->path, s->exec);
+	if (!r || r == -EACCES)
+		s->result = r;
+	return !r;
+}
 
-			if (inside && c && length + 1 < size) {
-				to[length++] = c;
-				to[length] = 0;
+/* Go through what is read of the host's environment; `matched` is how much of "PATH=" was
+ * seen, past it where that cannot be.  Returns whether it came to an end. */
+static int search_in(struct search *s, const char *block, long n, size_t *matched)
+{
+	static const char name[] = "PATH=";
+
+	for (long i = 0; i < n; i++) {
+		char c = block[i];
+
+		if (*matched == sizeof(name) - 1) {
+			if (c && c != ':') {
+				if (s->length < sizeof(s->path))
+					s->path[s->length++] = c;
+			} else if (search_here(s) || !c) {
+				return 1;
 			}
-			if (!c) {
-				at_start = 1;
-				matched = 0;
-				inside = 0;
-				continue;
-			}
-			/* at the start of a variable: is it this one? */
-			if (at_start && c == "PATH="[matched]) {
-				if (++matched == 5) {
-					inside = 1;
-					at_start = 0;
-				}
-			} else {
-				at_start = 0;
-			}
+		} else if (!c) {
+			*matched = 0;
+		} else {
+			*matched = *matched < sizeof(name) && c == name[*matched] ? *matched + 1 : sizeof(name);
 		}
 	}
-	sys_call1(__NR_close, fd);
-	return n;
+	return 0;
 }
 
 /* The first program of this name in the host's PATH. */
 static long host_search(struct core_task *task, const char *name, struct core_exec *exec)
 {
-	char directories[CORE_PATH_MAX], path[CORE_PATH_MAX];
-	size_t length = text_length(name);
-	long r = host_directories(task->view, directories, sizeof(directories)), error = -ENOENT;
+	struct search s;
+	char block[4096];
+	size_t matched = 0;
+	long fd, n;
 
-	if (r < 0)
-		return r;
-	for (const char *p = directories, *end; *p; p = *end ? end + 1 : end) {
-		size_t n;
-
-		for (end = p; *end && *end != ':'; end++)
-			;
-		n = (size_t)(end - p);
-		if (!n || p[0] != '/' || n + length + 2 > sizeof(path))
-			continue;
-		bytes_copy(path, p, n);
-		path[n] = '/';
-		text_put(path + n + 1, name);
-		r = host_program(task, path, exec);
-		if (!r)
-			return 0;
-		if (r == -EACCES)
-			error = r;
-	}
-	return error;
+	s.task = task;
+	s.name = name;
+	s.exec = exec;
+	s.length = 0;
+	s.result = -ENOENT;
+	fd = sys_call4(__NR_openat, AT_FDCWD, task->view->host_environment.text, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	while ((n = sys_call3(__NR_read, fd, block, sizeof(block))) > 0)
+		if (search_in(&s, block, n, &matched))
+			break;
+	sys_call1(__NR_close, fd);
+	return n < 0 ? n : s.result;
 }
 
 /* A program that a call file says how to call. */

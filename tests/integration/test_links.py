@@ -91,6 +91,22 @@ def test_words_arrive_as_they_were_said(make, show, opened):
     assert ("|".join(many), "", 0) == (out, err, code)
 
 
+def test_path_of_the_host_may_be_as_long_as_a_variable(make, tmp_path, monkeypatch):
+    """The last of its directories counts, one of no possible name does not, and the first match wins."""
+    for name in ("first", "last"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).symlink_to("/bin/uname")
+    (tmp_path / "first" / "both").symlink_to("/bin/uname")
+    (tmp_path / "last" / "both").symlink_to("/bin/false")
+    many = ":".join(f"/nowhere/{number}" for number in range(4000))
+    monkeypatch.setenv("PATH", f"{tmp_path}/first:{many}:/{'x' * 20000}::{tmp_path}/last")
+    container = make()
+
+    for name in ("first", "both", "last"):
+        assert (f"{os.uname().nodename}\n", "", 0) == run(container, "lpmx", "host", name, "-n")
+    assert 127 == run(container, "lpmx", "host", "neither")[2]
+
+
 def test_chain_goes_through_containers_and_the_host(make, tmp_path, installed):
     """A calls B, which calls the host, which calls A; pipes between them."""
     from lpmx_runtime.container import links
