@@ -223,7 +223,7 @@ def _of_spec(view: View, variables: Mapping[str, str], prefix: str, folder: str,
                       logos={logo: f"{folder}/{logo}" for logo in _LOGOS
                              if _is_logo(view, f"{folder}/{logo}")})
     except OSError as error:
-        _none(f"{folder}/kernel.json", error)
+        _none(view, f"{folder}/kernel.json", error)
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None  # as Jupyter does with a spec that it cannot read
@@ -364,20 +364,36 @@ def _search_path(variables: Mapping[str, str]) -> list[str]:
     return [part.rstrip("/") for part in text.split(os.pathsep) if part.startswith("/")]
 
 
-def _none(path: str, error: OSError) -> None:
+def _none(view: View, path: str, error: OSError) -> None:
     """Nothing is at `path` for the kernel's user; raises `KernelFailed` if that cannot be known."""
-    if error.errno not in _ABSENT:
-        raise KernelFailed(f'cannot look for kernels in "{path}" of the image: '
-                           f"{os.strerror(error.errno or 0).lower()}",
-                           hint='see whether the store can be read: run "lpmx verify"; or what of '
-                                "the host is bound there") from error
+    if error.errno in _ABSENT:
+        return
+    bound = _bound(view, path)
+    raise KernelFailed(
+        f'cannot look for kernels in "{path}" of the {"host" if bound else "image"}: '
+        f"{os.strerror(error.errno or 0).lower()}",
+        hint=f'see whether what is mounted below "{bound}" answers on the host' if bound else
+             'see whether the store can be read: run "lpmx verify"') from error
+
+
+def _bound(view: View, path: str) -> str:
+    """The nearest directory of the host that shows in the view above `path`; "" if that is a
+    directory of the image."""
+    while path != "/":
+        path = os.path.dirname(path)
+        try:
+            node = view.resolve(path)
+        except OSError:
+            continue  # what is dead is no more than its name
+        return node.host if node.place == "bind" else ""
+    return ""
 
 
 def _names(view: View, directory: str) -> list[str]:
     try:
         return sorted(view.listdir(directory))
     except OSError as error:
-        _none(directory, error)
+        _none(view, directory, error)
         return []
 
 
@@ -385,7 +401,7 @@ def _canonical(view: View, path: str) -> Optional[str]:
     try:
         return view.resolve(path).path
     except OSError as error:
-        _none(path, error)
+        _none(view, path, error)
         return None
 
 
@@ -393,7 +409,7 @@ def _executable(view: View, path: str) -> bool:
     try:
         mode = view.stat(path).st_mode
     except OSError as error:
-        _none(path, error)
+        _none(view, path, error)
         return False
     return stat.S_ISREG(mode) and bool(mode & 0o111)
 

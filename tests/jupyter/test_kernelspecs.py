@@ -12,6 +12,7 @@ import pytest
 from lpmx_jupyter import kernels, kernelspecs
 from lpmx_jupyter.session import Settings
 from lpmx_runtime._native import View
+from lpmx_runtime.container import Bind
 from lpmx_runtime.errors import KernelFailed
 from support.imagetree import PATH, Tree
 from support.notebooks import Jupyter
@@ -122,8 +123,31 @@ def test_image_that_cannot_be_looked_into_is_not_one_without_kernels(
         return real(view, path, *more, **values)
 
     monkeypatch.setattr(View, call, fails)
-    with pytest.raises(KernelFailed, match='"/opt.*input/output error'):
+    with pytest.raises(KernelFailed, match='"/opt.* of the image: input/output error') as raised:
         tree.kernels()
+    assert "lpmx verify" in str(raised.value.hint)
+
+
+def test_place_of_the_host_that_is_dead_is_not_the_images(tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what is mounted in a home is when its server has gone: the store has no part in it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    tree = Tree(tmp_path, binds=[Bind(str(home), "/home/me")])
+    tree.file("/home/me/.keep")
+    real = View.stat
+
+    def fails(view: View, path: str, **more: Any) -> Any:
+        if path.startswith("/home/me/far"):
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), path)
+        return real(view, path, **more)
+
+    monkeypatch.setattr(View, "stat", fails)
+    with pytest.raises(KernelFailed) as raised:
+        tree.kernels({"PATH": "/home/me/far/bin:/bin"})
+
+    assert '"/home/me/far/bin/python3" of the host: ' in str(raised.value)
+    assert f'below "{home}" answers' in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("place", ["/usr/lib/python3/dist-packages", "/usr/lib/python3.9/dist-packages",

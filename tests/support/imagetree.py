@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence
 
 from lpmx_jupyter import kernels
 from lpmx_runtime import _native
-from lpmx_runtime.container import ViewSpec
+from lpmx_runtime.container import Bind, ViewSpec
 
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -16,8 +16,9 @@ PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 class Tree:
     """Files of an image, and a view of them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, binds: Sequence[Bind] = ()) -> None:
         self.root = root / "tree"
+        self._binds = binds
         self._view_file = root / "view"
         self.root.mkdir()
 
@@ -42,7 +43,7 @@ class Tree:
 
     def view(self) -> _native.View:
         self._view_file.write_bytes(ViewSpec(kind="container", name="tree", layers=[self.root],
-                                             loader=_native.loader_path()).encode())
+                                             binds=self._binds, loader=_native.loader_path()).encode())
         return _native.View(self._view_file)
 
     def kernels(self, variables: Optional[dict[str, str]] = None) -> list[kernels.Kernel]:
