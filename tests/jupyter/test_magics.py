@@ -297,3 +297,27 @@ def test_magic_outside_a_container_says_so(installed: Any, tmp_path: Any) -> Non
     assert "this kernel does not run in one" in done.stdout
     assert "magic function" in done.stdout  # gone after unloading
     assert "Traceback" not in done.stdout
+
+
+def test_python_without_ctypes_says_so_in_two_lines(installed: Any, tmp_path: Any) -> None:
+    """As one that was built where libffi was not; the kernel starts all the same, and its variables are
+    those of its image."""
+    code = ("import os, sys\nsys.modules['_ctypes'] = None\n"
+            "from ipykernel import kernelapp\n"
+            "from IPython.core.interactiveshell import InteractiveShell\n"
+            "shell = InteractiveShell.instance()\n"
+            "for line in ('%load_ext lpmx_jupyter', '%lpmx ps', 'print(os.environ.get(\"PYTHONPATH\"))'):\n"
+            "    shell.run_cell('import os' if line[0] == 'p' else '')\n"
+            "    shell.run_cell(line)\n")
+
+    done = subprocess.run([installed.python, "-c", code], cwd=tmp_path, text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**os.environ, "IPYTHONDIR": str(tmp_path), "PYTHONPATH": "/.lpmx/python",
+                               "LPMX_PYTHONPATH": ""})
+
+    said = ("cannot use %lpmx in this kernel: {}, which this Python was built without\n"
+            'hint: the command "lpmx" does the same: !lpmx env list\n')
+    cause = "import of _ctypes halted; None in sys.modules"
+    assert "None\n" == done.stdout
+    assert [f"lpmx: {said.format(cause)}", f"UsageError: {said.format(cause)}"] == [
+        "".join(pair) for pair in zip(*[iter(done.stderr.splitlines(True))] * 2)]

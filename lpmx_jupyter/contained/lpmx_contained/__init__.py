@@ -5,7 +5,8 @@ image's own or the host's in a kernel view. It uses the standard library and
 IPython only, and knows nothing of the packages outside.
 """
 import os
-from typing import Any
+import sys
+from typing import Any, Optional
 
 #: How the kernel view ends its description in LPMX_KERNEL (lpmx_jupyter/kernels.py).
 KERNEL_VIEW = "in a kernel view"
@@ -13,9 +14,13 @@ KERNEL_VIEW = "in a kernel view"
 
 def load_ipython_extension(shell: Any) -> None:
     """Give the kernel its magic, and have os.environ follow the container's variables."""
-    from . import completion, core, environment
-    from .magics import LpmxMagics
     leave_python_path()
+    try:
+        from . import completion, core, environment
+        from .magics import LpmxMagics
+    except ImportError as error:
+        excuse(shell, error)
+        return
     live = environment.LiveEnvironment()
     magics = LpmxMagics(shell, live)
     shell.register_magics(magics)
@@ -41,6 +46,20 @@ def unload_ipython_extension(shell: Any) -> None:
             shell.events.unregister("pre_run_cell", magics.live.before_cell)
         except ValueError:
             pass  # it was loaded outside a container
+
+
+def excuse(shell: Any, error: ImportError) -> None:
+    """Have `%lpmx` say why it is none: a Python that was built without libffi has no ctypes.
+    All else of the kernel works."""
+    from IPython.core.error import UsageError
+    message = (f"cannot use %lpmx in this kernel: {error}, which this Python was built without\n"
+               'hint: the command "lpmx" does the same: !lpmx env list')
+
+    def lpmx(line: str, cell: Optional[str] = None) -> None:
+        raise UsageError(message)
+
+    shell.register_magic_function(lpmx, "line_cell")
+    print(f"lpmx: {message}", file=sys.stderr, flush=True)
 
 
 def leave_python_path() -> None:
