@@ -133,11 +133,13 @@ def vendors(nodes: Iterable[str]) -> set[str]:
 
 
 def _of_a_device(library: DriverLibrary, here: set[str]) -> DriverLibrary:
-    """Refused if it is the driver of GPUs that this machine has none of; where there is no GPU at
-    all, that says nothing about a library."""
+    """Refused if it is the driver of GPUs that this machine has none of, or of nobody knows which,
+    as those of Mesa are and those that compute on the CPU; where there is no GPU at all, that
+    says nothing about a library."""
     if not here or library.refused or library.vendor in here:
         return library
-    return library._replace(refused="no GPU here is this driver's")
+    return library._replace(refused="no GPU here is this driver's" if library.vendor in PATTERNS
+                            else "it does not say whose GPUs it is for")
 
 
 def _drivers_called(name: str) -> list[str]:

@@ -407,16 +407,17 @@ class Container:
             for old in self.directory.glob(f"{record.VIEW}.*"):
                 old.unlink(missing_ok=True)
             self._record["made"] = record.made(directory)
-            self._record["gpu"] = {}
+            before, self._record["gpu"] = self._record.get("gpu", {}), {}
             # Under a name of its own: programs may start from the view file meanwhile.
             aside = self.directory / f"{record.VIEW}.repair"
             record.replace(str(aside), self.spec(_maker(self.identity)).encode())
             _native.control_ensure(aside, alone=not self.processes())
             with _native.View(aside) as view:
-                self._record["gpu"] = _drivers(view, self._record, directory, directory)
+                self._record["gpu"] = _drivers(view, self._record, directory)
             record.replace(str(aside), self.spec(_maker(self.identity)).encode())
             with _native.View(aside) as view:
                 _make_bind_points(view, self.name)
+                drivers.call_programs(view, before, self._record["gpu"])
             aside.unlink(missing_ok=True)
             record.replace(str(self.view_file), self.spec().encode())
             self._record["index"] = record.as_it_is(
@@ -480,7 +481,7 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
         who = identity.resolve(view, _user(image, config, options), image.familiar)
         chosen = [*_possible(view, binds.default(live=image.live, contain=options.contain)),
                   *(_placed(view, bind) for bind in options.binds)]
-        values["gpu"] = _drivers(view, values, aside, final)
+        values["gpu"] = _drivers(view, values, aside)
     values["identity"] = who._asdict()
     if fill is not None:
         record.replace(path, _spec(store, values, aside, _maker(who)).but(binds=()).encode())
@@ -491,6 +492,7 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
     with _native.View(path) as view:
         _make_bind_points(view, name)
         _make_working_directory(view, options.workdir or config.working_dir)
+        drivers.call_programs(view, {}, values["gpu"])
     record.replace(path, _spec(store, values, final, who).encode())
     values["index"] = record.as_it_is(store.indexes.path(values["diff_ids"]))
     return values
@@ -528,12 +530,11 @@ def _record_of(image: Image, config: ImageConfig, name: str, options: Options,
     }
 
 
-def _drivers(view: _native.View, values: Mapping[str, Any], directory: str,
-             final: str) -> dict[str, Any]:
+def _drivers(view: _native.View, values: Mapping[str, Any], directory: str) -> dict[str, Any]:
     """The driver libraries for a container; a copy of this machine has them anyway."""
     if values["live"] or not values["options"]["gpu"]:
         return {}
-    return drivers.inject(view, directory, final) if drivers.wanted() else {}
+    return drivers.inject(view, directory) if drivers.wanted() else {}
 
 
 def _listed(bind: Bind) -> list[Any]:
@@ -550,7 +551,8 @@ def _user(image: Image, config: ImageConfig, options: Options) -> str:
 def _spec(store: Store, values: Mapping[str, Any], directory: str,
           who: Identity) -> ViewSpec:
     all_binds = binds.merge([Bind(*one) for one in values["binds"]],
-                            [Bind(*one) for one in values.get("gpu", {}).get("binds", ())],
+                            [Bind(os.path.join(directory, host), at, read_only) for
+                             host, at, read_only in values.get("gpu", {}).get("binds", ())],
                             binds.own())
     if len(all_binds) > _BINDS_LIMIT:
         raise InvalidSetting(f'cannot bind {len(all_binds)} places in container '

@@ -13,6 +13,8 @@
         exposed.json        commands of the host that run programs in here
         live.json           live variables, while it is being reset
         gpu/                links to the host's driver libraries, where there are any
+        icd/                how OpenCL, Vulkan and EGL find these, where the host's own files
+                            say so by their place on the host
 
 Everything here is light to import: `lpmx exec` needs no more than this and launch.py.
 """
@@ -29,7 +31,7 @@ from ..settings import call_log, call_rules
 
 VERSION = 1
 FILE, VIEW, CONTROL, UPPER, WORK = "container.json", "view", "control", "upper", "work"
-GPU = "gpu"
+GPU, ICDS = "gpu", "icd"
 HOST_VIEW, HOST_ENVIRONMENT = "host.view", "host.env"
 START = "start"
 #: Live variables that are to be set again, while a container is being reset.

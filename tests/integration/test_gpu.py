@@ -201,6 +201,68 @@ def test_driver_of_a_gpu_that_is_not_here_is_refused(with_gpu, drivers):
     assert "" == library(found, "libcuda.so.1").refused
 
 
+def test_library_that_says_nothing_of_its_gpus_is_told_so(with_gpu, drivers):
+    """Mesa's, and those that compute on the CPU, are known by the files that name them alone; one of
+    a vendor is its vendor's there, too."""
+    for name in ("libpocl.so.2", "libigdrcl.so"):
+        build(drivers, name, "int f(void) { return 1; }", "-nostdlib")
+        (drivers / f"{name}.icd").write_text(f"{drivers / name}\n")
+    (drivers / "libpocl.so.2").rename(drivers / "elsewhere.so")
+    (drivers / "libpocl.so.2.icd").write_text(f"{drivers / 'elsewhere.so'}\n")
+
+    found = gpu.find()
+
+    assert "it does not say whose GPUs it is for" == library(found, "elsewhere.so").refused
+    assert ("intel", "no GPU here is this driver's") == library(found, "libigdrcl.so")[2::2]
+
+
+def test_file_that_says_where_a_library_is_says_its_name_inside(with_gpu, drivers, loaded, monkeypatch):
+    """For it is in another place there."""
+    (drivers / "nvidia.icd").write_text(f"{drivers}/libcuda.so.1\n")
+    (drivers / "nvidia.json").write_text(json.dumps(
+        {"file_format_version": "1.0.0", "ICD": {"library_path": "./libcuda.so.1", "api_version": "1.3"}}))
+    monkeypatch.setattr(gpu, "_ICD_FILES", (("opencl", (str(drivers / "*.icd"),)),
+                                            ("vulkan", (str(drivers / "*.json"),))))
+
+    printed = contained(loaded, "bookworm", f"for name in 'icd', 'json':\n"
+                        f" print(open('{drivers}/nvidia.' + name).read().strip())", contain=True)[1]
+
+    icd, text = printed.splitlines()
+    assert ("libcuda.so.1", {"library_path": "libcuda.so.1", "api_version": "1.3"}) == (
+        icd, json.loads(text)["ICD"])
+
+
+def test_image_without_glibc_runs_the_drivers_programs_on_the_host(with_gpu, drivers, loaded, opened,
+                                                                   monkeypatch):
+    """They could not start in it. They are found like others, and gone when the driver is."""
+    from lpmx_runtime.container import Container
+    shutil.copy(os.path.realpath(shutil.which("printenv")), drivers / "nvidia-smi")
+    monkeypatch.setenv("PATH", f"{drivers}:{os.environ['PATH']}")
+    container = Container.create(opened, opened.images.find(loaded("tiny")))
+
+    def run(container):
+        launch = container.launch(["sh", "-c", "test -x /usr/bin/nvidia-smi && nvidia-smi LD_LIBRARY_PATH"])
+        return subprocess.run(launch.argv, executable=launch.executable, stdout=subprocess.PIPE, text=True,
+                              env=dict(launch.env, PATH="/usr/bin:/bin")).stdout
+    try:
+        assert f"{drivers}\n" == run(container)
+        (container.directory / "control").write_bytes(b"")
+        assert f"{drivers}\n" == run(Container.open(opened, container.name))
+
+        monkeypatch.setattr(gpu, "devices", lambda: [])
+        (container.directory / "view").unlink()
+        container = Container.open(opened, container.name)
+        assert "" == run(container)  # nothing but the place that it was bound at
+        with container.view() as view:
+            assert {} == view.exec_map_list()
+
+        monkeypatch.setattr(gpu, "devices", lambda: ["/dev/nvidia0"])
+        (container.directory / "view").unlink()
+        assert f"{drivers}\n" == run(Container.open(opened, container.name))
+    finally:
+        container.remove(force=True)
+
+
 def test_newer_image_gets_the_newer_library_too(with_gpu, loaded):
     """Each library for itself."""
     assert contained(loaded, "bookworm", ASK)[1].endswith("newer, too\n")

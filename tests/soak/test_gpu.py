@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lpmx_runtime.container import Container, Options, drivers, gpu, links
+from lpmx_runtime.container import Container, Options, drivers, gpu
 from lpmx_runtime.container.spec import Bind
 from lpmx_runtime.store import Store
 
@@ -38,7 +38,7 @@ result = numpy.empty_like(a)
 pyopencl.enqueue_copy(queue, result, taken)
 print(context.devices[0].platform.name, int((result != a + b).sum()), len(result))
 """
-NO_DEVICE, NO_DRIVER, NO_LIBRARY = 100, 9, 12
+NO_DEVICE, NO_DRIVER, NO_LIBRARY, NO_PROGRAM = 100, 9, 12, 127
 
 
 @pytest.fixture
@@ -59,25 +59,32 @@ def bare(driver: Path, **environment: str) -> "subprocess.CompletedProcess[str]"
                           stderr=subprocess.STDOUT, env={"PATH": os.defpath, **environment})
 
 
-def test_program_of_the_driver_is_called_from_an_image_of_musl(driver: Path, loaded: Any,
-                                                               record: Record) -> None:
-    """By a link to the host's; the libraries, which need a glibc, are refused to the image."""
+def run(container: Container, *words: str) -> "subprocess.CompletedProcess[str]":
+    launch = container.launch(list(words))
+    return subprocess.run(launch.argv, executable=launch.executable, env=launch.env,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_program_of_the_driver_in_an_image_of_musl(driver: Path, loaded: Any, record: Record) -> None:
+    """It is the host's, which finds there what it finds bare; the libraries, which need a glibc, are
+    refused to the image."""
     store = Store.open(loaded.path)
     found = store.images.find(loaded("musl"))
     there = bare(driver, LD_LIBRARY_PATH=str(driver))
 
+    container = Container.create(store, found)
+    smi = run(container, "nvidia-smi")
+    container.remove()
     container = Container.create(store, found, options=Options(gpu=False))
-    links.add(container, "nvidia-smi", f"host:{driver / 'nvidia-smi'}")
-    launch = container.launch(["nvidia-smi"])
-    smi = subprocess.run(launch.argv, executable=launch.executable, env=launch.env,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    without = run(container, "sh", "-c", "nvidia-smi")
     container.remove()
     judged = {library.refused for library in gpu.judge(store, found, gpu.find()).libraries
               if library.vendor == "nvidia"}
 
-    record("gpu", "NVIDIA's driver for user space, called from musl: nvidia-smi; libraries", 2,
-           f"{smi.returncode}; refused: {', '.join(map(str, sorted(judged)))}")
+    record("gpu", "NVIDIA's driver for user space in musl: nvidia-smi with, without; libraries", 3,
+           f"{smi.returncode}, {without.returncode}; refused: {', '.join(map(str, sorted(judged)))}")
     assert (NO_DRIVER, there.stdout) == (smi.returncode, smi.stdout)
+    assert NO_PROGRAM == without.returncode
     assert {"the image has no glibc"} == judged
 
 
@@ -89,11 +96,6 @@ def test_driver_says_in_an_image_what_it_says_bare(driver: Path, loaded: Any, im
     found = store.images.find(loaded(image))
     with_library, without = bare(driver, LD_LIBRARY_PATH=str(driver)), bare(driver)
     assert (NO_DRIVER, NO_LIBRARY) == (with_library.returncode, without.returncode)
-
-    def run(container: Container, *words: str) -> "subprocess.CompletedProcess[str]":
-        launch = container.launch(list(words))
-        return subprocess.run(launch.argv, executable=launch.executable, env=launch.env,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     container = Container.create(store, found)
     smi, asked = run(container, "nvidia-smi"), run(container, "python3", "-c", ASK)
