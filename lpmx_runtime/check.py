@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
 from . import _native
+from .container import inside, record
 from .container.spec import Bind, ViewSpec
 from .errors import LpmxError
 from .store import Store
@@ -45,8 +46,7 @@ def check(store: Path) -> list[Finding]:
     """Try everything; `store` is where the store is or would be."""
     place = _existing(store)
     findings = [_kernel(), _proc()]
-    with tempfile.TemporaryDirectory(prefix="lpmx-check-") as scratch:
-        findings += _ways(Path(scratch))
+    findings += _containers(place)
     if not os.access(place, os.W_OK | os.X_OK):
         findings.append(Finding("store", MISSING, f'"{place}" cannot be written to',
                                 "point LPMX_STORE at a directory of your own"))
@@ -111,6 +111,23 @@ def _proc() -> Finding:
 
 
 # -- the three ways into the core ---------------------------------------------------------
+
+
+def _containers(place: Path) -> Iterator[Finding]:
+    """The ways, tried where containers can be: in another one, where it shows the host."""
+    outer = inside.container()
+    found = [each for each in (tempfile.gettempdir(), str(place))
+             if inside.is_hosts(each) and os.access(each, os.W_OK | os.X_OK)]
+    if outer is not None and not (found and inside.is_hosts(str(record.LOADER))):
+        yield Finding("container in a container", MISSING, f'this is container "{outer}", whose files '
+                      "are not those of the host", "containers cannot be made here; run \"lpmx host lpmx "
+                      '...\", or bind the store and what lpmx is installed in, each at its own path')
+        return
+    if outer is not None:
+        yield Finding("container in a container", OK, f'this is container "{outer}", and the host shows '
+                      "through where containers are")
+    with tempfile.TemporaryDirectory(prefix="lpmx-check-", dir=found[0] if found else None) as scratch:
+        yield from _ways(Path(scratch))
 
 
 def _ways(scratch: Path) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ from . import (
     exposed,
     host_calls,
     identity,
+    inside,
     launch,
     processes,
     record,
@@ -431,18 +432,12 @@ def _refuse_in_a_copy(directory: str) -> None:
     Inside one, what the kernel is told must be the host's names. A store that is
     bound there has them; one that is part of the image or of its upper has not.
     """
-    if environment.INSIDE not in os.environ:
-        return
-    import ctypes
-    real = ctypes.create_string_buffer(8192)
-    # LPMX_SYSCALL, LPMX_OP_HOST_PATH; the kernel itself answers that there is no such call
-    length = ctypes.CDLL(None).syscall(ctypes.c_long(0x4c58), ctypes.c_long(6),
-                                       os.fsencode(directory), real,
-                                       ctypes.c_long(len(real)))
-    if length > 0 and os.fsdecode(real.value) != directory:
-        raise RunFailed(f'cannot make a container in "{os.environ[environment.INSIDE]}": its '
-                        "store is a copy that the host does not see",
-                        hint='run "lpmx host lpmx ..." to use the host\'s, or bind the store')
+    for what, path in (("store", directory), ("lpmx", record.LOADER)):
+        if not inside.is_hosts(path):
+            raise RunFailed(f'cannot make a container in "{inside.container()}": its '
+                            f"{what} is a copy that the host does not see",
+                            hint='run "lpmx host lpmx ..." to use the host\'s, or bind the store'
+                                 " and what lpmx is installed in, each at its own path")
 
 
 def discard(store: Store, name: str) -> None:
@@ -480,7 +475,7 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
     with _native.View(path) as view:
         who = identity.resolve(view, _user(image, config, options), image.familiar)
         chosen = [*_possible(view, binds.default(live=image.live, contain=options.contain)),
-                  *(_placed(view, bind) for bind in options.binds)]
+                  *(_placed(view, _asked_for(bind)) for bind in options.binds)]
         values["gpu"] = _drivers(view, values, aside)
     values["identity"] = who._asdict()
     if fill is not None:
@@ -583,12 +578,21 @@ def _placed(view: _native.View, bind: Bind) -> Bind:
 
 
 def _possible(view: _native.View, wanted: Sequence[Bind]) -> Iterator[Bind]:
-    """Those that the image has room for: nobody asked for them by name."""
-    for bind in wanted:
+    """Those that the image has room for, and the host knows: nobody asked for them by name."""
+    for bind in filter(None, map(inside.shared, wanted)):
         try:
             yield _placed(view, bind)
         except InvalidSetting:
             pass
+
+
+def _asked_for(bind: Bind) -> Bind:
+    shared = inside.shared(bind)
+    if shared is None:
+        raise InvalidSetting(f'cannot bind "{bind.host}": it is in container "{inside.container()}" '
+                             "only, and not what the host has under that name",
+                             hint="bind what has the same path in both, such as your home")
+    return shared
 
 
 def _make_bind_points(view: _native.View, name: str) -> None:

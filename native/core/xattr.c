@@ -11,7 +11,8 @@
 
 #define NAME_MAX_ 255
 
-/* Names that are ours to keep and not the program's to see. */
+/* Names that are ours to keep and not the program's to see, but in what is bound: there they
+ * are the host's, and who makes containers in a container keeps its own in them. */
 static int private_name(const char *name)
 {
 	return text_begins(name, "user.overlay.") || text_equal(name, LPMX_XATTR_STAT) ||
@@ -49,7 +50,14 @@ struct request {
 	long value;        /* or a list; where the program has it */
 	size_t size;
 	int how;           /* XATTR_CREATE, XATTR_REPLACE */
+	int private;       /* `name` is one of ours */
 };
+
+/* What is said of a private name. */
+static long refusal(const struct request *q)
+{
+	return q->what == GET ? -ENODATA : -EPERM;
+}
 
 /* The kernel looks at what is set as a program's capabilities. */
 static long check_value(const struct core_task *task, const struct request *q, const char *name)
@@ -88,6 +96,15 @@ static long filter_names(const struct core_task *task, char *names, long size, i
 		name = next;
 	}
 	return to - names;
+}
+
+/* Is one of these names ours? */
+static int has_private(const char *names, long size)
+{
+	for (const char *name = names; name < names + size; name += text_length(name) + 1)
+		if (private_name(name))
+			return 1;
+	return 0;
 }
 
 static long list_names(const struct core_task *task, const struct request *q, long r, int layer)
@@ -218,6 +235,13 @@ static int is_of_layer(struct core_task *task, int fd)
 	       !in_bind(task->view, host);
 }
 
+static NOINLINE int is_of_bind(struct core_task *task, int fd)
+{
+	char host[CORE_HOST_MAX];
+
+	return host_of_fd(task->view, fd, host, sizeof(host)) >= 0 && in_bind(task->view, host);
+}
+
 static NOINLINE long get_list_fd(struct core_task *task, const struct request *q, const char *name)
 {
 	struct core_node node;
@@ -236,6 +260,8 @@ static long of_descriptor(struct core_task *task, const struct request *q, const
 {
 	long r;
 
+	if (q->private)
+		return is_of_bind(task, q->directory) ? by_descriptor(q, q->name) : refusal(q);
 	switch (q->what) {
 	case GET:
 		if (acl_is_list(name))
@@ -245,6 +271,9 @@ static long of_descriptor(struct core_task *task, const struct request *q, const
 		return r == -ENODATA && name != q->name ? by_descriptor(q, q->name) : r;
 	case LIST:
 		r = by_descriptor(q, 0);
+		if (r > 0 && q->size && has_private((char *)q->value, r) &&
+		    is_of_bind(task, q->directory))
+			return r;
 		return list_names(task, q, r, r > 0 && q->size && is_of_layer(task, q->directory));
 	default:
 		return change_fd(task, q, name);
@@ -300,7 +329,7 @@ static long read_node(struct core_task *task, const struct request *q,
 		return -ENODATA;
 	r = by_name(q, node->host, follow, name);
 	if (q->what == LIST)
-		return list_names(task, q, r, layer);
+		return node->bind ? r : list_names(task, q, r, layer);
 	/* one without a record shows what is on disk */
 	if (r > 0 && q->size && node->place == CORE_UPPER && acl_is_access(name) &&
 	    meta_marked(task->view, node->mode))
@@ -335,6 +364,8 @@ static long of_name(struct core_task *task, const struct request *q, const char 
 		if (by_fd.directory >= 0 && is_open(by_fd.directory))
 			return of_descriptor(task, &by_fd, name);
 	}
+	if (r >= 0 && q->private && !node.bind)
+		return refusal(q);
 	if (r >= 0 && write)
 		r = upper_writable(task, &node);
 	if (r >= 0 && q->what != LIST && text_begins(q->name, "user.")) {
@@ -469,7 +500,6 @@ static long understand(const struct core_task *task, long nr, const long a[6], s
  * has in the union. */
 static long read_name(struct core_task *task, struct request *q, char *own, const char **used)
 {
-	int write = q->what != GET;
 	char text[CORE_SAID_MAX];
 	long r = user_path(task, q->name, text);
 
@@ -480,11 +510,10 @@ static long read_name(struct core_task *task, struct request *q, char *own, cons
 	q->name = text_put(own, LPMX_XATTR_ROOT);
 	text_put((char *)q->name, text);
 	*used = q->name;
-	if (private_name(q->name))
-		return write ? -EPERM : -ENODATA;
+	q->private = private_name(q->name);
 	if (roots_own(task, q->name)) {
 		*used = own;
-		r = may(task, q->name, write);
+		r = may(task, q->name, q->what != GET);
 		if (r >= 0 && q->what == SET)
 			r = check_value(task, q, q->name);
 	}
