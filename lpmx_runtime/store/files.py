@@ -26,6 +26,12 @@ STALE_SECONDS = 24 * 3600
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE,
             errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE)
+_HINTS = {
+    errno.EFBIG: "a limit of this session is below the size of the file: look at \"ulimit -f\", of "
+                 "which a container needs 16 MiB",
+    errno.EROFS: "the file system is mounted read-only: point LPMX_STORE at another, or name this "
+                 "store in LPMX_SITE_STORES, which are only read",
+}
 
 
 def in_each(directory: Path, pattern: str) -> list[Path]:
@@ -101,7 +107,8 @@ def storing(what: str) -> Iterator[None]:
         if error.errno in _REFUSED:
             place = f" ({os.fsdecode(error.filename)})" if error.filename else ""
             raise StoreError(f"cannot store {what}: {os.strerror(error.errno).lower()}{place}",
-                             hint="check who owns the store's directory") from error
+                             hint=_HINTS.get(error.errno, "check who owns the store's directory")
+                             ) from error
         raise
 
 

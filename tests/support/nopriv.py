@@ -102,7 +102,11 @@ class _Program(ctypes.Structure):
 
 def confine(*, kill: bool = True) -> None:
     """Put the calling process, and all it starts, under the filter for good."""
-    instructions = _instructions(kill)
+    install(_instructions(kill))
+
+
+def install(instructions: list[tuple[int, int, int, int]]) -> None:
+    """The same with any other filter."""
     code = b"".join(struct.pack("HBBI", *each) for each in instructions)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(instructions), ctypes.addressof(buffer))
