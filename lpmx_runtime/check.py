@@ -23,6 +23,7 @@ from .container import inside, record
 from .container.spec import Bind, ViewSpec
 from .errors import LpmxError
 from .store import Store
+from .store.files import READ_ONLY
 from .store.verify import verify
 
 OK, LIMITED, MISSING = "ok", "limited", "missing"
@@ -49,6 +50,7 @@ def check(store: Path) -> list[Finding]:
     findings += _containers(place)
     if not os.access(place, os.W_OK | os.X_OK):
         findings.append(Finding("store", MISSING, f'"{place}" cannot be written to',
+                                READ_ONLY if os.statvfs(place).f_flag & os.ST_RDONLY else
                                 "point LPMX_STORE at a directory of your own"))
         return findings
     with tempfile.TemporaryDirectory(prefix=".lpmx-check-", dir=place) as scratch:

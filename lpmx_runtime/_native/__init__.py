@@ -17,7 +17,9 @@ try:
     from ._core import lib as _lib
 except ImportError as error:  # pragma: no cover - only in a broken installation
     raise NativeError(f"cannot load the native core: {error}",
-                      hint="install the wheel again, or build it with a C compiler") from error
+                      hint="install it on a file system that is not mounted noexec"
+                      if "failed to map segment" in str(error) else
+                      "install the wheel again, or build it with a C compiler") from error
 
 _MACHINE = os.uname().machine
 

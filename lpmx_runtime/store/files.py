@@ -26,11 +26,12 @@ STALE_SECONDS = 24 * 3600
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE,
             errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE)
+READ_ONLY = ("the file system is mounted read-only: name this store in LPMX_SITE_STORES, whose images are "
+             "used where they are, and point LPMX_STORE at another")
 _HINTS = {
     errno.EFBIG: "a limit of this session is below the size of the file: look at \"ulimit -f\", of "
                  "which a container needs 16 MiB",
-    errno.EROFS: "the file system is mounted read-only: point LPMX_STORE at another, or name this "
-                 "store in LPMX_SITE_STORES, which are only read",
+    errno.EROFS: READ_ONLY,
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Optional
 
 from ..errors import StoreError, StoreFull, StoreLocked
-from .files import share
+from .files import READ_ONLY, share
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 #: Lock files are removed while others wait for them, but not so often in a row.
@@ -130,6 +130,8 @@ def _unusable(path: Path, number: int) -> StoreError:
     if number in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
         return StoreError(message, hint="the store's file system does not do locks (flock); mount "
                                         "it with them, or move the store with LPMX_STORE")
+    if number == errno.EROFS:
+        return StoreError(message, hint=READ_ONLY)
     return StoreError(message, hint=f'check that "{path.parent}" can be written to')
 
 

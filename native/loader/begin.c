@@ -107,6 +107,9 @@ static __attribute__((noreturn)) void cannot_map(const char *what, long error)
 	loader_say("lpmx: cannot run \"", trap_task.program, "\" in container \"",
 		   the_view.name.text, "\": cannot map ", what, ": ", loader_error(error),
 		   (char *)0);
+	/* what the kernel says where a file system is mounted so */
+	loader_say("hint: ", error == -EPERM ? "the file system it lies on is mounted noexec: point "
+					       "LPMX_STORE at another" : "run \"lpmx check\"", (char *)0);
 	loader_leave(NOT_EXECUTABLE);
 }
 
