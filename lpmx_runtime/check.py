@@ -31,6 +31,7 @@ OK, LIMITED, MISSING = "ok", "limited", "missing"
 _FICLONE = 0x40049409
 _MINIMUM_KERNEL = (3, 5)
 _TIMEOUT = 20
+_PAGE_SIZE = 4096
 
 
 class Finding(NamedTuple):
@@ -98,6 +99,11 @@ def _kernel() -> Finding:
         return Finding("kernel", MISSING, found, "Linux 3.5 is the first with seccomp filters")
     if platform.machine() not in ("x86_64", "aarch64"):
         return Finding("kernel", MISSING, found, "programs for this machine are not supported")
+    size = os.sysconf("SC_PAGE_SIZE")
+    if size != _PAGE_SIZE:
+        return Finding("kernel", MISSING, f"{found}, with pages of {size >> 10} KiB",
+                       "the loader is built for pages of 4 KiB, and this kernel does not start it; "
+                       "images can still be pulled")
     return Finding("kernel", OK, found)
 
 

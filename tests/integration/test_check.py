@@ -94,3 +94,16 @@ def test_store_that_cannot_be_written_is_told(findings, tmp_path):
     assert "missing" == found["store"]["verdict"]
     assert "LPMX_STORE" in found["store"]["follows"]
 
+
+
+@pytest.mark.parametrize("size, verdict", [(4096, "ok"), (16384, "missing"), (65536, "missing")])
+def test_kernel_with_larger_pages_is_told(monkeypatch, size, verdict):
+    """Some of aarch64 have them, and do not start the loader."""
+    from lpmx_runtime import check
+    real = os.sysconf
+    monkeypatch.setattr(check.os, "sysconf", lambda name: size if name == "SC_PAGE_SIZE" else real(name))
+
+    found = check._kernel()
+
+    assert verdict == found.verdict
+    assert (f"pages of {size // 1024} KiB" in found.found) == (verdict == "missing")
