@@ -473,6 +473,18 @@ def musl(built: Built, cache: "Cache") -> None:
     remove(root)
 
 
+#: What a machine of aarch64 that is emulated has: its kernel, and what lpmx needs there.
+ARM64 = ("base-files", "libc6", "busybox-static", "dash", "coreutils", "diffutils", "python3", "python3-cffi-backend",
+         "python3-requests", "python3-yaml", "python3-zstandard", "linux-image-cloud-arm64")
+
+
+def emulated(built: Built, cache: "Cache") -> None:
+    """Debian's packages for aarch64, taken apart: none of their programs is run. For emulated.py."""
+    run("mmdebstrap", "--variant=extract", "--architectures=arm64", f"--include={','.join(ARM64)}",
+        f"--mode={'root' if os.getuid() == 0 else 'unshare'}", "--skip=output/mknod", "trixie", built.tar,
+        mirror())
+
+
 @dataclass(frozen=True)
 class Recipe:
     build: Callable[[Built, "Cache"], None]
@@ -509,6 +521,7 @@ RECIPES: Dict[str, Recipe] = {
     "static": Recipe(static, 1, soak=True),
     "musl": Recipe(musl, 1, soak=True),
     "programs-trixie": Recipe(programs("trixie"), 1, soak=True),
+    "emulated": Recipe(emulated, 1, soak=True),
     "layered": Recipe(layered, 1),
 }
 
