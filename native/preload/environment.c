@@ -8,16 +8,24 @@
  */
 #include "call.h"
 
+/* The value in `environ`.  Names that differ do so in their first two bytes, as a rule. */
 static char *own_value(const char *name)
 {
-	size_t n;
+	char first = name[0], second;
 
-	if (!&environ || !environ || !name[0])
+	if (!&environ || !environ || !first)
 		return 0;
-	n = text_length(name);
-	for (char **entry = environ; *entry; entry++)
-		if ((*entry)[0] == name[0] && text_same(*entry, name, n) && (*entry)[n] == '=')
-			return *entry + n + 1;
+	second = name[1] ? name[1] : '=';
+	for (char **entry = environ; *entry; entry++) {
+		const char *wanted = name + 1, *is = *entry;
+
+		if (is[0] != first || is[1] != second)
+			continue;
+		for (is++; *wanted && *wanted == *is; wanted++)
+			is++;
+		if (!*wanted && *is == '=')
+			return (char *)is + 1;
+	}
 	return 0;
 }
 

@@ -131,6 +131,39 @@ def test_devices_of_the_host_are_in_the_container(loaded, lpmx):
     assert sorted(os.listdir("/dev")) == sorted(done.stdout.split())
 
 
+#: What the version of KVM's interface is, and what FUSE says to a request that makes no sense.
+PROBE = """
+import fcntl
+for path, request in (("/dev/kvm", 0xae00), ("/dev/fuse", 0x8004e500)):
+    try:
+        with open(path, "r+b", buffering=0) as device:
+            print(path, fcntl.ioctl(device, request, 0))
+    except OSError as error:
+        print(path, error.errno)
+"""
+
+
+def same_device(loaded, lpmx):
+    """What real devices say here, if it is the same in a container."""
+    bare = subprocess.run(["/usr/bin/python3", "-c", PROBE], stdout=subprocess.PIPE, text=True, check=True)
+    contained = lpmx("run", "host", "/usr/bin/python3", "-c", PROBE, store=loaded.path, check=True)
+    assert bare.stdout == contained.stdout
+    return bare.stdout
+
+
+def test_device_is_for_whom_it_is_outside(loaded, lpmx):
+    """It opens, or is forbidden, as it does without a container."""
+    assert same_device(loaded, lpmx)
+
+
+@pytest.mark.root
+def test_device_answers(loaded, lpmx):
+    """Root may open them: /dev/kvm says the version of its interface, where there is one."""
+    said = same_device(loaded, lpmx)
+
+    assert ("/dev/kvm 12\n" in said) == os.path.exists("/dev/kvm")
+
+
 def test_symbol_versions_are_those_of_readelf():
     """What a library needs, read by us and by binutils."""
     if shutil.which("readelf") is None:
