@@ -15,7 +15,8 @@ from . import record as records
 
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
 PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
-           "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED", "LPMX_TRACED", "LPMX_REWRITE")
+           "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED", "LPMX_TRACED", "LPMX_REWRITE",
+           "LPMX_SINCE")
 
 
 class Launch(NamedTuple):
@@ -90,10 +91,13 @@ def prepare(directory: str, record: Mapping[str, Any], argv: Sequence[str] = (),
     refresh_host_environment(directory, environ)
     variables = environment.of_program(record, environ, identity or record["identity"])
     values = {name: variable.value for name, variable in variables.items()}
+    since = records.live_generation(os.path.join(directory, records.CONTROL))
     values.update(_live(directory))
     values.update(env or {})
     wanted = {"LPMX_VIEW": view_file or os.path.join(directory, records.VIEW),
               "LPMX_PROGRAM": words[0]}
+    if since is not None:
+        wanted["LPMX_SINCE"] = str(since)   # changes from now on are new to the program
     directory_inside = cwd or directory_of(record)
     if here:
         wanted["LPMX_CALL"] = called_from()

@@ -284,15 +284,16 @@ static uint64_t value_hash(const char *value)
 	return value && hash == NO_VALUE ? 2 : hash;
 }
 
+uint64_t core_environment_generation(const struct core_view *view)
+{
+	return view->control ? __atomic_load_n(&view->control->environment.generation, __ATOMIC_ACQUIRE)
+			     : 0;
+}
+
 void core_environment_begin(struct core_task *task, char *const *envp)
 {
-	const struct core_view *view = task->view;
-
 	task->environment_count = 0;
-	task->environment_start =
-		view->control ? __atomic_load_n(&view->control->environment.generation,
-						__ATOMIC_ACQUIRE)
-			      : 0;
+	task->environment_start = core_environment_generation(task->view);
 	for (; envp && *envp && task->environment_count < 1024; envp++) {
 		size_t n = name_end(*envp);
 
@@ -349,7 +350,7 @@ static int private_name(const char *entry)
 	return text_begins(entry, LPMX_ENV_VIEW "=") || text_begins(entry, LPMX_ENV_PROGRAM "=") ||
 	       text_begins(entry, LPMX_ENV_STATE "=") || text_begins(entry, LPMX_ENV_CALL "=") ||
 	       text_begins(entry, LPMX_ENV_REFUSED "=") || text_begins(entry, LPMX_ENV_TRACED "=") ||
-	       text_begins(entry, "LPMX_CWD=");
+	       text_begins(entry, LPMX_ENV_SINCE "=") || text_begins(entry, "LPMX_CWD=");
 }
 
 static int has_name(char *const *envp, const char *name, size_t length)

@@ -140,19 +140,21 @@ static const char *with_path_end(struct made *made, const struct front_start *st
 	return text_of(made, text, text[n] ? ":" : "", start->path_end);
 }
 
-/* What was changed while the container ran; 0 if the page is not as it should be. */
-static int put_live(struct made *made, const char *path)
+/* What was changed while the container ran, and how far that was before; 0 if the page is not as it
+ * should be. */
+static int put_live(struct made *made, const char *path, uint64_t *since)
 {
 	static struct core_view view;
 	const char *name, *value;
 	uint32_t position = 0, used = 0;
+	struct iovec head[] = { { since, sizeof(*since) }, { &used, sizeof(used) } };
 	struct stat st;
 	long memory = -EIO, fd = sys_call4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return 0;
-	if (sys_call4(__NR_pread64, fd, &used, sizeof(used),
-		      __builtin_offsetof(struct lpmx_control, environment.used)) != sizeof(used))
+	if (sys_call4(__NR_preadv, fd, head, 2, __builtin_offsetof(struct lpmx_control, environment)) !=
+	    sizeof(*since) + sizeof(used))
 		used = 1;
 	else if (used && !sys_call2(__NR_fstat, fd, &st) && st.st_size == sizeof(struct lpmx_control))
 		memory = sys_call6(__NR_mmap, 0, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
@@ -178,6 +180,8 @@ char **front_variables(const struct front_start *start, const struct front_calle
 	static char *environment[OUT_MAX + 1], arena[ARENA_SIZE], control[FRONT_PATH_MAX];
 	static struct made made;
 	const char *trap = front_value(caller, "LPMX_NO_TRAP");
+	char generation[24];
+	uint64_t since;
 
 	made.at = arena;
 	made.end = arena + sizeof(arena);
@@ -189,11 +193,13 @@ char **front_variables(const struct front_start *start, const struct front_calle
 	for (uint32_t i = 0; i < start->otherwise.count; i++)
 		if (!front_find(caller->word, caller->count, &start->otherwise.word[i]))
 			put(&made, start->otherwise.word[i].text);
-	if (!front_join(control, start->directory, "control") || !put_live(&made, control))
+	if (!front_join(control, start->directory, "control") || !put_live(&made, control, &since))
 		return 0;
+	text_put_number(generation, since, 10);
 	/* the private ones come last, as the loader puts them */
 	put(&made, text_of(&made, LPMX_ENV_VIEW "=", start->directory, "/view"));
 	put(&made, text_of(&made, LPMX_ENV_PROGRAM "=", program, ""));
+	put(&made, text_of(&made, LPMX_ENV_SINCE "=", generation, ""));
 	if (here)
 		put(&made, text_of(&made, "LPMX_CALL=", here, ""));
 	else if (start->cwd)

@@ -104,6 +104,10 @@ struct lpmx_entry {
 /* From an exec by who is traced: what trap_stop_hold said (trap/traced.c). */
 #define LPMX_ENV_TRACED "LPMX_TRACED"
 
+/* How far the live environment was when this one was made: later changes apply to the program
+ * (lpmx_live_table.generation). */
+#define LPMX_ENV_SINCE "LPMX_SINCE"
+
 /* Host path of a file that is told each intercepted call (core/trace.c).  A user may
  * set it, too; it passes on to whatever the program executes. */
 #define LPMX_ENV_TRACE "LPMX_TRACE"

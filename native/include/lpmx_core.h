@@ -269,6 +269,8 @@ struct core_change {
 
 /* The next change: 1, or 0 at the end. */
 long core_environment_history(const struct core_view *view, struct core_change *change);
+/* A number that grows with each change; 0 where there is no live environment. */
+uint64_t core_environment_generation(const struct core_view *view);
 /* Remember what the program starts with; called once by the loader. */
 void core_environment_begin(struct core_task *task, char *const *envp);
 /* The value that getenv should give: a live one, `own`, or NULL. */

@@ -198,6 +198,15 @@ static void make_stack_executable(uint64_t sp, uint64_t end)
 		  PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
 }
 
+/* What was changed since our variables were made is new to the program. */
+static void changed_since(const char *told)
+{
+	uint64_t generation = text_number(&told, 10);
+
+	if (generation < trap_task.environment_start)
+		trap_task.environment_start = generation;
+}
+
 __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 {
 	struct loader_stack *s = &the_stack;
@@ -216,6 +225,8 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	/* who calls from another view knows nothing of what was changed in this one */
 	if (s->call)
 		trap_task.environment_start = 0;
+	else if (s->since)
+		changed_since(s->since);
 	trap_begin_program();
 	if (!s->start)
 		loader_first(s);

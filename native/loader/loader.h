@@ -46,7 +46,8 @@ struct loader_stack {
 	char **argv, **envp;
 	uint64_t (*auxv)[2];
 	/* private variables: their values, or NULL */
-	const char *view, *program, *state, *start, *cwd, *trace, *call, *refused, *traced, *rewrite;
+	const char *view, *program, *state, *start, *cwd, *trace, *call, *refused, *traced, *rewrite,
+		*since;
 	int no_trap;
 	/* as the kernel laid the strings out */
 	uint64_t arg_start, arg_end, env_start, env_end;

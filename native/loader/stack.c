@@ -28,6 +28,7 @@ static int private_variable(struct loader_stack *s, const char *variable)
 		{ LPMX_ENV_REFUSED "=", &s->refused },
 		{ LPMX_ENV_TRACED "=", &s->traced },
 		{ LPMX_ENV_REWRITE "=", &s->rewrite },
+		{ LPMX_ENV_SINCE "=", &s->since },
 	};
 
 	if (!text_begins(variable, "LPMX_"))

@@ -14,7 +14,7 @@
 #include "../trap/trap.h"
 #include "loader.h"
 
-#define PRIVATE_MAX 11
+#define PRIVATE_MAX 12
 #define PREFIX_MAX 16
 #define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
 #define OTHERS_FIRST 512
@@ -88,7 +88,7 @@ static char *preload_pair(char **at, const char *ours, const char *theirs)
 }
 
 static long put_private(char **to, char **at, const struct loader_exec_vectors *what,
-			const struct core_task *task, const char *start_in)
+			const struct core_task *task, const char *start_in, uint64_t since)
 {
 	char state[CORE_PATH_MAX + 1024], start[CORE_PATH_MAX + 32], *p = start;
 	const char *rewrite = trap_sites_told();
@@ -125,6 +125,8 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 		*p++ = ':';
 		text_put(p, what->name);
 		to[n++] = pair(at, LOADER_ENV_START, start);
+		text_put_number(start, since, 10);
+		to[n++] = pair(at, LPMX_ENV_SINCE, start);
 	}
 	return n;
 }
@@ -160,6 +162,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 	long argc = 0, envc, n, r;
 	const char *theirs = 0, *start_in = 0;
 	char **env, *memory, *at;
+	uint64_t since = core_environment_generation(trap_task.view);
 
 	envc = trap_vector(envp, &bytes);
 	if (envc < 0)
@@ -207,7 +210,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 			env[n++] = *from;
 	/* ours last: programs that write a title over their arguments go on over the
 	 * environment, as far as it lies without a gap */
-	r = put_private(env + n, &at, what, slot->task, start_in);
+	r = put_private(env + n, &at, what, slot->task, start_in, since);
 	if (r < 0)
 		return r;
 	env[n + r] = 0;

@@ -69,6 +69,22 @@ def test_file_of_variables_is_loaded_from_outside_and_inside(make, shell, tmp_pa
         assert 1 == done.returncode and "\nhint: " in done.stderr
 
 
+def test_change_while_a_program_starts_is_not_lost(make):
+    """What is set after its variables were made and before it runs is seen by what it starts; what was
+    asked for over an older change stays."""
+    container = make()
+    container.environment.set("OLDER", "live")
+    launch = container.launch(["sh", "-c", "env"], env={"OLDER": "asked"}, entrypoint=False)
+    container.environment.set("A", "1")
+    container.environment.unset("HOME")
+
+    said = subprocess.run(launch.argv, executable=launch.executable, env=launch.env, text=True,
+                          stdout=subprocess.PIPE, check=True).stdout.splitlines()
+
+    assert {"A=1", "OLDER=asked"} <= set(said)
+    assert not [line for line in said if line.startswith("HOME=")]
+
+
 def test_python_follows_when_it_asks(make, shell, installed):
     """`lpmx_runtime.environment.refresh()`: what is new, but not over what the program set."""
     from lpmx_runtime.container import Container, process
