@@ -6,27 +6,9 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import time
 
 import pytest
-
-#: Prints its words, variables and directory as they are, and fails as it is told.
-SHOW = """#!{python}
-import os, sys
-sys.stdout.buffer.write(b"|".join(map(os.fsencode, sys.argv[1:])))
-sys.exit(int(os.environ.get("FAIL", 0)))
-"""
-
-
-@pytest.fixture
-def show(tmp_path):
-    """A program of the host that shows its words."""
-    path = tmp_path / "show"
-    path.write_text(SHOW.format(python=sys.executable))
-    path.chmod(0o755)
-    return path
-
 
 def run(container, *argv, **options):
     """What a program in the container printed, and its exit code."""
@@ -76,19 +58,34 @@ def test_link_appears_while_a_program_runs(make, shell):
     assert f"{os.uname().nodename}\n" == out
 
 
-def test_words_arrive_as_they_were_said(make, show, opened):
+@pytest.fixture(params=["host", "other", "chain", "exposed"])
+def shell_elsewhere(request, make, tmp_path):
+    """Run a shell by a call from a container to the host, to another container, to the host by
+    another one, and from the host to a container."""
+    from lpmx_runtime.container import exposed, links
+    a, b = make(), make()
+    links.add(a, "hostsh", "host:/bin/sh")
+    links.add(a, "othersh", f"{b.name}:/bin/sh")
+    links.add(b, "/bin/back", "host:/bin/sh")
+    links.add(a, "chainsh", f"{b.name}:/bin/back")
+    if request.param != "exposed":
+        return lambda *words, **options: run(a, f"{request.param}sh", *words, **options)
+    command, _ = exposed.add(b, "sh", directory=str(tmp_path))
+
+    def call(*words, **options):
+        done = subprocess.run([command.path, *words], stdin=options.pop("stdin", subprocess.DEVNULL),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, **options)
+        return (*(text.decode(errors="surrogateescape") for text in (done.stdout, done.stderr)),
+                done.returncode)
+    return call
+
+
+def test_words_arrive_as_they_were_said(shell_elsewhere):
     """Blanks, quotes, line ends, bytes that are no UTF-8, and two megabytes of them."""
-    from lpmx_runtime.container import links
-    container = make()
-    links.add(container, "show", f"host:{show}")
     words = ["a b", "'", '"', "$HOME", "\n", "\udcff\udc80", "", "*"]
-
-    out, err, code = run(container, "show", *words)
-    assert ("|".join(words), "", 0) == (out, err, code)
-
-    many = ["x" * 1000] * 1900
-    out, err, code = run(container, "show", *many)
-    assert ("|".join(many), "", 0) == (out, err, code)
+    for each in (words, ["x" * 1000] * 1900):
+        out, err, code = shell_elsewhere("-c", 'for word; do printf "%s|" "$word"; done', "sh", *each)
+        assert ("".join(f"{word}|" for word in each), "", 0) == (out, err, code)
 
 
 def test_path_of_the_host_may_be_as_long_as_a_variable(make, tmp_path, monkeypatch):
@@ -126,22 +123,22 @@ def test_chain_goes_through_containers_and_the_host(make, tmp_path, installed):
     assert f"{b.name}\n" == run(a, "other", "-c", "echo $LPMX_CONTAINER")[0]
 
 
-def test_descriptors_exit_codes_and_signals_are_the_programs_own(make, opened):
-    """Nothing stands between: an inherited descriptor, a status, a signal's end."""
-    from lpmx_runtime.container import links
-    a, b = make(), make()
-    links.add(a, "hostsh", "host:/bin/sh")
-    links.add(a, "othersh", f"{b.name}:/bin/sh")
+def test_descriptors_exit_codes_and_signals_are_the_programs_own(shell_elsewhere):
+    """Nothing stands between: its input, an inherited descriptor, a status, a signal's end, its parent."""
     reading, writing = os.pipe()
+    giving, taking = os.pipe()
     try:
-        for name in ("hostsh", "othersh"):
-            assert 7 == run(a, name, "-c", f"echo {name} >/proc/self/fd/{writing}; exit 7", pass_fds=[writing])[2]
-            assert f"{name}\n".encode() == os.read(reading, 100)
-            assert -signal.SIGUSR1 == run(a, name, "-c", "kill -USR1 $$")[2]
-            assert f"{os.getpid()}\n" == run(a, name, "-c", "echo $PPID")[0]
+        os.write(taking, b"given\n")
+        out, err, code = shell_elsewhere(
+            "-c", f"read x; echo $x >/proc/self/fd/{writing}; echo wrong >&2; exit 7", pass_fds=[writing],
+            stdin=giving)
+        assert ("", "wrong\n", 7) == (out, err, code)
+        assert b"given\n" == os.read(reading, 100)
+        assert -signal.SIGUSR1 == shell_elsewhere("-c", "kill -USR1 $$")[2]
+        assert f"{os.getpid()}\n" == shell_elsewhere("-c", "echo $PPID")[0]
     finally:
-        os.close(reading)
-        os.close(writing)
+        for each in (reading, writing, giving, taking):
+            os.close(each)
 
 
 def test_working_directory_is_the_same_or_the_call_fails(make, tmp_path):
