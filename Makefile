@@ -34,9 +34,10 @@ TEST_PACKAGES := $(BUILD_PACKAGES) acl apache2-utils binutils busybox-static ca-
 	docker-registry e2fsprogs file fish gcc-aarch64-linux-gnu gdb git gnupg gpgv gzip libc6-dev-arm64-cross \
 	mmdebstrap musl-tools openssl passwd perl procps skopeo squashfs-tools strace uidmap umoci xz-utils zsh zstd
 FUZZ_PACKAGES := clang libclang-rt-dev
-# file systems to make and mount, hosts that use one over NFS, a builder of images, a machine of aarch64
-SOAK_PACKAGES := btrfs-progs buildah iproute2 kmod mount nfs-kernel-server qemu-system-arm socat user-mode-linux \
-	xfsprogs
+# file systems to make and mount, hosts that use one over NFS, a builder of images, a cluster, a machine of
+# aarch64
+SOAK_PACKAGES := btrfs-progs buildah iproute2 kmod mount munge nfs-kernel-server qemu-system-arm slurm-wlm socat \
+	user-mode-linux xfsprogs
 
 all: wheel
 

@@ -1,6 +1,7 @@
 """Real kernels of several languages in images, through Jupyter's own suite and a day's life."""
 from __future__ import annotations
 
+import subprocess
 import unittest
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple
@@ -15,6 +16,17 @@ from support.notebooks import Jupyter, Running, jupyter_in
 from support.samples import Python
 
 Record = Callable[[str, str, int, str], None]
+
+
+#: Answers each line of its input with a variable, as it and a shell see it, and one of its own.
+JULIA = """
+ENV["OWN"] = "Julia"
+for line in eachline()
+    shell = read(`sh -c 'echo "[$LIVE]"'`, String)
+    println("[", get(ENV, "LIVE", ""), "] ", strip(shell), " ", ENV["OWN"])
+    flush(stdout)
+end
+"""
 
 
 class Bash:
@@ -162,3 +174,31 @@ def test_variable_is_seen_at_once_in_a_running_r(jupyter: Jupyter, record: Recor
            "seen at once" if seen == right else f"wrong: {seen}")
 
     assert right == seen
+
+
+def test_variable_is_seen_at_once_in_a_running_julia(jupyter: Jupyter, record: Record) -> None:
+    """By ENV, by a program that it starts, and when it is gone; what Julia has set itself stays Julia's."""
+    store = Store.open()
+    container = Container.create(store, store.images.find(jupyter.loaded("julia")))
+    launch = container.launch(["julia", "--startup-file=no", "-e", JULIA])
+    seen, values = [], [*map(str, range(20)), None]
+    with subprocess.Popen(launch.argv, executable=launch.executable, env=launch.env, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as julia:
+        assert julia.stdin and julia.stdout
+        for value in values:
+            if value is None:
+                container.environment.unset("LIVE")
+            else:
+                container.environment.set("LIVE", value)
+            container.environment.set("OWN", str(value))
+            julia.stdin.write("\n")
+            julia.stdin.flush()
+            seen.append(julia.stdout.readline().strip())
+        julia.stdin.close()
+        code = julia.wait(60)
+    container.remove(force=True)
+    right = [f"[{value or ''}] [{value or ''}] Julia" for value in values]
+    record("kernels", "variables set while Julia runs, by ENV and its programs", len(seen),
+           "seen at once" if (seen, code) == (right, 0) else f"wrong: {seen}, ended with {code}")
+
+    assert (right, 0) == (seen, code)

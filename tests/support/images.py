@@ -350,6 +350,12 @@ def pocl(built: Built, cache: "Cache") -> None:
     configure(new_layout(built, built.tar), cmd=["bash"], env=[PATH])
 
 
+def julia(built: Built, cache: "Cache") -> None:
+    """Julia 1.5; no newer Debian has any."""
+    mmdebstrap("bullseye", built.tar, "julia")
+    configure(new_layout(built, built.tar), cmd=["julia"], env=[PATH])
+
+
 def nvidia(built: Built, cache: "Cache") -> None:
     """No image: NVIDIA's own libraries of user space and nvidia-smi, in bin; Debian has them in
     non-free. They need no GPU to say exactly what they miss."""
@@ -517,6 +523,7 @@ RECIPES: Dict[str, Recipe] = {
     "apptainer": Recipe(apptainer, 1, soak=True),
     "nvidia": Recipe(nvidia, 1, soak=True),
     "pocl": Recipe(pocl, 1, soak=True),
+    "julia": Recipe(julia, 1, soak=True),
     "kernels-bookworm": Recipe(many_kernels, 1, soak=True),
     "static": Recipe(static, 1, soak=True),
     "musl": Recipe(musl, 1, soak=True),
