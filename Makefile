@@ -16,7 +16,7 @@ STAMPS := $(VENV)/stamps
 PIP := $(VENV)/bin/pip --disable-pip-version-check -qq
 PYTEST := $(VENV)/bin/pytest $(PYTEST_OPTIONS)
 SUPPORT := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m support
-CONFINED := $(PYTHON) tests/support/nopriv.py --kill
+SESSIONS = $(SUPPORT).sessions --pytest "$(PYTEST)"
 
 # what the panel is built from; labextension/build_panel.py looks whether any of it changed
 PANEL_SOURCES := $(wildcard labextension/*.*) \
@@ -100,14 +100,10 @@ test:
 	@copy=$$($(SUPPORT).prepare | tail -n 1) && [ -n "$$copy" ] \
 	&& cache=$${LPMX_TEST_CACHE:-$$copy/.cache/tests} \
 	&& as_user="runuser -u lpmx-test -- env LPMX_TEST_CACHE=$$cache $(MAKE) --no-print-directory -C $$copy" \
-	&& $$as_user set-up && result=0 && said=$$(mktemp -d) \
-	&& { cd $$copy; \
-	     { $(PYTEST) -p no:cacheprovider $(TESTS) >$$said/root 2>&1; echo $$? >$$said/code; } & \
-	     $$as_user sessions TESTS="$(TESTS)" PYTEST_OPTIONS="$(PYTEST_OPTIONS)" || result=1; \
-	     wait; find . -user root -exec chown -h lpmx-test {} +; \
-	     echo "== as root: only tests marked so"; cat $$said/root; \
-	     case $$(cat $$said/code) in 0|5) ;; *) result=1;; esac; \
-	     rm -r $$said; exit $$result; }
+	&& $$as_user set-up \
+	&& cd $$copy && result=0 \
+	&& { LPMX_TEST_CACHE=$$cache $(SESSIONS) --user lpmx-test $(TESTS) || result=1; \
+	     find . -user root -exec chown -h lpmx-test {} +; exit $$result; }
 else
 test: set-up
 	@echo "tests marked \"root\" need \"make test\" as root and are left out"
@@ -125,12 +121,7 @@ set-up: $(STAMPS)/extra-test $(STAMPS)/panel
 	@$(SUPPORT).images
 
 sessions:
-	@result=0; \
-	echo "== as an ordinary user"; \
-	$(PYTEST) -m unconfined $(TESTS) || [ $$? = 5 ] || result=1; \
-	echo "== as an ordinary user, under the killing filter"; \
-	$(CONFINED) $(PYTEST) $(TESTS) || [ $$? = 5 ] || result=1; \
-	exit $$result
+	@$(SESSIONS) $(TESTS)
 
 # The rows that the tests record are kept whatever became of the rest.
 soak:

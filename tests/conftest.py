@@ -2,11 +2,11 @@
 
 The tests run against the *installed* package, as an ordinary user, and as a rule
 under a filter that kills whoever tries something privileged (support/nopriv.py):
-`make test` runs three sessions,
+`make test` runs three kinds of sessions, side by side (support/sessions.py),
 
     root        tests marked `root`: kernel overlayfs as an oracle, and the like
-    user        tests marked `unconfined`: tracers, namespaces, programs that chroot
-    user, confined    all others; the whole session is under the filter
+    unconfined  tests marked so, as the user: tracers, namespaces, programs that chroot
+    confined    all others, as the user; the whole session is under the filter
 
 A session started by hand runs what its user may; as an ordinary user without the
 filter, that is all but `root`, and the commands run through `lpmx` are confined.
@@ -28,10 +28,13 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Optional, Sequence, Union
 
 import pytest
-from support import images as images_module
-from support import leftovers, nopriv, trees
-from support.images import Built, CannotBuild
-from support.registry import Registry
+
+pytest.register_assert_rewrite("support")
+
+from support import images as images_module  # noqa: E402
+from support import leftovers, nopriv, trees  # noqa: E402
+from support.images import Built, CannotBuild  # noqa: E402
+from support.registry import Registry  # noqa: E402
 
 #: Only `make soak`, which names it, runs it.
 collect_ignore = ["soak"]

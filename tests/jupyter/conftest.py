@@ -1,6 +1,7 @@
 """What the tests of kernels and of the panel share."""
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Iterator
@@ -42,9 +43,15 @@ def browser() -> Iterator[Any]:
 def place(tmp_path: Path) -> Iterator[Jupyter]:
     """A user's Jupyter with an empty store, of this test's own: what becomes of one test is
     nothing to the others."""
-    store = tmp_path / "store"
+    with place_in(tmp_path) as own:
+        yield own
+
+
+@contextmanager
+def place_in(folder: Path) -> Iterator[Jupyter]:
+    store = folder / "store"
     try:
-        with jupyter_in(tmp_path, SimpleNamespace(path=store)) as own:
+        with jupyter_in(folder, SimpleNamespace(path=store)) as own:
             quiet(own)
             yield own
             forget_made_containers(store)
@@ -80,6 +87,23 @@ def pushed(registry: Any, images: Any) -> str:
     """Address of a registry with demo/tiny:1."""
     registry.push(f"oci:{images.get('tiny').layout}", "demo/tiny")
     return str(registry.address)
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Any, pushed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelPerson]:
+    """Somebody who has an image and a container of it in the panel; for tests that change neither."""
+    folder = tmp_path_factory.mktemp("shown")
+    with place_in(folder) as own:
+        server = LabServer(own.folder, own.runtime)
+        try:
+            with somebody(browser, server, PanelPerson) as person:
+                person.open_lab()
+                person.open_panel()
+                person.have(f"{pushed}/demo/tiny:1")
+                person.new_container(f"{pushed}/demo/tiny:1")
+                yield person
+        finally:
+            server.close()
 
 
 @pytest.fixture

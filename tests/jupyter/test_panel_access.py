@@ -4,9 +4,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.labserver import LabServer
+from support.browser import SIZE
 from support.panel import AXE, SECTIONS, PanelPerson
-from support.faulty_proxy import FaultyProxy
 
 pytestmark = pytest.mark.unconfined
 
@@ -28,17 +27,6 @@ SHIFTS = """() => {
 }"""
 
 
-@pytest.fixture
-def shown(person: PanelPerson, proxy: FaultyProxy) -> PanelPerson:
-    """Somebody who has an image and a container of it."""
-    image = f"{proxy.address}/demo/tiny:1"
-    person.open_lab()
-    person.open_panel()
-    person.have(image)
-    person.new_container(image)
-    return person
-
-
 def unfold_all(person: PanelPerson) -> None:
     for section in SECTIONS:
         person.section(section)
@@ -52,38 +40,6 @@ def violations(page: Any) -> list[str]:
     found = page.evaluate("() => axe.run('#lpmx-panel')")["violations"]
     return [f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
             for one in found for node in one["nodes"]]
-
-
-def test_axe_finds_nothing_in_any_theme(shown: PanelPerson, lab: LabServer) -> None:
-    """In all sections: light, dark, and dark with high contrast."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (make set-up)")
-    page = shown.page
-    found = {}
-    for theme, name in THEMES.items():
-        lab.request("PUT", "../lab/api/settings/@jupyterlab/apputils-extension:themes",
-                    json={"raw": f'{{"theme": "{theme}"}}'})
-        page.goto(f"{lab.url}lab")
-        page.wait_for_selector(f'body[data-jp-theme-name="{theme}"]', state="attached")
-        shown.open_panel()
-        unfold_all(shown)
-
-        found[theme] = violations(page)
-        shown.shot(f"panel-{name}")
-
-    assert dict.fromkeys(THEMES, []) == found
-
-
-def test_narrow_page(shown: PanelPerson) -> None:
-    """At 400 pixels nothing is cut off, or below something."""
-    unfold_all(shown)
-
-    shown.page.set_viewport_size({"width": 400, "height": 800})
-
-    assert shown.page.evaluate("() => { const panel = document.getElementById('lpmx-panel');"
-                               " return panel.scrollWidth <= panel.clientWidth; }")
-    shown.page.get_by_label("Take away PATH").click(trial=True)
-    shown.shot("panel-400")
 
 
 def test_keys_alone(shown: PanelPerson) -> None:
@@ -118,7 +74,20 @@ def test_keys_alone(shown: PanelPerson) -> None:
     menu.wait_for(state="detached")
 
 
-def test_nothing_jumps(shown: PanelPerson, proxy: FaultyProxy) -> None:
+def test_narrow_page(shown: PanelPerson) -> None:
+    """At 400 pixels nothing is cut off, or below something."""
+    unfold_all(shown)
+
+    shown.page.set_viewport_size({**SIZE, "width": 400})
+
+    assert shown.page.evaluate("() => { const panel = document.getElementById('lpmx-panel');"
+                               " return panel.scrollWidth <= panel.clientWidth; }")
+    shown.page.get_by_label("Take away PATH").click(trial=True)
+    shown.shot("panel-400")
+    shown.page.set_viewport_size(SIZE)
+
+
+def test_nothing_jumps(shown: PanelPerson) -> None:
     """While figures are looked at again and again, all stays where it is."""
     page = shown.page
     unfold_all(shown)
@@ -134,3 +103,23 @@ def test_nothing_jumps(shown: PanelPerson, proxy: FaultyProxy) -> None:
     page.evaluate("() => document.querySelector('#lpmx-panel .lpmx-Section')"
                   ".insertAdjacentHTML('beforebegin', '<p>This pushes all down.</p>')")
     page.wait_for_function("() => window.shifts.length > 0")  # it would have been noticed
+
+
+def test_axe_finds_nothing_in_any_theme(shown: PanelPerson) -> None:
+    """In all sections: light, dark, and dark with high contrast."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (make set-up)")
+    page, lab = shown.page, shown.server
+    found = {}
+    for theme, name in THEMES.items():
+        lab.request("PUT", "../lab/api/settings/@jupyterlab/apputils-extension:themes",
+                    json={"raw": f'{{"theme": "{theme}"}}'})
+        page.goto(f"{lab.url}lab")
+        page.wait_for_selector(f'body[data-jp-theme-name="{theme}"]', state="attached")
+        shown.open_panel()
+        unfold_all(shown)
+
+        found[theme] = violations(page)
+        shown.shot(f"panel-{name}")
+
+    assert dict.fromkeys(THEMES, []) == found

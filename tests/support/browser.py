@@ -26,6 +26,8 @@ SHOTS = Path(os.environ.get("LPMX_TEST_SHOTS") or CHECKOUT / ".cache" / "screens
 #: The server's answer was no success; what the person is told of it is the test's business.
 ANSWERED = "Failed to load resource"
 SECONDS = 1000
+#: A page's, in pixels.
+SIZE = {"width": 1280, "height": 800}
 
 
 class Person:
@@ -118,7 +120,7 @@ def chromium() -> Iterator[Any]:
 @contextmanager
 def somebody(browser: Any, server: LabServer, kind: Callable[[Any, LabServer], _P]) -> Iterator[_P]:
     """A tab of a person of its own; afterwards its console must have been free of errors."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport=SIZE)
     someone = kind(context.new_page(), server)
     try:
         yield someone
