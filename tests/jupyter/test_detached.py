@@ -53,6 +53,8 @@ class Attached(Running):
         self.manager = manager
         self.client = BlockingKernelClient()
         self.client.load_connection_info(manager.get_connection_info())
+        # without a manager, a heart that misses a beat is a dead kernel: not so while it restarts
+        self.client.hb_channel.time_to_dead = 60
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
