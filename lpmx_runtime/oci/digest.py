@@ -1,7 +1,6 @@
 """Digests: names that say which bytes they mean (OCI image spec, "Digests")."""
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Union
 
@@ -19,6 +18,7 @@ def is_digest(text: object) -> bool:
 
 def digest_of(data: _Bytes, algorithm: str = "sha256") -> str:
     """The digest of `data`."""
+    import hashlib  # OpenSSL: it costs more than all else that starting a program needs
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
@@ -31,6 +31,7 @@ class Verifier:
     """Compares bytes, as they pass, with the digest that they should have."""
 
     def __init__(self, digest: str) -> None:
+        import hashlib
         self.digest = digest
         self._hasher = hashlib.new(digest.partition(":")[0])
 

@@ -1,7 +1,6 @@
 """Blobs by digest: manifests, image configs and whatever else a registry serves."""
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import BinaryIO, Iterable, Iterator, Optional, Sequence
@@ -54,6 +53,7 @@ class Blobs:
         path = self.path(digest)
 
         def verified() -> Iterator[bytes]:
+            import hashlib  # not needed where blobs are only read; see oci/digest.py
             hasher = hashlib.new(algorithm)
             for chunk in chunks:
                 hasher.update(chunk)

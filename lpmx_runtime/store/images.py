@@ -6,7 +6,6 @@ disk: the machine's own root directory.
 """
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 from ..errors import ImageUnknown, InvalidReference, StoreDamaged
+from ..oci.digest import digest_of
 from ..oci.reference import Reference
-from .files import storing, sync_directory, write_file
+from .files import split_digest, storing, sync_directory, write_file
 from .layers import Layers
 
 _RECORD_VERSION = 1
@@ -165,7 +165,7 @@ class Images:
     def _path(self, name: str) -> Path:
         quoted = name.replace("%", "%25").replace("/", "%2F").replace(":", "%3A")
         if len(quoted) > _NAME_LIMIT:
-            quoted = quoted[:_NAME_LIMIT - 65] + "." + hashlib.sha256(name.encode()).hexdigest()
+            quoted = quoted[:_NAME_LIMIT - 65] + "." + split_digest(digest_of(name.encode()))[1]
         return self.directory / f"{quoted}.json"
 
     def _records(self) -> Iterable[Path]:

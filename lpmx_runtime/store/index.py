@@ -7,7 +7,6 @@ chain maps the same file.
 """
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import zlib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import AbstractSet, Callable, ContextManager, Sequence, TYPE_CHECKING
 
 from ..errors import UnsupportedImage
+from ..oci.digest import digest_of
 from .files import digest_path, is_ours, make_directory, storing, write_file
 from .index_reader import ENTRY, HEADER, MAGIC, VERSION
 
@@ -28,9 +28,9 @@ def chain_id(diff_ids: Sequence[str]) -> str:
     """The name of a chain of layers, base first. No layers at all are a chain, too."""
     chain = diff_ids[0] if diff_ids else ""
     if not chain.startswith("sha256:"):
-        chain = "sha256:" + hashlib.sha256(chain.encode()).hexdigest()
+        chain = digest_of(chain.encode())
     for diff_id in diff_ids[1:]:
-        chain = "sha256:" + hashlib.sha256(f"{chain} {diff_id}".encode()).hexdigest()
+        chain = digest_of(f"{chain} {diff_id}".encode())
     return chain
 
 
