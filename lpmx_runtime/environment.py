@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from typing import Dict, Iterator, Optional, Tuple
 
 #: LPMX_SYSCALL and LPMX_OP_ENV_LIST of native/include/lpmx_abi.h: elsewhere the kernel
@@ -20,6 +21,7 @@ from typing import Dict, Iterator, Optional, Tuple
 _CALL, _LIST = 0x4c58, 4
 _LONGEST = 1 << 20
 
+_READ_INSIDE_LIBC = re.compile(r"(TZ|LANG|LANGUAGE|LC_.*)\Z").match
 #: What each variable was when we last looked: a program that changed it since owns it.
 _seen: Dict[str, Optional[str]] = dict(os.environ)
 
@@ -41,9 +43,10 @@ def _put(name: str, value: Optional[str]) -> None:
 
     Where the C library's getenv says so by itself, its own copy is left alone: a variable
     in there would count as this program's, and what it starts would not see later changes.
+    Time zone and locale the library reads past its getenv, in that copy.
     """
     own = getattr(os.environ, "_data", None)
-    if own is not None and _getenv(name) == value:
+    if own is not None and _getenv(name) == value and not _READ_INSIDE_LIBC(name):
         own.pop(os.fsencode(name), None)
         if value is not None:
             own[os.fsencode(name)] = os.fsencode(value)

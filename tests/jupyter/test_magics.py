@@ -45,6 +45,15 @@ def test_variable_is_set_here_in_new_programs_and_in_running_ones(kernel: Runnin
     assert "b'second'" == kernel.text("print(watcher.stdout.readline())")
 
 
+def test_time_zone_is_there_after_tzset(kernel: Running) -> None:
+    """libc reads it past its getenv, and so for programs that start afterwards."""
+    for hours in (5, 7):
+        kernel.text(f"%lpmx env set TZ=XXX-{hours}")
+        assert str(hours) == kernel.text("import time; time.tzset(); print(time.localtime(0).tm_hour)")
+    kernel.text("%lpmx env unset TZ")
+    assert "True" == kernel.text("time.tzset(); import os; print('TZ' not in os.environ)")
+
+
 def test_variable_is_taken_away(kernel: Running) -> None:
     """`%lpmx env unset`."""
     kernel.text("%lpmx env set GOES=1 STAYS=2")

@@ -9,9 +9,13 @@ A variable that the notebook itself assigned stays the notebook's, as it does fo
 every program of the container (native/core/environment.c).
 """
 import os
+import re
 from typing import Any, Dict, Iterable, Optional
 
 from . import core
+
+
+_READ_INSIDE_LIBC = re.compile(r"(TZ|LANG|LANGUAGE|LC_.*)\Z").match
 
 
 class LiveEnvironment:
@@ -60,10 +64,11 @@ class LiveEnvironment:
 
         Where libc says so by itself (the preload library's getenv), its own copy
         is left alone. It would count as assigned by this program, and programs that
-        a long cell starts would not see the changes after this one.
+        a long cell starts would not see the changes after this one. Time zone and
+        locale libc reads past its getenv: they are nowhere but in that copy.
         """
         data = getattr(os.environ, "_data", None)
-        if data is not None and core.getenv(name) == value:
+        if data is not None and core.getenv(name) == value and not _READ_INSIDE_LIBC(name):
             key = os.environ.encodekey(name)
             if value is None:
                 data.pop(key, None)
