@@ -106,6 +106,9 @@ def main() -> int:
     given = reader.parse_args()
     user = account(given.user) if given.user else own_account()
     LOGS.mkdir(parents=True, exist_ok=True)
+    if given.user:
+        for place in (LOGS.parent, LOGS):
+            os.chown(place, user["user"], user["group"])
     sessions = wanted(shlex.split(given.pytest), given.tests, user)
     return 0 if run(sessions, os.cpu_count() or 1) else 1
 
