@@ -12,6 +12,11 @@ struct making {
 	char host[CORE_HOST_MAX]; /* what to make */
 };
 
+static int is_device(uint32_t mode)
+{
+	return IS(mode, S_IFCHR) || IS(mode, S_IFBLK);
+}
+
 /* Resolve the name: absent, in a writable place, its parents in the upper. */
 static long new_name(struct core_task *task, int dirfd, const char *user, struct making *m)
 {
@@ -32,6 +37,9 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 	r = upper_writable(task, node);
 	if (r >= 0)
 		r = permission_to_change(task, node, 0);
+	if (r >= 0 && !node->bind && is_device(m->meta.mode) &&
+	    (!task->view->illusion || task->credentials.euid))
+		r = -EPERM;
 	if (r < 0)
 		return r;
 	if (node->bind) {
@@ -44,7 +52,7 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 	if (r >= 0)
 		r = meta_creation(task, m->host, &m->meta);
 	m->aside = node->hidden || r > 0;
-	if (r >= 0 && (IS(m->meta.mode, S_IFCHR) || IS(m->meta.mode, S_IFBLK)))
+	if (r >= 0 && is_device(m->meta.mode))
 		r = meta_mark_parent(m->host);
 	return r >= 0 && m->aside ? upper_work_name(task->view, m->host) : r;
 }
@@ -89,15 +97,13 @@ long call_mkdir(struct core_task *task, long nr, const long a[6])
 			 sys_call3(__NR_mkdirat, AT_FDCWD, m.host, a[at + 1] & META_REAL_BITS));
 }
 
-static long make_node(struct core_task *task, const struct making *m, uint32_t mode, uint32_t device)
+static long make_node(const struct making *m, uint32_t mode, uint32_t device)
 {
 	if (m->node.bind)
 		return sys_call4(__NR_mknodat, AT_FDCWD, m->host, mode, device);
 	switch (mode & S_IFMT) {
 	case S_IFCHR:
 	case S_IFBLK:
-		if (!task->view->illusion || task->credentials.euid)
-			return -EPERM;
 		/* a stand-in; what it is stands in its record */
 		__attribute__((fallthrough));
 	case 0:
@@ -130,7 +136,7 @@ long call_mknod(struct core_task *task, long nr, const long a[6])
 	if (r < 0)
 		return r;
 	upper_touch(task->view, m.node.hash, !IS(mode, S_IFREG) && (mode & S_IFMT));
-	return place_new(task, &m, make_node(task, &m, mode, device));
+	return place_new(task, &m, make_node(&m, mode, device));
 }
 
 long call_symlink(struct core_task *task, long nr, const long a[6])

@@ -299,7 +299,9 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 		/* no file has such a name, whatever is there */
 		r = path_resolve(task, dirfd, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, HOW_WAY(how),
 				 &node);
-		return r < 0 ? r : -EISDIR;
+		return r < 0                                             ? r
+		       : (flags & O_EXCL) && node.last == CORE_LAST_ROOT ? -EEXIST
+									  : -EISDIR;
 	}
 	for (int tries = 0;; tries++) {
 		r = path_resolve(task, dirfd, path,

@@ -63,8 +63,7 @@ static unsigned show(struct core_task *task, union address *name, unsigned size)
 /* Give the program as much of `from` as it has room for. */
 static long give(struct core_task *task, long to, const void *from, unsigned room)
 {
-	if (room && (user_probe(task, (void *)to) < 0 ||
-		     user_writable(task, (void *)to, room < 8 ? 8 : room) < 0))
+	if (room && core_fillable(task, (void *)to, room, room) < 0)
 		return -EFAULT;
 	bytes_copy((void *)to, from, room);
 	return 0;

@@ -330,6 +330,9 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 		return r;
 	if (same_file(from, to))
 		return 0;
+	/* overlayfs makes its own alone */
+	if (flags & RENAME_WHITEOUT_)
+		return -EINVAL;
 	r = upper_parents(task, to);
 	if (r >= 0)
 		r = upper_host(task->view, to->path, host);
@@ -364,8 +367,8 @@ static long rename_once(struct core_task *task, long nr, const long a[6])
 	struct core_node from, to;
 	long r;
 
-	if ((flags & ~7u) || (flags & RENAME_WHITEOUT_) ||
-	    ((flags & RENAME_EXCHANGE_) && (flags & RENAME_NOREPLACE_)))
+	if ((flags & ~7u) ||
+	    (flags & RENAME_EXCHANGE_ && flags & (RENAME_NOREPLACE_ | RENAME_WHITEOUT_)))
 		return -EINVAL;
 	r = user_path(task, (const char *)a[at], path);
 	if (r >= 0)

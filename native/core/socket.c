@@ -14,7 +14,7 @@
 #include "internal.h"
 
 #define UNIX 1
-#define NAME_MAX_ SOCKET_NAME_MAX
+#define NAME_MAX_ SOCKET_NAME_MAX /* what the kernel takes; the zero behind it may lack */
 
 struct outgoing {
 	struct socket_address address;
@@ -198,6 +198,8 @@ static long translate(struct core_task *task, const void *user, long size, int c
 	}
 	to->address.family = UNIX;
 	to->size = 2 + (long)text_length(to->address.path) + 1;
+	if (to->size > 2 + NAME_MAX_)
+		to->size = 2 + NAME_MAX_;
 	return r < 0 ? r : 1;
 }
 

@@ -344,7 +344,8 @@ long call_stat(struct core_task *task, long nr, const long a[6])
 	case __NR_fstat:
 		return stat_fd(task, (int)a[0], (struct stat *)a[1]);
 	case __NR_newfstatat:
-		if (a[3] & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT))
+		if (a[3] & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT |
+			     AT_STATX_SYNC_TYPE))
 			return -EINVAL;
 		return stat_at(task, (int)a[0], (const char *)a[1], (int)a[3], 0, a[2], 0);
 	default:
@@ -446,7 +447,7 @@ static long give(struct core_task *task, const char *text, long length, long to,
 		return -EINVAL;
 	if (length > size)
 		length = size;
-	if (user_probe(task, (void *)to) < 0 || user_probe(task, (char *)to + length - 1) < 0)
+	if (core_fillable(task, (void *)to, (size_t)length, (size_t)size) < 0)
 		return -EFAULT;
 	bytes_copy((char *)to, text, (size_t)length);
 	return length;
@@ -563,9 +564,8 @@ long call_getcwd(struct core_task *task, long nr, const long a[6])
 		return -ENAMETOOLONG;
 	if (n > (size_t)a[1])
 		return -ERANGE;
-	for (size_t i = 0; i < n; i += 4096)
-		if (user_probe(task, (char *)a[0] + i) < 0)
-			return -EFAULT;
+	if (core_fillable(task, (void *)a[0], n, (size_t)a[1]) < 0)
+		return -EFAULT;
 	bytes_copy((char *)a[0], text, n);
 	return (long)n;
 }

@@ -67,3 +67,27 @@ long user_writable(const struct core_task *task, void *p, size_t size)
 		at = next < last ? next : last;
 	}
 }
+
+/*
+ * Less than those 8 bytes are tried as the first of 8, of which the others are put back: they
+ * belong to the same call if it has room for them, which `room` says.  Where that is not so,
+ * or the page ends before, only reading is tried.
+ */
+long core_fillable(const struct core_task *task, void *p, size_t size, size_t room)
+{
+	char kept[8];
+	long r;
+
+	if (size >= sizeof(kept))
+		return user_writable(task, p, size);
+	if (user_probe(task, p) < 0 || user_probe(task, (char *)p + size - 1) < 0)
+		return -EFAULT;
+	if (!task->check_pointers || room < sizeof(kept) ||
+	    ((uintptr_t)p & (PAGE - 1)) > PAGE - sizeof(kept))
+		return 0;
+	bytes_copy(kept, p, sizeof(kept));
+	r = user_writable(task, p, sizeof(kept));
+	if (r >= 0)
+		bytes_copy(p, kept, sizeof(kept));
+	return r;
+}

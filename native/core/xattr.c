@@ -77,6 +77,17 @@ static long check_value(const struct core_task *task, const struct request *q, c
 		       : -EINVAL;
 }
 
+/* May whoever asks have such an attribute, if it is one of root's? */
+static long check_roots_own(const struct core_task *task, const struct request *q)
+{
+	long r;
+
+	if (q->what == LIST || !roots_own(task, q->name))
+		return 0;
+	r = may(task, q->name, q->what != GET);
+	return r >= 0 && q->what == SET ? check_value(task, q, q->name) : r;
+}
+
 /* Of a list that the kernel wrote: without ours, and root's own by their names.  `layer`: of
  * a tree of the store, which may have inherited lists from where that is. */
 static long filter_names(const struct core_task *task, char *names, long size, int layer)
@@ -96,21 +107,6 @@ static long filter_names(const struct core_task *task, char *names, long size, i
 		name = next;
 	}
 	return to - names;
-}
-
-/* Is one of these names ours? */
-static int has_private(const char *names, long size)
-{
-	for (const char *name = names; name < names + size; name += text_length(name) + 1)
-		if (private_name(name))
-			return 1;
-	return 0;
-}
-
-static long list_names(const struct core_task *task, const struct request *q, long r, int layer)
-{
-	/* size 0 asks for the room needed: ours may be counted, as the call allows */
-	return r > 0 && q->size ? filter_names(task, (char *)q->value, r, layer) : r;
 }
 
 /* ---- to the kernel -------------------------------------------------------------------- */
@@ -144,6 +140,38 @@ static long by_descriptor(const struct request *q, const char *name)
 	default:
 		return sys_call2(__NR_fremovexattr, q->directory, name);
 	}
+}
+
+/* Room for the names of nearly every object; of one with more, ours are counted where the
+ * program asks how many bytes they take. */
+#define LIST_ROOM 4096
+
+/* The names that the program is to see, of the union's object at `host`, or behind the
+ * descriptor. */
+static NOINLINE long list_names(const struct core_task *task, const struct request *q,
+				const char *host, int layer)
+{
+	char names[LIST_ROOM];
+	struct request all = *q;
+	long r;
+
+	all.value = (long)names;
+	all.size = sizeof(names);
+	r = host ? by_name(&all, host, 0, 0) : by_descriptor(&all, 0);
+	if (r == -ERANGE) {
+		r = host ? by_name(q, host, 0, 0) : by_descriptor(q, 0);
+		return r > 0 && q->size ? filter_names(task, (char *)q->value, r, layer) : r;
+	}
+	if (r > 0)
+		r = filter_names(task, names, r, layer);
+	if (r <= 0 || !q->size)
+		return r;
+	if ((size_t)r > q->size)
+		return -ERANGE;
+	if (core_fillable(task, (void *)q->value, (size_t)r, q->size) < 0)
+		return -EFAULT;
+	bytes_copy((char *)q->value, names, (size_t)r);
+	return r;
 }
 
 /* Change the upper object at `host`, or the one behind the descriptor. */
@@ -256,12 +284,25 @@ static NOINLINE long get_list_fd(struct core_task *task, const struct request *q
 		       : r;
 }
 
+#define F_GETFL_ 3
+
+/* Not by O_PATH, which is for finding things only. */
+static int is_open(int fd)
+{
+	long flags = sys_call3(__NR_fcntl, fd, F_GETFL_, 0);
+
+	return flags >= 0 && !(flags & O_PATH);
+}
+
 static long of_descriptor(struct core_task *task, const struct request *q, const char *name)
 {
 	long r;
 
-	if (q->private)
-		return is_of_bind(task, q->directory) ? by_descriptor(q, q->name) : refusal(q);
+	if (q->private && is_of_bind(task, q->directory))
+		return by_descriptor(q, q->name);
+	r = q->private ? refusal(q) : check_roots_own(task, q);
+	if (r < 0)
+		return is_open(q->directory) ? r : -EBADF;
 	switch (q->what) {
 	case GET:
 		if (acl_is_list(name))
@@ -270,11 +311,9 @@ static long of_descriptor(struct core_task *task, const struct request *q, const
 		/* what is none of the union's has its own */
 		return r == -ENODATA && name != q->name ? by_descriptor(q, q->name) : r;
 	case LIST:
-		r = by_descriptor(q, 0);
-		if (r > 0 && q->size && has_private((char *)q->value, r) &&
-		    is_of_bind(task, q->directory))
-			return r;
-		return list_names(task, q, r, r > 0 && q->size && is_of_layer(task, q->directory));
+		return is_of_bind(task, q->directory)
+			       ? by_descriptor(q, 0)
+			       : list_names(task, q, 0, is_of_layer(task, q->directory));
 	default:
 		return change_fd(task, q, name);
 	}
@@ -327,24 +366,14 @@ static long read_node(struct core_task *task, const struct request *q,
 	/* a tree of the store has no others (lpmx_runtime/store/unpack.py) */
 	if (q->what == GET && layer && !text_begins(name, "user."))
 		return -ENODATA;
+	if (q->what == LIST && !node->bind)
+		return list_names(task, q, node->host, layer);
 	r = by_name(q, node->host, follow, name);
-	if (q->what == LIST)
-		return node->bind ? r : list_names(task, q, r, layer);
 	/* one without a record shows what is on disk */
 	if (r > 0 && q->size && node->place == CORE_UPPER && acl_is_access(name) &&
 	    meta_marked(task->view, node->mode))
 		return acl_get(task, node->host, -1, (char *)q->value, r);
 	return r;
-}
-
-#define F_GETFL_ 3
-
-/* Not by O_PATH, which is for finding things only. */
-static int is_open(int fd)
-{
-	long flags = sys_call3(__NR_fcntl, fd, F_GETFL_, 0);
-
-	return flags >= 0 && !(flags & O_PATH);
 }
 
 static long of_name(struct core_task *task, const struct request *q, const char *path,
@@ -368,6 +397,8 @@ static long of_name(struct core_task *task, const struct request *q, const char 
 		return refusal(q);
 	if (r >= 0 && write)
 		r = upper_writable(task, &node);
+	if (r >= 0)
+		r = check_roots_own(task, q);
 	if (r >= 0 && q->what != LIST && text_begins(q->name, "user.")) {
 		r = has_user_names(task, &node);
 		if (!r)
@@ -496,28 +527,38 @@ static long understand(const struct core_task *task, long nr, const long a[6], s
 	return 0;
 }
 
+#define VALUE_MAX 65536
+
+/* What is to be set is looked at before what it is to be set of is looked for. */
+static long check_memory(const struct core_task *task, const struct request *q)
+{
+	if (q->size > VALUE_MAX)
+		return -E2BIG;
+	for (size_t at = 0; at < q->size; at += 4096)
+		if (user_probe(task, (char *)q->value + at) < 0)
+			return -EFAULT;
+	return q->size ? user_probe(task, (char *)q->value + q->size - 1) : 0;
+}
+
 /* The name that the program gave, into `own` behind our prefix; *used: which of the two it
  * has in the union. */
-static long read_name(struct core_task *task, struct request *q, char *own, const char **used)
+static long read_name(const struct core_task *task, struct request *q, char *own, const char **used)
 {
 	char text[CORE_SAID_MAX];
-	long r = user_path(task, q->name, text);
+	long r;
 
-	if (r == -ENAMETOOLONG || r > NAME_MAX_)
+	if (q->what == SET && (q->how & ~3))
+		return -EINVAL;
+	r = user_path(task, q->name, text);
+	if (!r || r == -ENAMETOOLONG || r > NAME_MAX_)
 		return -ERANGE;
 	if (r < 0)
 		return r;
 	q->name = text_put(own, LPMX_XATTR_ROOT);
 	text_put((char *)q->name, text);
-	*used = q->name;
+	*used = roots_own(task, q->name) ? own : q->name;
 	q->private = private_name(q->name);
-	if (roots_own(task, q->name)) {
-		*used = own;
-		r = may(task, q->name, q->what != GET);
-		if (r >= 0 && q->what == SET)
-			r = check_value(task, q, q->name);
-	}
-	return r;
+	return q->what == SET ? check_memory(task, q) : 0;
 }
 
 long call_xattr(struct core_task *task, long nr, const long a[6])

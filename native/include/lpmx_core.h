@@ -126,6 +126,10 @@ void core_task_load(struct core_task *task, const char *text);
  */
 long core_call(struct core_task *task, long nr, const long args[6]);
 
+/* -EFAULT unless the program's memory at `p` can be filled with a result of `size` bytes, at
+ * least 1, in a buffer of `room`.  They are undefined then, and what is behind them is as it was. */
+long core_fillable(const struct core_task *task, void *p, size_t size, size_t room);
+
 /*
  * openat for a caller that must not be made to wait: -LPMX_NOT_READY, with
  * nothing done, for a fifo, a device and whatever else an open may block on.

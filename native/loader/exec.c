@@ -14,6 +14,7 @@
 #define AT_EMPTY_PATH 0x1000
 #endif
 #define AT_SYMLINK_NOFOLLOW_ 0x100
+#define AT_EXECVE_CHECK_ 0x10000 /* since Linux 6.14 */
 #define O_PATH_ 010000000
 /* As the kernel's exec_binprm counts. */
 #define SCRIPTS_MAX 5
@@ -351,25 +352,26 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 	return r;
 }
 
-long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
-		 char *const *envp, int flags)
+/* Would the file be executed?  What is in it is not looked at.  A kernel that does not know
+ * the question is asked it, too. */
+static long check(struct plan *plan, int dirfd, const char *path, int flags)
 {
-	char name[CORE_PATH_MAX];
+	long r = sys_call5(__NR_execveat, AT_FDCWD, view()->loader.text, 0, 0, AT_EXECVE_CHECK_);
+
+	if (r >= 0)
+		r = find(plan, dirfd, path, flags);
+	return r < 0 ? r : plan->target.refused ? -EACCES : 0;
+}
+
+static long execute(struct trap_slot *slot, int dirfd, const char *name, char *const *argv,
+		    char *const *envp, int flags)
+{
 	struct plan plan;
 	long r;
 
-	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW_))
-		return -EINVAL;
-	r = trap_string(path, name, sizeof(name), -ENAMETOOLONG);
-	if (r < 0)
-		return r;
-	if (!r && !(flags & AT_EMPTY_PATH))
-		return -ENOENT;
-	if (!r && dirfd == AT_FDCWD)
-		return -EACCES;
 	plan.task = slot->task;
 	plan.descriptor = -1;
-	plan.by_descriptor = !r;
+	plan.by_descriptor = !name[0];
 	plan.scripts = 0;
 	plan.alone = 0;
 	plan.starts_container = 0;
@@ -379,9 +381,34 @@ long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *cons
 	plan.interpreter[0] = 0;
 	plan.first_word = sizeof(plan.words) / sizeof(*plan.words) - 1;
 	plan.words[plan.first_word] = 0;
+	if (flags & AT_EXECVE_CHECK_)
+		return check(&plan, dirfd, name, flags);
 	r = prepare(&plan, dirfd, name, flags);
 	if (r < 0)
 		return r;
 	return plan.starts_container ? start_container(slot, &plan, argv, envp)
 				     : launch(slot, &plan, argv, envp);
+}
+
+long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
+		 char *const *envp, int flags)
+{
+	char name[CORE_SAID_MAX];
+	long r;
+
+	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW_ | AT_EXECVE_CHECK_))
+		return -EINVAL;
+	r = trap_string(path, name, sizeof(name), -ENAMETOOLONG);
+	if (r < 0)
+		return r;
+	if (!r && !(flags & AT_EMPTY_PATH))
+		return -ENOENT;
+	if (!r && dirfd == AT_FDCWD)
+		return -EACCES;
+	return execute(slot, dirfd, name, argv, envp, flags);
+}
+
+long loader_exec_path(struct trap_slot *slot, const char *path, char *const *argv, char *const *envp)
+{
+	return execute(slot, AT_FDCWD, path, argv, envp, 0);
 }

@@ -181,6 +181,6 @@ void loader_first(struct loader_stack *s)
 	}
 	trap_first_slot()->task = &trap_task;
 	if (!r)
-		r = loader_exec(trap_first_slot(), AT_FDCWD, path, s->argv, s->envp, 0);
+		r = *path ? loader_exec_path(trap_first_slot(), path, s->argv, s->envp) : -ENOENT;
 	explain(s->program, path, r);
 }

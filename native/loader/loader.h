@@ -108,9 +108,12 @@ long loader_script_parse(char *line, long size, struct loader_script *script);
 
 /* ---- exec.c ---- */
 
-/* Only returns if it fails, with -errno and nothing changed. */
+/* Only returns if it fails, with -errno and nothing changed, or was only to look: 0. */
 long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
 		 char *const *envp, int flags);
+/* The same of a path of our own, which may be longer than a program's. */
+long loader_exec_path(struct trap_slot *slot, const char *path, char *const *argv,
+		      char *const *envp);
 
 /* ---- vectors.c: argv and envp for an exec ---- */
 

@@ -51,15 +51,16 @@ static int path_argument(long nr, const long a[6])
 }
 
 /* As readlink of /proc/self/exe gives it. */
-static long put_program(const char *program, char *to, long size)
+static long put_program(const struct core_task *task, char *to, int size)
 {
+	const char *program = task->program_host;
 	long n = (long)text_length(program);
 
 	if (size <= 0)
 		return -EINVAL;
 	if (n > size)
 		n = size;
-	if (!trap_readable(to, (size_t)n))
+	if (core_fillable(task, to, (size_t)n, (size_t)size) < 0)
 		return -EFAULT;
 	bytes_copy(to, program, (size_t)n);
 	return n;
@@ -76,7 +77,7 @@ long trap_host_call(struct core_task *task, long nr, const long a[6])
 		if (trap_string((char *)a[n], path, sizeof(path), -ENAMETOOLONG) > 0 &&
 		    trap_is_own_program(path)) {
 			if (nr == __NR_readlink || nr == __NR_readlinkat)
-				return put_program(task->program_host, (char *)a[n + 1], a[n + 2]);
+				return put_program(task, (char *)a[n + 1], (int)a[n + 2]);
 			args[n] = (long)task->program_host;
 		}
 	}

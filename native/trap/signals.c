@@ -52,7 +52,7 @@ static long set_action(const long a[6])
 	if (a[3] != 8)
 		return -EINVAL;
 	action = program_action;
-	if (old && !trap_readable(old, sizeof(*old)))
+	if (old && core_fillable(&trap_task, old, sizeof(*old), sizeof(*old)) < 0)
 		return -EFAULT;
 	/* a vfork child writes our memory, but its actions are its own */
 	if (wanted && !trap_in_vfork_child()) {

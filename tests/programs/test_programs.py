@@ -45,6 +45,7 @@ PROGRAMS = [
     ("edge", ["dynamic", "musl-static"]),
     ("ownfilter", ["dynamic", "musl-static"]),
     ("wild", ["dynamic", "musl-static"]),
+    ("arguments", ["dynamic", "musl-static"]),
     ("identity", list(LINKINGS)),
     ("memfd", ["dynamic", "musl-static"]),
     ("comm", ["dynamic", "musl-static"]),

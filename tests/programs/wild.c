@@ -34,6 +34,7 @@ static void into(char *buffer)
 	TRY(newfstatat, AT_FDCWD, "present", buffer, 0);
 	TRY(statfs, ".", buffer);
 	TRY(getcwd, buffer, 4096L);
+	TRY(listxattr, "present", buffer, 100L);
 	TRY(readlinkat, AT_FDCWD, "link", buffer, 100L);
 	TRY(readlinkat, AT_FDCWD, "/proc/self/exe", buffer, 100L);
 }
@@ -52,6 +53,14 @@ int main(void)
 	with(pages + 4090);
 	into(NULL);
 	into((char *)0x6666666666660000);
+	/* results that run off the end, or are about to; and memory that is only read */
+	memset(pages, 0, 4096);
+	for (int room = 16; room > 0; room--)
+		into(pages + 4096 - room);
+	say("readlink", syscall(SYS_readlinkat, AT_FDCWD, "link", pages, 4096L));
+	say("what is behind it", memcmp(pages, "present\0\0\0", 10));
+	mprotect(pages, 4096, PROT_READ);
+	into(pages + 100);
 	say("open", touch("present"));
 	return 0;
 }

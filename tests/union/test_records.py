@@ -15,7 +15,7 @@ from lpmx_runtime._native import View
 from .bare import Bare, start
 from .layers import Layer, Thing, directory, fifo, link, regular, same_as
 
-NR_BIND, NR_GETDENTS = 49, 217
+NR_BIND, NR_GETDENTS, NR_SETRESUID = 49, 217, 117
 KINDS = ["symlink", "fifo", "socket"]
 
 
@@ -48,6 +48,20 @@ def _owner(view: View, path: str) -> Tuple[int, int]:
 def _records(bare: Bare) -> List[str]:
     place = bare.work / "objects"
     return sorted(os.listdir(place)) if place.exists() else []
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK])
+def test_a_device_that_is_refused_changes_nothing(bare: Bare, kind: int) -> None:
+    """Who is not root makes none, and the directory is neither copied up nor marked."""
+    with bare.view() as view:
+        view.chmod("/d", 0o777)
+        marked = os.listxattr(bare.upper / "d")
+        assert 0 == view.call(NR_SETRESUID, 1000, 1000, 1000)
+
+        with pytest.raises(PermissionError):
+            view.mknod("/d/device", kind | 0o600, os.makedev(1, 3))
+
+    assert marked == os.listxattr(bare.upper / "d")
 
 
 @pytest.mark.parametrize("kind", KINDS)
