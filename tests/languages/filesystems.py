@@ -67,6 +67,13 @@ done
 """
 
 
+#: libfuse's test of each call: a number, what it is about, and OK or what is wrong.
+CALLS = r"""
+mkdir -p /root/calls; /srv/fuse3/test/test_syscalls /root/calls 2>&1 |
+sed -E 's/^ *[0-9]+ \[(.*)\] OK$/PASS \1/; t; s/^ *[0-9]+ \[([^]]*)\].*/FAIL \1/'
+"""
+
+
 def suite(name: str, run: str, read: outcomes.Reader = outcomes.marks, *, ways: Sequence[str] = WAYS,
           image: str = "suites-bookworm", somebody: str = "", confined: bool = True,
           elsewhere: Mapping[str, str] = {}) -> Suite:
@@ -86,6 +93,7 @@ FILE_SYSTEMS = (
     suite("attr 2.5", SCRIPTS.format(name="attr"), elsewhere={
         "test/root/getfattr.test": "a link can carry no trusted attribute: docs/reference/differences.md"}),
     suite("acl 2.3", SCRIPTS.format(name="acl")),
+    suite("libfuse 3.14: calls", CALLS),
     suite("rsync 3.2", "cd /srv/rsync && ./runtests.sh"),
     suite("bash 5.2", BASH),
     suite("fio and dbench", FIO, elsewhere={

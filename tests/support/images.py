@@ -191,6 +191,8 @@ unpack bash; : >config.h
 for name in recho zecho printenv xcase; do
     gcc -w -D_GNU_SOURCE -DHAVE_STRING_H -DHAVE_STDLIB_H -DHAVE_UNISTD_H -I. -Iinclude support/$name.c -o tests/$name
 done
+unpack fuse3; : >test/fuse_config.h
+gcc -w -D_GNU_SOURCE -Itest -Iinclude test/test_syscalls.c -o test/test_syscalls
 unpack rsync
 ./configure -q --disable-openssl --disable-xxhash --disable-zstd --disable-lz4 --disable-md2man
 make -s -j2; make -s tls getgroups getfsdev testrun trimslash t_unsafe wildtest
@@ -530,7 +532,7 @@ RECIPES: Dict[str, Recipe] = {
                                soak=True),
     "suites-bookworm": Recipe(languages(
         "bookworm", ("stress-ng", "fio", "dbench", "libacl1-dev", "libattr1-dev", "attr", "acl"),
-        ("attr", "acl", "rsync", "bash"), QUICK), 1, soak=True),
+        ("attr", "acl", "rsync", "bash", "fuse3"), QUICK), 2, soak=True),
     "suites-compiled-bookworm": Recipe(languages(
         "bookworm", ("libacl1-dev", "libattr1-dev", "attr", "acl"),
         ("tar", "coreutils", "posixtestsuite"), COMPILED), 1, soak=True),
