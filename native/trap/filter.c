@@ -9,9 +9,10 @@
  * How a program installs a filter of its own is nobody's business but the kernel's, unless
  * call sites may be rewritten (sites_x86_64.c): that is settled with the first program.
  *
- * The number is tested before anything that changes from call to call.  The
- * kernel then knows which numbers are always allowed and does not run the filter
- * for them at all.
+ * The number is found by halves, in seven or eight steps: every call that the kernel
+ * does not know to be allowed pays for them, those of the core's own among them.  It is
+ * tested before anything that changes from call to call.  The kernel then knows which
+ * numbers are always allowed and does not run the filter for them at all.
  */
 #include <asm-generic/errno.h>
 #include <linux/filter.h>
@@ -34,12 +35,23 @@
 #define EPOLL_PWAIT2 441
 #define LANDLOCK_CREATE_RULESET 444
 #define ARCH_SHSTK_ENABLE 0x5001
-#define CHUNK 128  /* jumps reach 255 instructions */
-#define PROGRAM_MAX 640
+#define PROGRAM_MAX 768
+#define RANGES_MAX 256 /* and so no jump among them is longer than 255 instructions */
+
+/* What is done with a number: these, and what comes of the rule that has the number. */
+enum { PASS, TRAP, FIRST_RULE };
 
 struct program {
+	int sites; /* call sites may be rewritten */
 	struct sock_filter code[PROGRAM_MAX];
 	unsigned short length;
+	/* numbers, each range up to the next one, for which the same is done */
+	struct range {
+		unsigned first;
+		unsigned what;
+		unsigned short jump; /* the instruction that is to lead to it */
+	} ranges[RANGES_MAX];
+	unsigned range_count;
 };
 
 #define DATA(field) ((unsigned)offsetof(struct seccomp_data, field))
@@ -79,52 +91,18 @@ static void trap(struct program *p)
 	answer(p, SECCOMP_RET_ALLOW);
 	answer(p, SECCOMP_RET_TRAP | LPMX_TRAP_TAG);
 }
-#define TRAP_LENGTH 6
 
 _Static_assert((LPMX_WINDOW & 0xffffffff) == 0, "the window begins a 4 GB block");
 
-/* Calls of the core that trap for some arguments only, as write_program says. */
-static int is_conditional(long nr)
+/* ---- what is done for some arguments only ------------------------------------------------ */
+
+/* Each of these ends with an answer. */
+typedef void writer(struct program *p, unsigned a, unsigned b);
+
+/* Trap if argument `n`, a pointer, is not NULL. */
+static void trap_if_given(struct program *p, unsigned n, unsigned unused)
 {
-	return nr == __NR_sendto || nr == __NR_accept || nr == __NR_accept4 ||
-	       nr == __NR_recvfrom || nr == __NR_getsockopt || nr == __NR_ioctl;
-}
-
-int trap_filter_is_whole(long nr)
-{
-	return core_call_after(nr - 1) == nr && !is_conditional(nr);
-}
-
-/* Numbers that trap whatever their arguments. */
-static void trap_always(struct program *p)
-{
-	static const short others[] = {
-		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, LPMX_SYSCALL,
-	};
-	unsigned n = 0;
-	long nr = -1;
-
-	do {
-		unsigned short start = p->length;
-
-		for (; n < sizeof(others) / sizeof(*others); n++)
-			equal(p, (unsigned)others[n], 0, 0);
-		while (p->length - start < CHUNK && (nr = core_call_after(nr)) >= 0)
-			if (!is_conditional(nr))
-				equal(p, (unsigned)nr, 0, 0);
-		for (unsigned i = start; i < p->length; i++)
-			p->code[i].jt = (unsigned char)(p->length - i);
-		/* the one behind them skips the trap */
-		p->code[p->length++] =
-			(struct sock_filter){ BPF_JMP | BPF_JA, 0, 0, TRAP_LENGTH };
-		trap(p);
-	} while (nr >= 0);
-}
-
-/* Trap `nr` if argument `n`, a pointer, is not NULL. */
-static void trap_if_given(struct program *p, unsigned nr, unsigned n)
-{
-	equal(p, nr, 0, 5 + TRAP_LENGTH);
+	(void)unused;
 	load(p, ARGUMENT_LOW(n));
 	equal(p, 0, 0, 3);
 	load(p, ARGUMENT_HIGH(n));
@@ -133,20 +111,32 @@ static void trap_if_given(struct program *p, unsigned nr, unsigned n)
 	trap(p);
 }
 
-/* Trap `nr` if its first argument is `value`; what follows sees other values. */
-static void trap_if_first_is(struct program *p, unsigned nr, unsigned value)
+/* Trap if the first argument is `value`. */
+static void trap_if_first_is(struct program *p, unsigned value, unsigned unused)
 {
-	equal(p, nr, 0, 3 + TRAP_LENGTH);
+	(void)unused;
 	load(p, ARGUMENT_LOW(0));
-	equal(p, value, 0, TRAP_LENGTH);
+	equal(p, value, 1, 0);
+	answer(p, SECCOMP_RET_ALLOW);
 	trap(p);
-	load(p, DATA(nr));
+}
+
+/* Trap if the first argument is `value`, or argument `n` is not NULL. */
+static void trap_if_first_is_or_given(struct program *p, unsigned value, unsigned n)
+{
+	load(p, ARGUMENT_LOW(0));
+	equal(p, value, 5, 0);
+	load(p, ARGUMENT_LOW(n));
+	equal(p, 0, 0, 3);
+	load(p, ARGUMENT_HIGH(n));
+	equal(p, 0, 0, 1);
+	answer(p, SECCOMP_RET_ALLOW);
+	trap(p);
 }
 
 /* Trap getsockopt of one option. */
 static void trap_option(struct program *p, unsigned level, unsigned option)
 {
-	equal(p, __NR_getsockopt, 0, 5 + TRAP_LENGTH);
 	load(p, ARGUMENT_LOW(1));
 	equal(p, level, 0, 2);
 	load(p, ARGUMENT_LOW(2));
@@ -156,12 +146,13 @@ static void trap_option(struct program *p, unsigned level, unsigned option)
 }
 
 /* Trap ioctl of the requests that the core knows. */
-static void trap_requests(struct program *p)
+static void trap_requests(struct program *p, unsigned unused, unsigned unused_too)
 {
-	unsigned short start = p->length, first;
+	unsigned short first;
 	long request;
 
-	equal(p, __NR_ioctl, 0, 0);
+	(void)unused;
+	(void)unused_too;
 	load(p, ARGUMENT_LOW(1));
 	first = p->length;
 	for (unsigned i = 0; (request = core_ioctl_request(i)) >= 0; i++)
@@ -170,12 +161,18 @@ static void trap_requests(struct program *p)
 		p->code[i].jt = (unsigned char)(p->length - i);
 	answer(p, SECCOMP_RET_ALLOW);
 	trap(p);
-	p->code[start].jf = (unsigned char)(p->length - start - 1);
 }
 
-static void refuse(struct program *p, unsigned nr, unsigned error)
+static void trap_all(struct program *p, unsigned unused, unsigned unused_too)
 {
-	equal(p, nr, 0, 1);
+	(void)unused;
+	(void)unused_too;
+	trap(p);
+}
+
+static void refuse(struct program *p, unsigned error, unsigned unused)
+{
+	(void)unused;
 	answer(p, SECCOMP_RET_ERRNO | error);
 }
 
@@ -184,9 +181,10 @@ static void refuse(struct program *p, unsigned nr, unsigned error)
  * themselves for root complain about that, or end; all of them know kernels
  * without auditing, which have no such socket.
  */
-static void refuse_audit(struct program *p)
+static void refuse_audit(struct program *p, unsigned unused, unsigned unused_too)
 {
-	equal(p, __NR_socket, 0, 6);
+	(void)unused;
+	(void)unused_too;
 	load(p, ARGUMENT_LOW(0));
 	equal(p, AF_NETLINK, 0, 3);
 	load(p, ARGUMENT_LOW(2));
@@ -195,71 +193,163 @@ static void refuse_audit(struct program *p)
 	answer(p, SECCOMP_RET_ALLOW);
 }
 
-/* Where the trap does not return the way it was entered. */
-static void refuse_shadow_stacks(struct program *p)
-{
 #ifdef __NR_arch_prctl
-	equal(p, __NR_arch_prctl, 0, 4);
+/* Refuse if the first argument is `value`. */
+static void refuse_first(struct program *p, unsigned value, unsigned error)
+{
 	load(p, ARGUMENT_LOW(0));
-	equal(p, ARCH_SHSTK_ENABLE, 0, 1);
-	answer(p, SECCOMP_RET_ERRNO | EOPNOTSUPP);
+	equal(p, value, 0, 1);
+	answer(p, SECCOMP_RET_ERRNO | error);
 	answer(p, SECCOMP_RET_ALLOW);
-#else
-	(void)p;
+}
 #endif
+
+static const struct rule {
+	unsigned nr;
+	writer *write;
+	unsigned a, b;
+	enum { WHATEVER, WITH_SITES, WITHOUT_SITES } when;
+} rules[] = {
+	{ __NR_rt_sigaction, trap_if_first_is_or_given, TRAP_SIGSYS, 1, WHATEVER },
+	{ __NR_rt_sigprocmask, trap_if_given, 1, 0, WHATEVER },
+	{ __NR_ppoll, trap_if_given, 3, 0, WHATEVER },
+	{ __NR_pselect6, trap_if_given, 5, 0, WHATEVER },
+	{ __NR_epoll_pwait, trap_if_given, 4, 0, WHATEVER },
+	{ EPOLL_PWAIT2, trap_if_given, 4, 0, WHATEVER },
+	{ __NR_sigaltstack, trap_if_given, 0, 0, WHATEVER },
+	/* sockets: where an address is given or wanted */
+	{ __NR_sendto, trap_if_given, 4, 0, WHATEVER },
+	{ __NR_accept, trap_if_given, 1, 0, WHATEVER },
+	{ __NR_accept4, trap_if_given, 1, 0, WHATEVER },
+	{ __NR_recvfrom, trap_if_given, 4, 0, WHATEVER },
+	{ __NR_getsockopt, trap_option, SOL_SOCKET_, SO_PEERCRED_, WHATEVER },
+	{ __NR_ioctl, trap_requests, 0, 0, WHATEVER },
+	{ __NR_ptrace, trap_if_first_is, 0 /* PTRACE_TRACEME */, 0, WHATEVER },
+	/* what installs a filter; and who asks is told that it is seen */
+	{ __NR_seccomp, trap_all, 0, 0, WITH_SITES },
+	{ __NR_prctl, trap_if_first_is, PR_SET_SECCOMP, 0, WITH_SITES },
+	{ LPMX_PROBE_SYSCALL, refuse, LPMX_PROBE_SITES_ERRNO, 0, WITH_SITES },
+	{ LPMX_PROBE_SYSCALL, refuse, LPMX_PROBE_ERRNO, 0, WITHOUT_SITES },
+	/* it may reset our handler in the child; libraries fall back to clone */
+	{ CLONE3, refuse, ENOSYS, 0, WHATEVER },
+	/* it opens files where no filter sees them */
+	{ IO_URING_SETUP, refuse, ENOSYS, 0, WHATEVER },
+	/* its rules are about directories of the host, of which one of the view is several: as
+	 * where it is not enabled */
+	{ LANDLOCK_CREATE_RULESET, refuse, EOPNOTSUPP, 0, WHATEVER },
+	{ __NR_socket, refuse_audit, 0, 0, WHATEVER },
+#ifdef __NR_arch_prctl
+	/* where the trap does not return the way it was entered */
+	{ __NR_arch_prctl, refuse_first, ARCH_SHSTK_ENABLE, EOPNOTSUPP, WHATEVER },
+#endif
+};
+#define RULES (sizeof(rules) / sizeof(*rules))
+#define UNKNOWN (FIRST_RULE + RULES)
+
+/* ---- by number --------------------------------------------------------------------------- */
+
+static unsigned rule_of(unsigned nr, int sites)
+{
+	for (unsigned i = 0; i < RULES; i++)
+		if (rules[i].nr == nr && rules[i].when != (sites ? WITHOUT_SITES : WITH_SITES))
+			return FIRST_RULE + i;
+	return PASS;
 }
 
-/* What installs a filter; and who asks is told that it is seen. */
-static void trap_filters(struct program *p)
+int trap_filter_is_whole(long nr)
 {
-	equal(p, __NR_seccomp, 0, TRAP_LENGTH);
-	trap(p);
-	trap_if_first_is(p, __NR_prctl, PR_SET_SECCOMP);
-	refuse(p, LPMX_PROBE_SYSCALL, LPMX_PROBE_SITES_ERRNO);
+	return core_call_after(nr - 1) == nr && rule_of((unsigned)nr, 1) == PASS;
 }
 
-static void write_program(struct program *p, int sites)
+static unsigned what_of(unsigned nr, int sites)
 {
+	static const unsigned others[] = {
+		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, LPMX_SYSCALL,
+	};
+	unsigned rule = rule_of(nr, sites);
+
+	if (rule != PASS)
+		return rule;
+	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (others[i] == nr)
+			return TRAP;
+	if (core_call_after((long)nr - 1) == (long)nr)
+		return TRAP;
+	return nr > HIGHEST_KNOWN ? UNKNOWN : PASS;
+}
+
+static void add_range(struct program *p, unsigned nr)
+{
+	unsigned what = what_of(nr, p->sites);
+
+	if (p->range_count > RANGES_MAX)
+		return;
+	if (p->range_count && p->ranges[p->range_count - 1].what == what)
+		return;
+	if (p->range_count < RANGES_MAX)
+		p->ranges[p->range_count] = (struct range){ nr, what, 0 };
+	p->range_count++;
+}
+
+_Static_assert(LPMX_SYSCALL > HIGHEST_KNOWN && LPMX_PROBE_SYSCALL == LPMX_SYSCALL + 1, "in order");
+
+static void find_ranges(struct program *p)
+{
+	p->range_count = 0;
+	for (unsigned nr = 0; nr <= HIGHEST_KNOWN + 1; nr++)
+		add_range(p, nr);
+	for (unsigned nr = LPMX_SYSCALL; nr <= LPMX_PROBE_SYSCALL + 1; nr++)
+		add_range(p, nr);
+}
+
+/* Which of these ranges has the number?  Each half is one comparison nearer. */
+static void search(struct program *p, struct range *ranges, unsigned count)
+{
+	unsigned half = count / 2, at = p->length;
+
+	if (!half) {
+		ranges->jump = p->length;
+		p->code[p->length++] = (struct sock_filter){ BPF_JMP | BPF_JA, 0, 0, 0 };
+		return;
+	}
+	at_least(p, ranges[half].first, 0, 0);
+	search(p, ranges, half);
+	p->code[at].jt = (unsigned char)(p->length - at - 1);
+	search(p, ranges + half, count - half);
+}
+
+/* Lead all that are for `what` here. */
+static void arrive(struct program *p, unsigned what)
+{
+	for (unsigned i = 0; i < p->range_count; i++)
+		if (p->ranges[i].what == what)
+			p->code[p->ranges[i].jump].k = p->length - p->ranges[i].jump - 1u;
+}
+
+/* 0, or -E2BIG if the numbers are too many ranges. */
+static long write_program(struct program *p)
+{
+	p->length = 0;
+	find_ranges(p);
+	if (p->range_count > RANGES_MAX)
+		return -E2BIG;
 	/* calls of another architecture: `int $0x80` in a 64-bit program */
 	load(p, DATA(arch));
 	equal(p, TRAP_AUDIT_ARCH, 1, 0);
 	answer(p, SECCOMP_RET_ERRNO | ENOSYS);
 	load(p, DATA(nr));
-
-	trap_always(p);
-	if (sites)
-		trap_filters(p);
-
-	trap_if_first_is(p, __NR_rt_sigaction, TRAP_SIGSYS);
-	trap_if_given(p, __NR_rt_sigaction, 1);
-	trap_if_given(p, __NR_rt_sigprocmask, 1);
-	trap_if_given(p, __NR_ppoll, 3);
-	trap_if_given(p, __NR_pselect6, 5);
-	trap_if_given(p, __NR_epoll_pwait, 4);
-	trap_if_given(p, EPOLL_PWAIT2, 4);
-	trap_if_given(p, __NR_sigaltstack, 0);
-	/* sockets: where an address is given or wanted */
-	trap_if_given(p, __NR_sendto, 4);
-	trap_if_given(p, __NR_accept, 1);
-	trap_if_given(p, __NR_accept4, 1);
-	trap_if_given(p, __NR_recvfrom, 4);
-	trap_option(p, SOL_SOCKET_, SO_PEERCRED_);
-	trap_requests(p);
-	trap_if_first_is(p, __NR_ptrace, 0 /* PTRACE_TRACEME */);
-
-	/* it may reset our handler in the child; libraries fall back to clone */
-	refuse(p, CLONE3, ENOSYS);
-	/* it opens files where no filter sees them */
-	refuse(p, IO_URING_SETUP, ENOSYS);
-	/* its rules are about directories of the host, of which one of the view is several: as
-	 * where it is not enabled */
-	refuse(p, LANDLOCK_CREATE_RULESET, EOPNOTSUPP);
-	refuse(p, LPMX_PROBE_SYSCALL, LPMX_PROBE_ERRNO);
-	refuse_audit(p);
-	refuse_shadow_stacks(p);
-	at_least(p, HIGHEST_KNOWN + 1, 0, 1);
-	answer(p, SECCOMP_RET_ERRNO | ENOSYS);
+	search(p, p->ranges, p->range_count);
+	arrive(p, PASS);
 	answer(p, SECCOMP_RET_ALLOW);
+	arrive(p, TRAP);
+	trap(p);
+	for (unsigned i = 0; i < RULES; i++) {
+		arrive(p, FIRST_RULE + i);
+		rules[i].write(p, rules[i].a, rules[i].b);
+	}
+	arrive(p, UNKNOWN);
+	answer(p, SECCOMP_RET_ERRNO | ENOSYS);
+	return 0;
 }
 
 static long probe(void)
@@ -277,16 +367,17 @@ int trap_filter_present(void)
 	return probe() == -LPMX_PROBE_ERRNO || trap_filter_sees_filters();
 }
 
-long trap_filter_install(int sites)
+/* Apart, for its frame is large, and most programs that start have the filter. */
+static __attribute__((noinline)) long install(int sites)
 {
 	struct program program;
 	struct sock_fprog description = { 0, program.code };
 	long r;
 
-	if (trap_filter_present())
-		return 0;
-	program.length = 0;
-	write_program(&program, sites);
+	program.sites = sites;
+	r = write_program(&program);
+	if (r < 0)
+		return r;
 	description.len = program.length;
 	r = sys_call5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (r)
@@ -299,4 +390,9 @@ long trap_filter_install(int sites)
 	if (r)
 		r = sys_call5(__NR_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &description, 0, 0);
 	return r;
+}
+
+long trap_filter_install(int sites)
+{
+	return trap_filter_present() ? 0 : install(sites);
 }
