@@ -655,6 +655,7 @@ struct out {
 	char *writable; /* up to here the program's memory is known to be */
 	int old;        /* the first getdents: another record, type in its last byte */
 	int fault;
+	int whole;      /* all was given */
 };
 
 static size_t entry_size(const struct out *o, const char *name)
@@ -850,8 +851,10 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 		else
 			kept_put(&m, fd);
 	}
-	if (whole && sys_call3(__NR_lseek, fd, COOKIE_END, 0 /* SEEK_SET */) >= 0)
+	if (whole && sys_call3(__NR_lseek, fd, COOKIE_END, 0 /* SEEK_SET */) >= 0) {
+		o->whole = 1;
 		return o->at - start;
+	}
 	if (last != (uint64_t)position) {
 		r = sys_call3(__NR_lseek, fd, last, 0 /* SEEK_SET */);
 		if (r < 0)
@@ -896,15 +899,28 @@ static long ours(struct core_task *task, int fd, struct core_node *node)
 	return !node->bind;
 }
 
-long call_getdents(struct core_task *task, long nr, const long a[6])
+static long list(struct core_task *task, int fd, long nr, struct out *o)
 {
 	struct core_node node;
-	struct out o = { task, (char *)a[1], (char *)a[1] + (unsigned int)a[2], (char *)a[1],
-			 nr != __NR_getdents64, 0 };
-	long r;
+	long r = ours(task, fd, &node);
 
-	r = ours(task, (int)a[0], &node);
 	if (r <= 0)
-		return r < 0 ? r : sys_call3(nr, a[0], a[1], a[2]);
-	return give(task, &node, (int)a[0], &o);
+		return r < 0 ? r : sys_call3(nr, fd, o->at, o->end - o->at);
+	return give(task, &node, fd, o);
+}
+
+long call_getdents(struct core_task *task, long nr, const long a[6])
+{
+	struct out o = { task, (char *)a[1], (char *)a[1] + (unsigned int)a[2], (char *)a[1],
+			 nr != __NR_getdents64, 0, 0 };
+
+	return list(task, (int)a[0], nr, &o);
+}
+
+long core_list(struct core_task *task, int fd, char *to, size_t size)
+{
+	struct out o = { task, to, to + size, to, 0, 0, 0 };
+	long r = list(task, fd, __NR_getdents64, &o);
+
+	return r > 0 && o.whole ? r | LPMX_LIST_ALL : r;
 }

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define LPMX_ABI_VERSION 1
+#define LPMX_ABI_VERSION 2
 
 /* ---- the loader's window ------------------------------------------------ */
 
@@ -62,7 +62,12 @@ enum lpmx_op {
 	/* (dirfd, path, flags, mode) -> descriptor, as openat; -LPMX_NOT_READY, and
 	 * nothing done, where the open could wait */
 	LPMX_OP_OPEN = 9,
+	/* (descriptor, buffer, size) -> length, as getdents64; with LPMX_LIST_ALL where
+	 * nothing is left for a next time */
+	LPMX_OP_LIST = 10,
 };
+
+#define LPMX_LIST_ALL (1l << 40)
 
 /* Beyond the kernel's error numbers. */
 #define LPMX_NOT_READY 2749

@@ -78,6 +78,8 @@ struct core_task {
 	const struct core_view *view;
 	struct core_credentials credentials;
 	int check_pointers;  /* user pointers may be wild: probe before use */
+	/* but not these: the stack of the first thread, as far down as it was seen in use */
+	uintptr_t stack_low, stack_high;
 	/* the emulated chroot: canonical path in the view, "" for none.  Other threads may be
 	 * at a lookup: they go on from a root that stays what it was */
 	const char *root;
@@ -135,6 +137,19 @@ long core_fillable(const struct core_task *task, void *p, size_t size, size_t ro
  * nothing done, for a fifo, a device and whatever else an open may block on.
  */
 long core_open_ready(struct core_task *task, int dirfd, const char *path, int flags, int mode);
+
+/* ---- user.c ---- */
+
+/* Is this in a part of the first thread's stack that was in use already?  The kernel makes that
+ * stack longer and never shorter: what was there once can be read and written. */
+int core_on_stack(const struct core_task *task, const void *p, size_t size);
+
+/* ---- dir.c ---- */
+
+/* getdents64 that knows its end: with LPMX_LIST_ALL in the result there is nothing left. */
+long core_list(struct core_task *task, int fd, char *to, size_t size);
+
+/* ---- calls.c again ---- */
 
 /* The numbers that the trap must send here, in order: the first is after -1, -1 after the last. */
 long core_call_after(long nr);

@@ -46,19 +46,24 @@ static inline long dispatch(struct trap_slot *slot, long nr, const long a[6], ui
 	return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* The preload library's open is the program's openat; what it leaves to libc comes again. */
+/* The preload library's open is the program's openat; what it leaves to libc comes again.  And
+ * what it lists is a getdents64. */
 static __attribute__((noinline)) long traced(struct trap_slot *slot, long nr, const long a[6],
 					     uint64_t ip)
 {
 	int is_open = nr == LPMX_SYSCALL && a[0] == LPMX_OP_OPEN;
+	int is_list = nr == LPMX_SYSCALL && a[0] == LPMX_OP_LIST;
 	struct core_trace line;
 	long r;
 
-	core_trace_call(&trap_task, &line, ip ? "trap" : "preload", is_open ? __NR_openat : nr,
-			is_open ? a + 1 : a);
+	core_trace_call(&trap_task, &line, ip ? "trap" : "preload",
+			is_open	  ? __NR_openat
+			: is_list ? __NR_getdents64
+				  : nr,
+			is_open || is_list ? a + 1 : a);
 	r = dispatch(slot, nr, a, ip);
 	if (r != -LPMX_NOT_READY)
-		core_trace_result(&trap_task, &line, r);
+		core_trace_result(&trap_task, &line, is_list && r > 0 ? r & ~LPMX_LIST_ALL : r);
 	return r;
 }
 

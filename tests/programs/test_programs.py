@@ -55,6 +55,7 @@ PROGRAMS = [
     ("title", ["dynamic", "musl-static"]),
     ("sites", ["dynamic", "static"]),
     ("onstack", ["dynamic", "static", "musl"]),
+    ("streams", ["dynamic", "static", "musl"]),
 ]
 
 VIEWS = ["host", "container", "preload"]
