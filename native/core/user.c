@@ -3,6 +3,13 @@
 
 #define PAGE 4096ul
 
+int core_on_stack(const struct core_task *task, const void *p, size_t size)
+{
+	uintptr_t at = (uintptr_t)p, low = __atomic_load_n(&task->stack_low, __ATOMIC_RELAXED);
+
+	return at >= low && at < task->stack_high && size <= task->stack_high - at;
+}
+
 /*
  * rt_sigprocmask copies its set in before it looks at `how`: with a `how` that
  * does not exist it reads 8 bytes and changes nothing.  EFAULT means they are
@@ -13,6 +20,8 @@ long user_probe(const struct core_task *task, const void *p)
 {
 	if (!task->check_pointers)
 		return p ? 0 : -EFAULT;
+	if (core_on_stack(task, p, 1))
+		return 0;
 	if ((uintptr_t)p < PAGE ||
 	    sys_call4(__NR_rt_sigprocmask, -1, (uintptr_t)p & ~7ul, 0, 8) == -EFAULT)
 		return -EFAULT;
@@ -55,6 +64,8 @@ long user_writable(const struct core_task *task, void *p, size_t size)
 
 	if (!task->check_pointers)
 		return p ? 0 : -EFAULT;
+	if (core_on_stack(task, p, size))
+		return 0;
 	if (at < PAGE || last < at)
 		return -EFAULT;
 	for (;;) {

@@ -363,6 +363,7 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	bytes_zero(c, sizeof(*c));
 	task->view = view;
 	task->check_pointers = 1;
+	task->stack_low = task->stack_high = 0;
 	task->program[0] = task->program_host[0] = 0;
 	task->root = "";
 	task->roots_made = 0;

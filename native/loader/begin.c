@@ -57,6 +57,10 @@ static void open_view(const struct loader_stack *s)
 	}
 	core_task_init(&trap_task, &the_view);
 	trap_task.check_pointers = 1;
+	if (s->env_end > (uint64_t)s->sp) {
+		trap_task.stack_low = (uint64_t)s->sp;
+		trap_task.stack_high = s->env_end;
+	}
 	if (s->state)
 		core_task_load(&trap_task, s->state);
 	if (s->trace && s->trace[0] == '/' && text_length(s->trace) < sizeof(trace_file)) {

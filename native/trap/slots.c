@@ -283,6 +283,13 @@ static int is_own_of_parent(struct trap_slot *slot, uint64_t owner, uint64_t me)
 	return !((owner ^ me) & THREAD_MASK) && __sync_bool_compare_and_swap(&slot->owner, owner, me);
 }
 
+/* Where the program or the kernel has just written to the first thread's stack, there it is. */
+static void stack_seen(uint64_t frame)
+{
+	if (main_stack - frame < MAIN_STACK_REACH && frame < trap_task.stack_low)
+		__atomic_store_n(&trap_task.stack_low, frame, __ATOMIC_RELAXED);
+}
+
 struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 {
 	uint64_t me = caller();
@@ -290,6 +297,7 @@ struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 				 ? 0
 				 : (unsigned)((me >> 6) * 0x9e3779b1u >> 16);
 
+	stack_seen(frame);
 	if (trap_altstack_any_left() && !stack_of(sp))
 		drop_jumped_out_of(me);
 	for (;;) {

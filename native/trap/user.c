@@ -5,11 +5,12 @@
 
 #define PAGE 4096ul
 
-/* See core/user.c: a mask call with an impossible `how` reads 8 bytes and no more;
+/* See core/user.c; a mask call with an impossible `how` reads 8 bytes and no more;
  * but a NULL set it does not read. */
 static int word_readable(uintptr_t p)
 {
-	return p >= PAGE && sys_call4(__NR_rt_sigprocmask, -1, p & ~7ul, 0, 8) != -EFAULT;
+	return core_on_stack(&trap_task, (const void *)p, 1) ||
+	       (p >= PAGE && sys_call4(__NR_rt_sigprocmask, -1, p & ~7ul, 0, 8) != -EFAULT);
 }
 
 int trap_readable(const void *p, size_t size)
