@@ -10,9 +10,12 @@ static long check_file(struct core_task *task, const struct core_node *node, uin
 	const struct core_credentials *c = &task->credentials;
 	struct meta meta;
 	struct stat st;
-	long r;
+	long r = 0;
 
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, 0);
+	/* what the index knows need not be asked for */
+	st.st_mode = node->mode;
+	if (node->place != CORE_LOWER || !node->entry)
+		r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, 0);
 	if (r < 0)
 		return r;
 	if (node->bind)

@@ -96,12 +96,16 @@ static long read_headers(long fd, const void *header, long size, Elf64_Phdr *to)
 	return e->e_phnum;
 }
 
-static long read_interpreter(long fd, const Elf64_Phdr *h, char *name)
+/* `header`, of `size` bytes, is how the file begins, and mostly has the name, too. */
+static long read_interpreter(long fd, const void *header, long size, const Elf64_Phdr *h, char *name)
 {
 	if (h->p_filesz < 2 || h->p_filesz > CORE_PATH_MAX)
 		return -ENOEXEC;
-	if (sys_call4(__NR_pread64, fd, name, h->p_filesz, h->p_offset) != (long)h->p_filesz ||
-	    name[h->p_filesz - 1])
+	if (h->p_offset <= (uint64_t)size && h->p_filesz <= (uint64_t)size - h->p_offset)
+		bytes_copy(name, (const char *)header + h->p_offset, h->p_filesz);
+	else if (sys_call4(__NR_pread64, fd, name, h->p_filesz, h->p_offset) != (long)h->p_filesz)
+		return -ENOEXEC;
+	if (name[h->p_filesz - 1])
 		return -ENOEXEC;
 	return (long)h->p_filesz - 1;
 }
@@ -161,7 +165,7 @@ long loader_interpreter(long fd, const void *header, long size, char *name, int 
 	*alone = 0;
 	for (long i = 0; i < count; i++) {
 		if (headers[i].p_type == PT_INTERP && !name[0])
-			r = read_interpreter(fd, &headers[i], name);
+			r = read_interpreter(fd, header, size, &headers[i], name);
 		if (headers[i].p_type == PT_DYNAMIC)
 			dynamic = i;
 	}
@@ -296,8 +300,8 @@ static const Elf64_Phdr *first_segment(const Elf64_Phdr *headers, long count)
 }
 
 /* From the headers: extent, alignment, interpreter.  -ENOEXEC if they make no sense. */
-static long measure(long fd, const Elf64_Phdr *headers, long count, struct loader_image *image,
-		    uint64_t *alignment)
+static long measure(long fd, const void *header, long size, const Elf64_Phdr *headers, long count,
+		    struct loader_image *image, uint64_t *alignment)
 {
 	uint64_t last = 0;
 
@@ -307,7 +311,7 @@ static long measure(long fd, const Elf64_Phdr *headers, long count, struct loade
 		const Elf64_Phdr *h = &headers[i];
 
 		if (h->p_type == PT_INTERP && !image->interpreter[0]) {
-			long r = read_interpreter(fd, h, image->interpreter);
+			long r = read_interpreter(fd, header, size, h, image->interpreter);
 
 			if (r < 0)
 				return r;
@@ -349,7 +353,7 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 	count = read_headers(fd, header, size, headers);
 	if (count < 0)
 		return count;
-	r = measure(fd, headers, count, image, &alignment);
+	r = measure(fd, header, size, headers, count, image, &alignment);
 	if (!r)
 		r = reserve(fd, first_segment(headers, count), image, e->e_type == ET_EXEC,
 			    !is_interpreter, randomize, alignment, &bias);
