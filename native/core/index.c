@@ -138,7 +138,7 @@ const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index,
 		entry = entries + slots[i] - 1;
 		if (entry->hash == hash && entry->path_length == length &&
 		    entry->path + (uint64_t)length < index->strings_size &&
-		    text_same(index_text(index, entry->path), path, length))
+		    bytes_same(index_text(index, entry->path), path, length))
 			return entry;
 	}
 	return 0;

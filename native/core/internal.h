@@ -581,6 +581,8 @@ long object_place(const struct core_view *view, const struct stat *st,
 long moved(struct core_task *task, int fd, char *path, size_t size) HIDDEN;
 /* The same for what is no directory, and has the kernel's `st`. */
 long moved_file(struct core_task *task, const struct stat *st, char *path, size_t size) HIDDEN;
+/* Is anything special on the way?  If not, it is where the layer has it. */
+int moved_perhaps(const struct core_view *view, const char *path) HIDDEN;
 /* The upper object `host` is about to get another path. */
 void moved_announce(const struct core_view *view, const char *host) HIDDEN;
 

@@ -45,7 +45,7 @@ void moved_announce(const struct core_view *view, const char *host)
 		upper_touch(view, hash_of(number), 0);
 }
 
-static int special_on_the_way(const struct core_view *view, const char *path)
+int moved_perhaps(const struct core_view *view, const char *path)
 {
 	uint64_t hash = LPMX_FNV_BASIS;
 
@@ -53,6 +53,9 @@ static int special_on_the_way(const struct core_view *view, const char *path)
 		for (end = p + 1; *end && *end != '/'; end++)
 			;
 		hash = fnv_more(hash, p, (size_t)(end - p));
+		/* what is below is not in the upper either */
+		if (!upper_touched(view, hash))
+			return 0;
 		if (upper_special(view, hash))
 			return 1;
 	}
@@ -159,7 +162,7 @@ long moved(struct core_task *task, int fd, char *path, size_t size)
 {
 	long r = 0;
 
-	if (special_on_the_way(task->view, path))
+	if (moved_perhaps(task->view, path))
 		r = find(task, fd, path, size);
 	return r < 0 ? r : (long)text_length(path);
 }

@@ -173,7 +173,7 @@ static const struct core_bind *bind_exact(const struct core_view *view, const ch
 		const struct core_bind *bind = &view->binds[i];
 
 		if (bind->hash == hash && bind->at.length == length &&
-		    text_same(bind->at.text, path, length))
+		    bytes_same(bind->at.text, path, length))
 			return bind;
 	}
 	return 0;
@@ -936,7 +936,9 @@ static int is_lower(const struct core_view *view, const char *host)
 	return !in_upper(view, host) && in_layer(view, host) && !in_bind(view, host);
 }
 
-static long place_of_fd(struct core_task *task, int fd, char *path, size_t size, int only_directory)
+/* *known: the directory's own entry, where nothing on the way to it is special. */
+static long place_of_fd(struct core_task *task, int fd, char *path, size_t size, int only_directory,
+			const struct lpmx_index_entry **known)
 {
 	const struct core_view *view = task->view;
 	const struct lpmx_index_entry *entry;
@@ -944,6 +946,7 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 	struct stat st;
 	long n;
 
+	*known = 0;
 	if (fd == AT_FDCWD) {
 		n = host_of_cwd(view, host, sizeof(host));
 		if (n >= 0)
@@ -960,7 +963,10 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 		entry = IS(st.st_mode, S_IFDIR) ? object_known(view, &st) : 0;
 		if (entry) {
 			n = path_join(path, size, index_text(view->index, entry->path), "");
-			return n < 0 ? n : moved(task, fd, path, size);
+			if (n >= 0 && moved_perhaps(view, path))
+				return moved(task, fd, path, size);
+			*known = entry;
+			return n;
 		}
 	}
 	n = host_of_fd(view, fd, host, sizeof(host));
@@ -981,7 +987,9 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 
 long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
 {
-	return place_of_fd(task, fd, path, size, 0);
+	const struct lpmx_index_entry *known;
+
+	return place_of_fd(task, fd, path, size, 0, &known);
 }
 
 long core_from_host(const struct core_view *view, const char *host, char *path, size_t size)
@@ -1065,6 +1073,7 @@ static NOINLINE long resolve_removed(struct core_task *task, int dirfd, const ch
 				     struct core_node *node)
 {
 	static const struct core_bind nowhere = { { "", 0 }, { "", 0 }, 0, 1 };
+	const struct lpmx_index_entry *known;
 	char base[CORE_PATH_MAX];
 	int dots = path[0] == '.' ? path[1] == '.' ? 2 : 1 : 0;
 	struct stat st;
@@ -1099,7 +1108,7 @@ static NOINLINE long resolve_removed(struct core_task *task, int dirfd, const ch
 	fd = sys_call4(__NR_openat, dirfd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	r = place_of_fd(task, (int)fd, base, sizeof(base), 1);
+	r = place_of_fd(task, (int)fd, base, sizeof(base), 1, &known);
 	sys_call1(__NR_close, fd);
 	if (r >= 0)
 		r = path_node(task, base, node);
@@ -1134,9 +1143,52 @@ const char *task_below_root(const struct core_task *task, const char *path)
 
 /* ---- the entry for everybody else ------------------------------------------------- */
 
+/* Is what is at `path`, or above it, bound there? */
+static int in_bound(const struct core_view *view, const char *path)
+{
+	for (uint32_t i = 0; i < view->bind_count; i++)
+		if (path_below(path, view->binds[i].at.text))
+			return 1;
+	return 0;
+}
+
+/*
+ * A plain name in a directory of the layers, at `base`, that a descriptor is of: 1, and `node`
+ * is the answer, or 0.  What resolve_known finds out of each name on the way is known: nothing
+ * is special, and as the directory is not in the upper, nothing in it is.
+ */
+static NOINLINE int resolve_in(struct core_task *task, const struct lpmx_index_entry *directory,
+			       const char *base, const char *name, int follow,
+			       struct core_node *node)
+{
+	const struct core_view *view = task->view;
+	uint32_t above = directory->path_length, length = 0;
+
+	while (name[length] && name[length] != '/')
+		length++;
+	if (name[length] || length > 255 || above + length + 2 > CORE_PATH_MAX ||
+	    (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]))))
+		return 0;
+	if (upper_touched(view, directory->hash) || in_bound(view, base) ||
+	    (permission_is_checked(task) && !permission_to_pass(task, directory)))
+		return 0;
+	node_clear(node);
+	node->last = CORE_LAST_NAME;
+	bytes_copy(node->path, base, above);
+	node->path[above] = '/';
+	bytes_copy(node->path + above + 1, name, length + 1);
+	node->path_length = above + 1 + length;
+	node->hash = fnv_more(directory->hash, node->path + above, 1 + length);
+	if (bind_exact(view, node->path, node->path_length, node->hash) ||
+	    look_union(view, node, 1) < 0)
+		return 0;
+	return !(follow && IS(node->mode, S_IFLNK));
+}
+
 static long resolve_any(struct core_task *task, int dirfd, const char *path, int flags,
 			uint64_t how, struct core_node *node)
 {
+	const struct lpmx_index_entry *known;
 	const char *root = task_root(task);
 	char base[CORE_PATH_MAX];
 	long r;
@@ -1147,7 +1199,10 @@ static long resolve_any(struct core_task *task, int dirfd, const char *path, int
 		return -EXDEV;
 	if (path[0] == '/' && !(how & RESOLVE_IN_ROOT))
 		return resolve_from(task, root, root, path, flags, how, node);
-	r = place_of_fd(task, dirfd, base, sizeof(base), 1);
+	r = place_of_fd(task, dirfd, base, sizeof(base), 1, &known);
+	if (r >= 0 && known && !how &&
+	    resolve_in(task, known, base, path, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)), node))
+		return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT) ? -ENOENT : 0;
 	if (r >= 0) {
 		if (how & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))
 			root = base;

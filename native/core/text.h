@@ -27,6 +27,15 @@ static inline int text_equal(const char *a, const char *b)
 	return *a == *b;
 }
 
+/* Eight bytes, wherever they lie. */
+static inline uint64_t word_at(const void *p)
+{
+	uint64_t word;
+
+	__builtin_memcpy(&word, p, sizeof(word));
+	return word;
+}
+
 static inline int text_same(const void *a, const void *b, size_t n)
 {
 	const unsigned char *x = a, *y = b;
@@ -35,6 +44,17 @@ static inline int text_same(const void *a, const void *b, size_t n)
 		if (*x++ != *y++)
 			return 0;
 	return 1;
+}
+
+/* text_same of what is known to have `n` bytes on both sides. */
+static inline int bytes_same(const void *a, const void *b, size_t n)
+{
+	const char *x = a, *y = b;
+
+	for (; n >= 8; n -= 8, x += 8, y += 8)
+		if (word_at(x) != word_at(y))
+			return 0;
+	return text_same(x, y, n);
 }
 
 /* Does `s` begin with `prefix`?  Returns the prefix's length, or 0. */
@@ -48,19 +68,28 @@ static inline size_t text_begins(const char *s, const char *prefix)
 	return n;
 }
 
+/* From the front, so that `to` may lie before `from` in one piece of memory. */
 static inline void bytes_copy(void *to, const void *from, size_t n)
 {
 	char *d = to;
 	const char *s = from;
 
+	for (; n >= 8; n -= 8, d += 8, s += 8) {
+		uint64_t word = word_at(s);
+
+		__builtin_memcpy(d, &word, sizeof(word));
+	}
 	while (n--)
 		*d++ = *s++;
 }
 
 static inline void bytes_zero(void *to, size_t n)
 {
+	const uint64_t none = 0;
 	char *d = to;
 
+	for (; n >= 8; n -= 8, d += 8)
+		__builtin_memcpy(d, &none, sizeof(none));
 	while (n--)
 		*d++ = 0;
 }
