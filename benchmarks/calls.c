@@ -58,6 +58,14 @@ static void once(const char *operation, const char *name)
 		}
 	} else if (!strcmp(operation, "fdatasync")) {
 		fdatasync(kept(path));
+	} else if (!strcmp(operation, "list")) {
+		DIR *stream = opendir(path);
+
+		if (stream) {
+			while (readdir(stream))
+				;
+			closedir(stream);
+		}
 	} else if (!strcmp(operation, "readdir")) {
 		fd = open(path, O_RDONLY | O_DIRECTORY);
 		if (fd >= 0) {

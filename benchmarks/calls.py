@@ -47,6 +47,8 @@ ROWS = {
     "readdir, 100 lower names": ("readdir", "/usr/lib/deep"),
     "readdir, merged": ("readdir", "/usr/lib/deep/er"),
     "readdir, absent": ("readdir", "/usr/lib/deep/absent"),
+    "opendir to closedir, lower": ("list", "/usr/lib/other"),
+    "opendir to closedir, merged": ("list", "/usr/lib/deep/er"),
     "fdatasync, new file": ("fdatasync", "/new/file"),
     "fdatasync, copied up": ("fdatasync", "/usr/lib/deep/er/changed"),
 }
@@ -95,11 +97,11 @@ class Place:
         self._write("view.preload", self.fields + [
             ("preload", _native.preload_path()),
             ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")])
-        for path in ("usr/lib/deep/er", "new", "renamed"):
+        for path in ("usr/lib/deep/er", "usr/lib/other", "new", "renamed"):
             (self.bare / path).mkdir(parents=True)
         (self.bare / "lib").symlink_to("usr/lib")
         for path in ("usr/lib/deep/er/file", "usr/lib/deep/er/changed", "new/file",
-                     "renamed/file", "renamed/lock"):
+                     "renamed/file", "renamed/lock", "usr/lib/other/file"):
             (self.bare / path).write_bytes(b"x")
         for number in range(99):
             (self.bare / f"usr/lib/deep/name{number}").write_bytes(b"")
@@ -127,6 +129,8 @@ class Place:
                 add("lib", tarfile.SYMTYPE, "usr/lib")
                 add("usr/lib/deep/er/file")
                 add("usr/lib/deep/er/changed")
+                add("usr/lib/other", tarfile.DIRTYPE)
+                add("usr/lib/other/file")
             for name in range(number, 99, layers):
                 add(f"usr/lib/deep/name{name}")
         return out.getvalue()
