@@ -111,8 +111,8 @@ class Machine:
 
 
 def parents(names: "list[str]") -> Iterator[str]:
-    """The directories above, from above; those of Debian are there."""
-    seen = {"usr", "usr/bin", "usr/lib", "usr/local", "usr/local/bin", "home", ""}
+    """The directories above, from above; those that are there stay."""
+    seen = {""}
     for name in names:
         parts = name.split("/")[:-1]
         for n in range(len(parts)):
