@@ -16,7 +16,7 @@ STAMPS := $(VENV)/stamps
 PIP := $(VENV)/bin/pip --disable-pip-version-check -qq
 PYTEST := $(VENV)/bin/pytest $(PYTEST_OPTIONS)
 SUPPORT := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m support
-SESSIONS = $(SUPPORT).sessions --pytest "$(PYTEST)"
+SESSIONS = $(SUPPORT).sessions --pytest '$(subst ','\'',$(PYTEST))'
 
 # what the panel is built from; labextension/build_panel.py looks whether any of it changed
 PANEL_SOURCES := $(wildcard labextension/*.*) \
@@ -93,7 +93,8 @@ bench: $(STAMPS)/installed
 
 # Root prepares a copy that an ordinary user owns, and the tests run there as that
 # user, but for the few that need root. Those run beside the others, and tell what
-# became of them at the end; a failure in any session fails the target.
+# became of them at the end; a failure in any session fails the target. Ctrl-C ends the
+# sessions, and what is root's is given back all the same.
 ifeq ($(shell id -u),0)
 test:
 	@tests/support/have-packages $(TEST_PACKAGES)
@@ -102,7 +103,8 @@ test:
 	&& as_user="runuser -u lpmx-test -- env LPMX_TEST_CACHE=$$cache $(MAKE) --no-print-directory -C $$copy" \
 	&& $$as_user set-up \
 	&& cd $$copy && result=0 \
-	&& { LPMX_TEST_CACHE=$$cache $(SESSIONS) --user lpmx-test $(TESTS) || result=1; \
+	&& { trap : INT HUP; \
+	     LPMX_TEST_CACHE=$$cache $(SESSIONS) --user lpmx-test $(TESTS) || result=1; \
 	     find . -user root -exec chown -h lpmx-test {} +; exit $$result; }
 else
 test: set-up

@@ -1,10 +1,12 @@
-"""The sessions of the tests, side by side: as many at a time as there are processors.
+"""The sessions of the tests, side by side: as many at a time as there are processors for them.
 
     python3 -m support.sessions --pytest COMMAND [--user NAME] [TEST...]
 
 Run in the checkout that is tested. As root there is a session of the tests marked `root`,
 and the others run as the user NAME. What a session says is shown when it has ended, and
-until then is in .cache/sessions. Exits 0 if none has a failure.
+until then is in .cache/sessions. Exits 0 if none has a failure and one has tests.
+
+Ctrl-C ends them all as it ends one: each clears away what it has made, which is waited for.
 """
 from __future__ import annotations
 
@@ -13,12 +15,13 @@ import grp
 import os
 import pwd
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
 #: The parts of the confined session that are sessions of their own, the longest first;
 #: the last session has what is in none of them.
@@ -26,6 +29,7 @@ APART = ("tests/jupyter", "tests/union", "tests/programs", "tests/images")
 LOGS = Path(".cache", "sessions")
 #: How pytest ends when all passed, and when there was nothing to run.
 PASSED, NOTHING = 0, 5
+INTERRUPTED = 130
 
 
 @dataclass
@@ -43,7 +47,8 @@ class Session:
     def start(self) -> "subprocess.Popen[bytes]":
         with open(self.log, "wb") as log:
             return subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
-                                    stderr=subprocess.STDOUT, **self.account)
+                                    stderr=subprocess.STDOUT, start_new_session=True,
+                                    **self.account)
 
     def show(self, code: int, seconds: float) -> None:
         print(f"== {self.name}: exit status {code} after {seconds:.0f} s", flush=True)
@@ -81,21 +86,59 @@ def wanted(pytest: Sequence[str], tests: Sequence[str], user: Dict[str, Any]) ->
     return found
 
 
-def run(waiting: List[Session], at_once: int) -> bool:
-    """Run them all; whether all is well."""
-    well = True
-    running: Dict[int, Any] = {}
-    while waiting or running:
-        while waiting and len(running) < at_once:
-            session = waiting.pop(0)
-            print(f"== {session.name}: started; it writes to {session.log}", flush=True)
-            running[session.start().pid] = (session, time.monotonic())
+class Sessions:
+    """Sessions that wait, those that run, and how the others ended."""
+
+    def __init__(self, waiting: Sequence[Session], at_once: int) -> None:
+        self.waiting = list(waiting)
+        self.at_once = at_once
+        self.running: Dict[int, Tuple[Session, "subprocess.Popen[bytes]", float]] = {}
+        self.codes: Dict[str, int] = {}
+        self.interrupted = False
+
+    def run(self) -> int:
+        """Run them all; the exit status."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+                signal.signal(number, self.interrupt)
+        while self.running or self.waiting and not self.interrupted:
+            if self.waiting and len(self.running) < self.at_once and not self.interrupted:
+                self.start(self.waiting.pop(0))
+            else:
+                self.wait()
+        if self.interrupted:
+            return INTERRUPTED
+        failed = [name for name, code in self.codes.items() if code not in (PASSED, NOTHING)]
+        if failed:
+            print(f"== not well: {', '.join(failed)}", flush=True)
+        elif PASSED not in self.codes.values():
+            print("== there was nothing to run", flush=True)
+        return 0 if not failed and PASSED in self.codes.values() else 1
+
+    def start(self, session: Session) -> None:
+        print(f"== {session.name}: started; it writes to {session.log}", flush=True)
+        child = session.start()
+        late = self.interrupted
+        # kept: of children that nobody has any more, subprocess itself takes the status
+        self.running[child.pid] = (session, child, time.monotonic())
+        if late:
+            os.killpg(child.pid, signal.SIGINT)
+
+    def wait(self) -> None:
+        """Until one of them has ended."""
         pid, status = os.wait()
-        session, since = running.pop(pid)
-        code = os.waitstatus_to_exitcode(status)
+        session, child, since = self.running.pop(pid)
+        code = child.returncode = self.codes[session.name] = os.waitstatus_to_exitcode(status)
         session.show(code, time.monotonic() - since)
-        well = well and code in (PASSED, NOTHING)
-    return well
+
+    def interrupt(self, number: int, frame: Any) -> None:
+        """Start no more; those that run are no part of the terminal's group, and are told here."""
+        self.interrupted = True
+        for pid in list(self.running):
+            try:
+                os.killpg(pid, signal.SIGINT)
+            except ProcessLookupError:
+                pass  # it has just ended
 
 
 def main() -> int:
@@ -109,12 +152,9 @@ def main() -> int:
     if given.user:
         for place in (LOGS.parent, LOGS):
             os.chown(place, user["user"], user["group"])
-    sessions = wanted(shlex.split(given.pytest), given.tests, user)
-    return 0 if run(sessions, os.cpu_count() or 1) else 1
+    found = wanted(shlex.split(given.pytest), given.tests, user)
+    return Sessions(found, len(os.sched_getaffinity(0))).run()
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # those of the terminal's group have it, too, and end
-        sys.exit(130)
+    sys.exit(main())
