@@ -181,7 +181,7 @@ def _dispatch(words: list[str]) -> int:
         os.execv(_INSIDE, ["lpmx", *words])
     if parser is None:
         print(f'lpmx: cannot run "{words[0]}": there is no such command', file=sys.stderr)
-        print('hint: "lpmx --help" lists the commands', file=sys.stderr)
+        print(f'hint: {parsing.nearest(words[0])}"lpmx --help" lists the commands', file=sys.stderr)
         return _MISUSED
     arguments = parsing.parse(parser, words[1:])
     run = getattr(arguments, "run", None)

@@ -76,6 +76,13 @@ def parser_of(name: str) -> Optional[Parser]:
     return parser
 
 
+def nearest(name: str) -> str:
+    """For who mistyped a command: which one it may have been."""
+    from difflib import get_close_matches
+    found = get_close_matches(name, names(), 1)
+    return f'was "lpmx {found[0]}" meant? ' if found else ""
+
+
 def explain(parser: argparse.ArgumentParser, text: str) -> None:
     """Continue the line that says what a command is for."""
     parser.description = f"{parser.description}{text}"

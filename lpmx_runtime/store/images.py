@@ -214,9 +214,14 @@ class Images:
             wanted = Reference.parse(text)
         except InvalidReference:
             return 'run "lpmx images" to see what is there'
-        others = [image.familiar for image in self.list()
-                  if Reference.parse(image.name).repository.rpartition("/")[2]
-                  == wanted.repository.rpartition("/")[2]]
+        from difflib import get_close_matches
+        short = wanted.repository.rpartition("/")[2]
+        of_short: dict[str, list[str]] = {}
+        for image in self.list():
+            of_short.setdefault(Reference.parse(image.name).repository.rpartition("/")[2],
+                                []).append(image.familiar)
+        others = of_short.get(short) or [name for near in get_close_matches(short, of_short)
+                                         for name in of_short[near]]
         if others:
             return f'run "lpmx pull {text}"; the store has {", ".join(others[:5])}'
         return f'run "lpmx pull {text}", or "lpmx images" to see what is there'

@@ -240,6 +240,12 @@ def test_wrong_command_line_is_125(tiny, arguments, message):
     assert_refused(tiny(*arguments), 125, message, "--help")
 
 
+def test_mistyped_command_is_told_which_it_may_have_been(tiny):
+    """The nearest one, those of other packages among them."""
+    assert_refused(tiny("isntall"), 125, "there is no such command", 'was "lpmx install" meant? "lpmx --help"')
+    assert_refused(tiny("kernal"), 125, "there is no such command", 'was "lpmx kernel" meant? "lpmx --help"')
+
+
 def test_store_that_is_none_is_refused(tiny, tmp_path):
     """A relative path, and a directory with other things in it."""
     assert_refused(tiny("images", env={"LPMX_STORE": "relative"}), 1,

@@ -170,16 +170,19 @@ def test_name_goes_before_a_digest_that_looks_like_it(opened: Store) -> None:
 
 
 def test_unknown_image_comes_with_a_hint(opened: Store) -> None:
-    """How to get it, and what is there of the same name."""
+    """How to get it, and what is there of the same name, or else of one that is nearly so."""
     put(opened, UBUNTU, layer("a"))
 
     with pytest.raises(ImageUnknown, match='cannot find image "ubuntu:20.04"') as near:
         opened.images.find("ubuntu:20.04")
+    with pytest.raises(ImageUnknown, match='cannot find image "ubunto"') as mistyped:
+        opened.images.find("ubunto")
     with pytest.raises(ImageUnknown, match='cannot find image "fedora"') as far:
         opened.images.find("fedora")
 
     assert 'run "lpmx pull ubuntu:20.04"; the store has ubuntu:18.04' == near.value.hint
-    assert 'run "lpmx pull fedora"' in (far.value.hint or "")
+    assert 'run "lpmx pull ubunto"; the store has ubuntu:18.04' == mistyped.value.hint
+    assert 'run "lpmx pull fedora", or' in (far.value.hint or "")
 
 
 def test_text_that_is_no_reference(opened: Store) -> None:
