@@ -324,7 +324,7 @@ def test_python_without_ctypes_says_so_in_two_lines(installed: Any, tmp_path: An
                           env={**os.environ, "IPYTHONDIR": str(tmp_path), "PYTHONPATH": "/.lpmx/python",
                                "LPMX_PYTHONPATH": ""})
 
-    said = ("cannot use %lpmx in this kernel: {}, which this Python was built without\n"
+    said = ("cannot use %lpmx in this kernel: its Python cannot load what it needs ({})\n"
             'hint: the command "lpmx" does the same: !lpmx env list\n')
     cause = "import of _ctypes halted; None in sys.modules"
     assert "None\n" == done.stdout

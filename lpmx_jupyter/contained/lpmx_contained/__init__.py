@@ -49,10 +49,10 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 def excuse(shell: Any, error: ImportError) -> None:
-    """Have `%lpmx` say why it is none: a Python that was built without libffi has no ctypes.
-    All else of the kernel works."""
+    """Have `%lpmx` say why it is none: a Python that was built without libffi has no ctypes, and in
+    an image that has lost libffi it cannot be loaded. All else of the kernel works."""
     from IPython.core.error import UsageError
-    message = (f"cannot use %lpmx in this kernel: {error}, which this Python was built without\n"
+    message = (f"cannot use %lpmx in this kernel: its Python cannot load what it needs ({error})\n"
                'hint: the command "lpmx" does the same: !lpmx env list')
 
     def lpmx(line: str, cell: Optional[str] = None) -> None:
