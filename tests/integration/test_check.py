@@ -95,7 +95,6 @@ def test_store_that_cannot_be_written_is_told(findings, tmp_path):
     assert "LPMX_STORE" in found["store"]["follows"]
 
 
-
 @pytest.mark.parametrize("size, verdict", [(4096, "ok"), (16384, "missing"), (65536, "missing")])
 def test_kernel_with_larger_pages_is_told(monkeypatch, size, verdict):
     """Some of aarch64 have them, and do not start the loader."""

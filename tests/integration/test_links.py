@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+
 def run(container, *argv, **options):
     """What a program in the container printed, and its exit code."""
     from lpmx_runtime.container import process

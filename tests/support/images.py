@@ -377,6 +377,8 @@ def apptainer(built: Built, cache: "Cache") -> None:
     """A machine with the real Apptainer, which only unreleased Debian has; no OCI layout."""
     mmdebstrap("sid", built.tar, "apptainer", "squashfs-tools", "ca-certificates", devices=False,
                options=['--aptopt=Acquire::Check-Valid-Until "false"'])
+
+
 def frontends(built: Built, cache: "Cache") -> None:
     """No image, but papermill, the console, JupyterHub and its proxy, for the environment of the tests."""
     scratch = built.directory / "scratch"
