@@ -15,6 +15,8 @@
 #include "call.h"
 
 #define BUFFER_SIZE 32768u
+/* As much of an entry as readdir_r may write: programs give it no more room than that. */
+#define ENTRY_MAX (__builtin_offsetof(struct dirent, d_name) + 256u)
 /* Behind the last entry: programs copy a whole `struct dirent`, whatever the length of its name. */
 #define SLACK 512u
 #define KEPT 4
@@ -118,6 +120,9 @@ EXPORTED struct stream *fdopendir(int fd)
 		return 0;
 	}
 	flags = preload_result(sys_call2(__NR_fcntl, fd, F_GETFL));
+	/* by O_PATH nothing can be listed */
+	if (flags >= 0 && flags & O_PATH)
+		flags = preload_result(-EBADF);
 	if (flags >= 0 && (flags & O_ACCMODE) == O_WRONLY)
 		flags = preload_result(-EINVAL);
 	if (flags < 0 || preload_result(sys_call3(__NR_fcntl, fd, F_SETFD, FD_CLOEXEC)) < 0)
@@ -147,6 +152,8 @@ static long next(struct stream *s, struct dirent **entry)
 							       (long)s->buffer, BUFFER_SIZE, 0, 0)
 					 : sys_call3(__NR_getdents64, s->fd, s->buffer, BUFFER_SIZE);
 
+			/* who asks behind the end may have set the descriptor's position */
+			s->all = 0;
 			/* one that was removed has no names */
 			if (SYS_FAILED(n) && n != -ENOENT)
 				return n;
@@ -177,6 +184,14 @@ EXPORTED struct dirent *readdir(struct stream *s)
 	return r > 0 ? entry : 0;
 }
 
+/* Without what is behind the name, for which there may be no room. */
+static size_t used(const struct dirent *entry)
+{
+	return entry->d_reclen <= ENTRY_MAX
+		       ? entry->d_reclen
+		       : __builtin_offsetof(struct dirent, d_name) + text_length(entry->d_name) + 1;
+}
+
 /* An entry that has no room is left out, and told of at the end. */
 EXPORTED int readdir_r(struct stream *s, struct dirent *to, struct dirent **result)
 {
@@ -184,12 +199,14 @@ EXPORTED int readdir_r(struct stream *s, struct dirent *to, struct dirent **resu
 	long r;
 
 	lock(s);
-	while ((r = next(s, &entry)) > 0 && entry->d_reclen > sizeof(*to))
+	while ((r = next(s, &entry)) > 0 && used(entry) > ENTRY_MAX)
 		s->error = ENAMETOOLONG;
-	if (r > 0)
-		bytes_copy(to, entry, entry->d_reclen);
-	else if (!r)
+	if (r > 0) {
+		bytes_copy(to, entry, used(entry));
+		to->d_reclen = (uint16_t)used(entry);
+	} else if (!r) {
 		r = -s->error;
+	}
 	unlock(s);
 	*result = r > 0 ? to : 0;
 	return r < 0 ? (int)-r : 0;

@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <glob.h>
 #include <pthread.h>
+#include <stddef.h>
 
 #include "check.h"
 
@@ -72,6 +73,7 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
 static void refused(void)
 {
 	int fd = open("present", O_RDONLY), fds[2];
+	DIR *stream;
 
 	say("opendir of nothing", opendir("absent") ? 0 : -1);
 	say("opendir of no name", opendir("") ? 0 : -1);
@@ -83,6 +85,14 @@ static void refused(void)
 	say("fdopendir of a pipe", fdopendir(fds[1]) ? 0 : -1);
 	close(fds[0]);
 	close(fds[1]);
+	fd = open(".", O_PATH);
+	stream = fdopendir(fd);
+	/* older libcs see it at the first name only */
+	say("of a place only", stream && readdir(stream) ? 0 : -1);
+	if (stream)
+		closedir(stream);
+	else
+		close(fd);
 }
 
 static void places(void)
@@ -120,6 +130,43 @@ static void reentrant(void)
 		count++;
 	say("readdir_r", count);
 	say("its end", r);
+	closedir(stream);
+}
+
+/* A name as long as any, and no more room than POSIX asks for. */
+static void little_room(void)
+{
+	const size_t room = offsetof(struct dirent, d_name) + 256;
+	char name[sizeof("long/") + 255], memory[sizeof(struct dirent) + 8];
+	struct dirent *entry = (struct dirent *)memory, *result;
+	DIR *stream;
+	int whole = 0;
+
+	mkdir("long", 0755);
+	memset(strcpy(name, "long/") + 5, 'n', 255);
+	name[sizeof(name) - 1] = 0;
+	close(open(name, O_CREAT | O_WRONLY, 0644));
+	memset(memory, '#', sizeof(memory));
+	stream = opendir("long");
+	while (!readdir_r(stream, entry, &result) && result)
+		whole += !strcmp(result->d_name, name + 5);
+	closedir(stream);
+	say("a long name", whole);
+#ifdef __GLIBC__ /* musl writes behind it */
+	say("behind the room", memory[room] == '#');
+#endif
+	unlink(name);
+	rmdir("long");
+}
+
+static void moved(void)
+{
+	DIR *stream = opendir("full");
+	unsigned long sum = 0;
+
+	say("to the end", rest(stream, &sum));
+	lseek(dirfd(stream), 0, SEEK_SET);
+	say("from the descriptor's beginning", rest(stream, &sum));
 	closedir(stream);
 }
 
@@ -165,6 +212,8 @@ int main(void)
 	make("full", 0, FILES);
 	places();
 	reentrant();
+	little_room();
+	moved();
 	descriptors();
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, whole, &sums[i]);
