@@ -182,3 +182,32 @@ def test_only_sys_holds_system_call_instructions() -> None:
                        "native/loader/start_x86_64.S", "native/sys/start_x86_64.S",
                        "native/sys/start_aarch64.S"}
     assert "native/sys/sys_x86_64.h" in holding
+
+
+def constants(path: Path) -> Dict[str, int]:
+    """The numbers that a module gives names to."""
+    found: Dict[str, int] = {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign):
+            [target] = node.targets
+            names = target.elts if isinstance(target, ast.Tuple) else [target]
+            values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            found.update((name.id, value.value) for name, value in zip(names, values)
+                         if isinstance(name, ast.Name) and isinstance(value, ast.Constant))
+    return found
+
+
+def test_numbers_by_which_python_asks_the_core_are_those_of_its_header() -> None:
+    """A kernel that knew another version of the core would follow no variable any more."""
+    header = (CHECKOUT / "native" / "include" / "lpmx_abi.h").read_text()
+    defined = {name: int(value, 0) for name, value in
+               re.findall(r"(?:#define )?LPMX_(\w+)(?: =)? (0x[0-9a-f]+|[0-9]+)\b", header)}
+
+    kernels = constants(CONTAINED / "lpmx_contained" / "core.py")
+    programs = constants(CHECKOUT / "lpmx_runtime" / "environment.py")
+
+    operations = {f"_{name[3:]}": value for name, value in defined.items() if name.startswith("OP_")}
+    assert {"_CALL": defined["SYSCALL"], "_ABI_VERSION": defined["ABI_VERSION"]}.items() <= kernels.items()
+    assert {name: operations[name] for name in ("_ENTRY", "_ENV_SET", "_ENV_UNSET", "_ENV_LIST", "_NAME",
+                                                "_HOST_PATH", "_DIRECTORY")}.items() <= kernels.items()
+    assert (defined["SYSCALL"], operations["_ENV_LIST"]) == (programs["_CALL"], programs["_LIST"])

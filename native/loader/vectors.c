@@ -71,17 +71,28 @@ static char *pair(char **at, const char *name, const char *value)
 	return start;
 }
 
-/* "LD_PRELOAD=ours:theirs"; the program's own list may be long. */
+static int ends_with(const char *list, const char *item)
+{
+	size_t n = text_length(list), own = text_length(item);
+
+	return n >= own && text_same(list + n - own, item, own) &&
+	       (n == own || list[n - own - 1] == ':' || list[n - own - 1] == ' ');
+}
+
+/*
+ * "LD_PRELOAD=theirs:ours"; the program's own list may be long.  Theirs stand in for the
+ * libc's functions as they do outside, and what they hand on reaches ours as it would libc's.
+ */
 static char *preload_pair(char **at, const char *ours, const char *theirs)
 {
-	char *start = *at, *p = text_put(text_put(start, "LD_PRELOAD="), ours);
-	size_t n = theirs ? text_begins(theirs, ours) : 0;
+	char *start = *at, *p = text_put(start, "LD_PRELOAD=");
 
-	if (theirs && n && (!theirs[n] || theirs[n] == ':' || theirs[n] == ' '))
-		theirs += n + (theirs[n] != 0);
-	if (theirs && *theirs) {
-		*p++ = ':';
+	if (theirs && *theirs && !text_equal(theirs, ours)) {
 		p = text_put(p, theirs);
+		if (!ends_with(theirs, ours))
+			p = text_put(text_put(p, ":"), ours);
+	} else {
+		p = text_put(p, ours);
 	}
 	*at = p + 1;
 	return start;

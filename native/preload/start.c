@@ -3,24 +3,24 @@
 
 const struct lpmx_entry *preload_entry;
 
-/* Is the first element of an LD_PRELOAD list us?  Its length with the separator. */
-static size_t own_element(const char *list)
+/* Where the last element of an LD_PRELOAD list, if that is us, begins with its separator; else NULL. */
+static char *own_element(char *list)
 {
 	static const char name[] = "/preload.so";
-	size_t n = 0;
+	size_t n = text_length(list);
 
-	while (list[n] && list[n] != ':' && list[n] != ' ')
-		n++;
 	if (n < sizeof(name) - 1 || !text_same(list + n - (sizeof(name) - 1), name, sizeof(name) - 1))
 		return 0;
-	return list[n] ? n + 1 : n;
+	while (n && list[n - 1] != ':' && list[n - 1] != ' ')
+		n--;
+	return list + n - (n != 0);
 }
 
-/* The loader put us in front of LD_PRELOAD: the program sees what was there before. */
+/* The loader put us behind all else in LD_PRELOAD: the program sees what was there before. */
 static void leave_environment(void)
 {
-	char **entry, *list;
-	size_t prefix, n;
+	char **entry, *list, *own;
+	size_t prefix;
 
 	if (!&environ || !environ)
 		return;
@@ -28,11 +28,11 @@ static void leave_environment(void)
 		if (!(prefix = text_begins(*entry, "LD_PRELOAD=")))
 			continue;
 		list = *entry + prefix;
-		n = own_element(list);
-		if (!n)
+		own = own_element(list);
+		if (!own)
 			return;
-		if (list[n]) {
-			bytes_copy(list, list + n, text_length(list + n) + 1);
+		if (own > list) {
+			*own = 0;
 			return;
 		}
 		do

@@ -276,6 +276,62 @@ def test_what_a_program_does_with_preload_variables_is_its_own(bench: Bench, vie
     assert bare.stdout == contained.stdout
 
 
+#: Stands in for readdir, and itself reads a directory by the functions that come after it.
+STANDS_IN = """
+#include <dirent.h>
+#include <dlfcn.h>
+#include <unistd.h>
+
+struct dirent *readdir(DIR *stream)
+{
+	write(1, "mine\\n", 5);
+	return ((struct dirent *(*)(DIR *))dlsym(RTLD_NEXT, "readdir"))(stream);
+}
+
+__attribute__((constructor)) static void list(void)
+{
+	struct dirent *(*next)(DIR *) = dlsym(RTLD_NEXT, "readdir");
+	DIR *stream = opendir("listed");
+	int names = 0;
+
+	while (stream && next(stream))
+		names++;
+	write(1, &"0123456789"[names], 1);
+	write(1, "\\n", 1);
+}
+"""
+#: Reads a directory, whose three names readdir tells, and the end.
+READS = """
+#include <dirent.h>
+
+int main(void)
+{
+	DIR *stream = opendir("listed");
+
+	while (readdir(stream))
+		;
+	return closedir(stream);
+}
+"""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_library_of_the_users_stands_in_for_functions_of_libc(bench: Bench, view: str) -> None:
+    """As outside: it is asked first, and what comes after it gives the container's answers."""
+    library, program = bench.built / "stands-in.so", bench.built / "reads"
+    if not library.exists():
+        (bench.work / "listed").mkdir()
+        (bench.work / "listed" / "name").touch()
+        for text, output, *options in ((STANDS_IN, library, "-shared", "-fPIC", "-ldl"), (READS, program)):
+            subprocess.run(["gcc", "-D_GNU_SOURCE", "-xc", "-", "-o", str(output), *options],
+                           input=text, text=True, check=True)
+    script = f"LD_PRELOAD={library} {program}"
+
+    bare, contained = bench.run(["/bin/sh", "-c", script]), bench.run(["/bin/sh", "-c", script], view)
+
+    assert "3\n" + 4 * "mine\n" == bare.stdout == contained.stdout
+
+
 @pytest.mark.parametrize("view", ["container", "preload"])
 def test_preload_library_is_there_whatever_is_said(bench: Bench, view: str) -> None:
     """Neither `env -i` nor a list of its own leaves a program without it."""
@@ -422,7 +478,7 @@ __attribute__((constructor)) static void f(void)
 }
 """
 
-ENTRY = """version 1, size 40
+ENTRY = """version 2, size 40
 open 1, read 5
 absent -2
 wild -14

@@ -10,7 +10,7 @@ from typing import Dict, Optional
 
 _CALL = 0x4c58
 _ENTRY, _ENV_SET, _ENV_UNSET, _ENV_LIST, _NAME, _HOST_PATH, _DIRECTORY = 1, 2, 3, 4, 5, 6, 8
-_ABI_VERSION = 1
+_ABI_VERSION = 2
 _LONGEST = 1 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
