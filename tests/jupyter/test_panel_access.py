@@ -79,12 +79,13 @@ def test_narrow_page(shown: PanelPerson) -> None:
     unfold_all(shown)
 
     shown.page.set_viewport_size({**SIZE, "width": 400})
-
-    assert shown.page.evaluate("() => { const panel = document.getElementById('lpmx-panel');"
-                               " return panel.scrollWidth <= panel.clientWidth; }")
-    shown.page.get_by_label("Take away PATH").click(trial=True)
-    shown.shot("panel-400")
-    shown.page.set_viewport_size(SIZE)
+    try:
+        assert shown.page.evaluate("() => { const panel = document.getElementById('lpmx-panel');"
+                                   " return panel.scrollWidth <= panel.clientWidth; }")
+        shown.page.get_by_label("Take away PATH").click(trial=True)
+        shown.shot("panel-400")
+    finally:
+        shown.page.set_viewport_size(SIZE)
 
 
 def test_nothing_jumps(shown: PanelPerson) -> None:
