@@ -126,10 +126,13 @@ def run(argv: Sequence[str], text: Optional[str] = None, hurry: bool = True) -> 
     not end by itself it is made to, unless there is no `hurry`: then by further interrupts.
     """
     call = _Call(argv, text, hurry)
-    ended = None
+    ended, interrupts = None, 0
     try:
         while True:
             try:
+                while interrupts:
+                    interrupts -= 1     # before: another one may come while this one is told
+                    call.interrupt()
                 call.insist()
                 if ended is None and call.process.poll() is not None:
                     ended = time.monotonic()
@@ -139,7 +142,7 @@ def run(argv: Sequence[str], text: Optional[str] = None, hurry: bool = True) -> 
                 if ended is not None and not moved and time.monotonic() - ended > _AFTERMATH:
                     break
             except KeyboardInterrupt:
-                call.interrupt()
+                interrupts += 1
         code = call.process.wait()
     except BaseException:
         call.signal(signal.SIGKILL)
