@@ -307,6 +307,14 @@ def loaded(_loaded: Loaded) -> Iterator[Loaded]:
     assert [] == leftovers.wait_for_none([_loaded.path]), "left behind by the test"
 
 
+@pytest.fixture
+def jupyter(tmp_path: Path, loaded: Loaded) -> Iterator[Any]:
+    """A Jupyter (support.notebooks) of its own for a test; afterwards nothing of any kernel may be left."""
+    from support.notebooks import jupyter_in  # others need no Jupyter
+    with jupyter_in(tmp_path, loaded) as own:
+        yield own
+
+
 def lower_digest(store: Path, but: Container[str] = ()) -> dict[str, str]:
     """A digest of every layer's tree of a store: names, modes, times, attributes, content; not of
     those in `but`."""

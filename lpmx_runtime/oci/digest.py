@@ -18,7 +18,7 @@ def is_digest(text: object) -> bool:
 
 def digest_of(data: _Bytes, algorithm: str = "sha256") -> str:
     """The digest of `data`."""
-    import hashlib  # OpenSSL: it costs more than all else that starting a program needs
+    import hashlib  # loads OpenSSL, some milliseconds of a start that may hash nothing
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import BinaryIO, Iterable, Iterator, Optional, Sequence
 
 from ..errors import DigestMismatch, StoreError
-from .files import digest_path, make_directory, split_digest, storing, write_file
+from ..oci.digest import Verifier
+from .files import digest_path, make_directory, storing, write_file
 
 
 class Blobs:
@@ -49,19 +50,16 @@ class Blobs:
         else. Two processes may store the same blob at once; each writes its
         own copy aside, and the last one's takes the name.
         """
-        algorithm, value = split_digest(digest)
         path = self.path(digest)
 
         def verified() -> Iterator[bytes]:
-            import hashlib  # not needed where blobs are only read; see oci/digest.py
-            hasher = hashlib.new(algorithm)
+            verifier = Verifier(digest)
             for chunk in chunks:
-                hasher.update(chunk)
+                verifier.update(chunk)
                 yield chunk
-            if hasher.hexdigest() != value:
+            if not verifier.agrees:
                 raise DigestMismatch(
-                    f"cannot store blob {digest}: its bytes hash to "
-                    f"{algorithm}:{hasher.hexdigest()}",
+                    f"cannot store blob {digest}: its bytes hash to {verifier.actual}",
                     hint="the copy is damaged or is another thing; fetch it again")
 
         with storing(f"blob {digest}"):

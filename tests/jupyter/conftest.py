@@ -16,13 +16,6 @@ from support.notebooks import Jupyter, Running, jupyter_in
 from support.panel import PanelPerson
 
 
-@pytest.fixture
-def jupyter(tmp_path: Path, loaded: Any) -> Iterator[Jupyter]:
-    """A Jupyter of its own for a test; afterwards nothing of any kernel may be left."""
-    with jupyter_in(tmp_path, loaded) as own:
-        yield own
-
-
 @pytest.fixture(params=["tiny", "kernel", "host"])
 def kernel(request: pytest.FixtureRequest, jupyter: Jupyter) -> Running:
     """A started kernel of each kind: the host's Python in a kernel view, the image's own,

@@ -11,18 +11,12 @@ import pytest
 from lpmx_runtime.container import Container
 from lpmx_runtime.store import Store
 from support import slurm
-from support.notebooks import Jupyter, jupyter_in
+from support.notebooks import Jupyter
 
 from .conftest import Record
 
 #: Number of CPUs, of open files; the job, as a variable and as the host's squeue has it.
 ASK = "echo $(nproc) $(ulimit -n) $SLURM_JOB_ID $(lpmx host squeue -h --me -t R -o %i)"
-
-
-@pytest.fixture
-def jupyter(tmp_path: Path, loaded: Any) -> Iterator[Jupyter]:
-    with jupyter_in(tmp_path, loaded) as own:
-        yield own
 
 
 @pytest.fixture

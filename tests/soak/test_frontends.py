@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import nbformat
 import pytest
@@ -14,17 +14,11 @@ from lpmx_jupyter.session import Settings
 from lpmx_runtime.container import Container
 from lpmx_runtime.store import Store
 from support.hubserver import Hub
-from support.notebooks import Jupyter, jupyter_in
+from support.notebooks import Jupyter
 
 from .conftest import Record
 
 WHERE = "import os; print('in', os.environ['LPMX_CONTAINER'])"
-
-
-@pytest.fixture
-def jupyter(tmp_path: Path, loaded: Any) -> Iterator[Jupyter]:
-    with jupyter_in(tmp_path, loaded) as own:
-        yield own
 
 
 @pytest.fixture
