@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+import requests
+from support.labserver import listening
 from support.notebooks import Jupyter
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -97,15 +99,10 @@ def test_lab_has_the_image_in_its_launcher(jupyter: Jupyter, checkout: Path) -> 
          "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=t"], cwd=checkout,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        info = jupyter.runtime / f"jpserver-{process.pid}.json"
-        deadline = time.monotonic() + 60
-        while not info.exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.05)
-        assert info.exists(), process.poll()
-        import requests
+        url = listening(jupyter.runtime, process)
+        assert url is not None, process.poll()
         session = requests.Session()
         session.trust_env = False
-        url = json.loads(info.read_text())["url"]
         names = session.get(f"{url}api/kernelspecs?token=t", timeout=30).json()["kernelspecs"]
         files = session.get(f"{url}api/contents?token=t", timeout=30).json()["content"]
     finally:

@@ -22,6 +22,21 @@ TOKEN = "token-of-the-tests"
 PATIENCE = 60
 
 
+def listening(runtime: Path, server: subprocess.Popen[Any]) -> Optional[str]:
+    """The address of a Jupyter server, once it listens there; None if it ended, or took too long."""
+    info = runtime / f"jpserver-{server.pid}.json"
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            url = str(json.loads(info.read_text())["url"])
+            # the file may be there a moment before the server listens
+            socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), 5).close()
+            return url
+        except (OSError, ValueError, KeyError):
+            time.sleep(0.05)
+    return None
+
+
 class LabServer:
     """`jupyter lab` in a process of its own, on loopback."""
 
@@ -43,18 +58,11 @@ class LabServer:
         self._session.headers["Authorization"] = f"token {TOKEN}"
 
     def _wait(self, runtime: Path) -> str:
-        info = runtime / f"jpserver-{self._process.pid}.json"
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                url = str(json.loads(info.read_text())["url"])
-                # the file may be there a moment before the server listens
-                socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), 5).close()
-                return url
-            except (OSError, ValueError, KeyError):
-                time.sleep(0.05)
-        self.close()
-        raise AssertionError(f"the server did not start:\n{self.log}")
+        url = listening(runtime, self._process)
+        if url is None:
+            self.close()
+            raise AssertionError(f"the server did not start:\n{self.log}")
+        return url
 
     @property
     def log(self) -> str:
