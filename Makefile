@@ -101,7 +101,7 @@ test:
 	@copy=$$($(SUPPORT).prepare | tail -n 1) && [ -n "$$copy" ] \
 	&& cache=$${LPMX_TEST_CACHE:-$$copy/.cache/tests} \
 	&& as_user="runuser -u lpmx-test -- env LPMX_TEST_CACHE=$$cache $(MAKE) --no-print-directory -C $$copy" \
-	&& $$as_user set-up \
+	&& $$as_user set-up AHEAD="$(AHEAD)" \
 	&& cd $$copy && result=0 \
 	&& { trap : INT HUP; \
 	     LPMX_TEST_CACHE=$$cache $(SESSIONS) --user lpmx-test $(TESTS) || result=1; \
@@ -120,7 +120,7 @@ $(STAMPS)/panel: $(STAMPS)/venv labextension/package.json labextension/package-l
 
 set-up: $(STAMPS)/extra-test $(STAMPS)/panel
 	@tests/support/have-packages $(TEST_PACKAGES)
-	@$(SUPPORT).images
+	@$(SUPPORT).images $(AHEAD)
 
 sessions:
 	@$(SESSIONS) $(TESTS)
@@ -129,7 +129,7 @@ sessions:
 soak:
 	@tests/support/have-packages $(TEST_PACKAGES) $(SOAK_PACKAGES)
 	@result=0; \
-	$(MAKE) --no-print-directory test TESTS="$(or $(TESTS),tests/soak)" || result=1; \
+	$(MAKE) --no-print-directory test AHEAD=--soak TESTS="$(or $(TESTS),tests/soak)" || result=1; \
 	$(SUPPORT).soak && exit $$result
 
 docs: $(STAMPS)/installed
