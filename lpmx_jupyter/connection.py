@@ -57,15 +57,26 @@ def use_sockets(manager: Any, folder: Path) -> None:
     manager.cache_ports = False
 
 
+def encrypted(connection_file: str) -> bool:
+    """Whether a connection file has keys: who connects then talks in CurveZMQ only."""
+    return bool((_read(connection_file) or {}).get("curve_secretkey"))
+
+
 def inside(connection_file: str) -> "Optional[tuple[str, bytes]]":
     """Of a connection file that names sockets, their folder and what the file says to a kernel
     that has the folder at PLACE; None if it names none."""
+    values = _read(connection_file)
+    if values is None or values.get("transport") != "ipc" or not isinstance(values.get("ip"), str):
+        return None
+    folder, name = os.path.split(os.path.abspath(values["ip"]))
+    return folder, json.dumps({**values, "ip": f"{PLACE}/{name}"}, indent=2).encode()
+
+
+def _read(connection_file: str) -> "Optional[dict[str, Any]]":
+    """What it says; None if it cannot be read: the kernel itself says what is wrong with it."""
     try:
         with open(connection_file, encoding="utf-8") as file:
             values = json.load(file)
-        if values.get("transport") != "ipc":
-            return None
-        folder, name = os.path.split(os.path.abspath(values["ip"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # the kernel itself says what is wrong with it
-    return folder, json.dumps({**values, "ip": f"{PLACE}/{name}"}, indent=2).encode()
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None

@@ -29,6 +29,8 @@ from .support import Layer, best
 #: Names of kernels that are not the image's own.
 HOST_PYTHON = "host-python"
 IMAGE_PYTHON = "image-python"
+#: What a kernel spec says of a kernel whose connections can be encrypted, and by what.
+ENCRYPTION, CURVE = "supported_encryption", "curve"
 #: Their kinds.
 OWN, VIEWED, SUPPORTED, HOSTS = "image", "kernel view", "support layer", "host"
 
@@ -86,6 +88,13 @@ class Kernel:
         if self.kind == HOSTS:
             return f"this machine's Python ({self.place})"
         return f"the host's Python ({self.place}) in a kernel view"
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether its kernel spec says that its connections can be encrypted."""
+        said = self.metadata.get(ENCRYPTION)
+        words = said if isinstance(said, (list, tuple)) else [said]
+        return CURVE in [str(word).strip().lower() for word in words]
 
 
 @dataclass(frozen=True)
@@ -338,8 +347,13 @@ def _image_python(view: View, variables: Mapping[str, str], layers: Sequence[Lay
         return Kernel(name=IMAGE_PYTHON, display_name="Python 3", language="python",
                       argv=(program, _LAUNCHER, "-f", "{connection_file}"), kind=SUPPORTED,
                       place=f"{program}, {python.described}", python=python, layer=layer,
-                      metadata={"debugger": True} if layer and layer.has_debugger else {})
+                      metadata=_abilities(layer.has_debugger, layer.encrypts) if layer else {})
     raise first or Unfit("the image has no Python")
+
+
+def _abilities(debugger: bool, encrypts: bool) -> dict[str, Any]:
+    """What the kernel spec of an ipykernel says that it can."""
+    return {**({"debugger": True} if debugger else {}), **({ENCRYPTION: [CURVE]} if encrypts else {})}
 
 
 def _layer_name(layer: Layer) -> str:
@@ -353,7 +367,7 @@ def host_python(*, live: bool, why: str = "", python: Optional[Python] = None) -
     return Kernel(name=HOST_PYTHON, display_name="Python 3", language="python",
                   argv=(program, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
                   kind=HOSTS if live else VIEWED, place=program, why=why, python=python,
-                  metadata={"debugger": True} if kernelview.has_debugger() else {})
+                  metadata=_abilities(kernelview.has_debugger(), kernelview.encrypts()))
 
 
 # -- looking around in an image ---------------------------------------------------------

@@ -234,7 +234,7 @@ def kernel_json(store: Store, kernel: Kernel, settings: Settings, display_name: 
     if transport != "ipc":
         config["transport"] = transport
     metadata = {key: value for key, value in kernel.metadata.items()
-                if key not in ("kernel_provisioner", "supported_encryption")}
+                if key != "kernel_provisioner"}
     return {
         "argv": [sys.executable, "-m", _LAUNCHER, "-f", "{connection_file}",
                  *_arguments(settings)],

@@ -9,6 +9,7 @@ that the kernel executes is back in the container's plain view.
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import importlib.util
 import os
 import site
@@ -21,6 +22,8 @@ from lpmx_runtime._native import View
 from lpmx_runtime.container.binds import merge
 from lpmx_runtime.container.spec import Bind, ViewSpec
 from lpmx_runtime.errors import KernelFailed
+
+from . import support
 
 #: Prefixes that hold much more than Python: of these only Python's own parts are shown.
 _SHARED_PREFIXES = ("/", "/usr", "/usr/local")
@@ -50,6 +53,14 @@ def check() -> None:
 def has_debugger() -> bool:
     """Whether debugpy, which JupyterLab's debugger needs, is installed."""
     return importlib.util.find_spec("debugpy") is not None
+
+
+def encrypts() -> bool:
+    """Whether the connections of this Python's ipykernel can be encrypted."""
+    try:
+        return support.encrypts(importlib.metadata.version("ipykernel"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def packages_elsewhere() -> list[str]:

@@ -30,7 +30,7 @@ from lpmx_runtime.store import Store
 from tornado import web
 from traitlets import Bool, CaselessStrEnum, Dict, List, Unicode
 
-from . import connection, detached
+from . import connection, detached, kernels
 from .session import KernelSession, Settings, variables_for
 
 _T = TypeVar("_T")
@@ -86,6 +86,7 @@ class LpmxProvisioner(LocalProvisioner):
         self._finalizer: Optional[weakref.finalize[Any, Any]] = None
         self._undoing: set[asyncio.Future[None]] = set()
         self._found: Optional[detached.Detached] = None
+        self._kernel: Optional[kernels.Kernel] = None
 
     # -- starting -----------------------------------------------------------------------
 
@@ -162,6 +163,9 @@ class LpmxProvisioner(LocalProvisioner):
                                                    self._folder, os.getpid())
         elif self.detach and self._found is None:
             await _in_thread(self._session.write_owner)  # it is being restarted, by us
+        if self._found is None:
+            self._kernel = await _in_thread(self._live_session().kernel)
+            self._say_whether_it_encrypts(self._kernel)
         return await super().pre_launch(**kwargs)
 
     async def _take_over(self, cwd: Optional[str]) -> None:
@@ -184,6 +188,15 @@ class LpmxProvisioner(LocalProvisioner):
         self._session = KernelSession.begin(self._settings(), kernel_id=str(self.kernel_id),
                                             folder=folder or os.getcwd(), sockets=self._folder)
 
+    def _say_whether_it_encrypts(self, kernel: kernels.Kernel) -> None:
+        """In the spec that the manager asks before it makes keys: it was written for what there
+        was then, and a kernel that knows nothing of the keys would never be reached."""
+        metadata = {name: value for name, value in self.kernel_spec.metadata.items()
+                    if name != kernels.ENCRYPTION}
+        if kernel.encrypts:
+            metadata[kernels.ENCRYPTION] = [kernels.CURVE]
+        self.kernel_spec.metadata = metadata
+
     def _settings(self) -> Settings:
         return Settings(image=self.image, kernel=self.kernel, container=self.container,
                         binds=tuple(self.binds), env=dict(self.env), user=self.user,
@@ -192,7 +205,7 @@ class LpmxProvisioner(LocalProvisioner):
 
     def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> process.Launch:
         session = self._live_session()
-        kernel = session.kernel()
+        kernel = self._kernel or session.kernel()
         if self.parent is not None:
             # How it is interrupted is the kernel's to say, and it may have changed.
             self.kernel_spec.interrupt_mode = kernel.interrupt_mode

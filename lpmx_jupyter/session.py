@@ -31,7 +31,7 @@ from lpmx_runtime.store import Store
 from lpmx_runtime.store.files import in_each
 
 from . import kernels, kernelview, support
-from .connection import PLACE, inside, remove_folder
+from .connection import PLACE, encrypted, inside, remove_folder
 
 #: The modules that kernels load inside; a place of ours, which images need not have.
 _MODULES = Bind(str(Path(__file__).resolve().parent / "contained"), "/.lpmx/python", True)
@@ -152,6 +152,11 @@ class KernelSession:
 
         `arguments` go to the kernel behind its own.
         """
+        if encrypted(connection_file) and not kernel.encrypts:
+            raise KernelFailed(f'cannot start kernel "{kernel.name}" with encrypted connections '
+                               f"(CurveZMQ): {kernel.description} does not say that it has them",
+                               hint="ipykernel has them since 7.3; without, nobody else can connect to the "
+                                    'sockets that are the usual transport: set transport_encryption to "auto"')
         argv, variables = kernels.command(kernel, self.container.record["config"]["env"])
         extra = self._meeting_place(connection_file)
         if kernel.layer is not None:

@@ -26,6 +26,9 @@ PLACE = "/.lpmx/kernel"
 #: Of the image's config: names and versions of the packages that are in it.
 PACKAGES_LABEL = "io.lpmx.kernel.packages"
 
+#: The first ipykernel whose connections can be encrypted, by CurveZMQ.
+_ENCRYPTS = (7, 3)
+
 _TAG = re.compile(r"cp(3)(\d+)-(glibc|musl)(\d+(?:\.\d+)+)-([a-z0-9_]+)\Z")
 
 
@@ -55,6 +58,11 @@ class Layer(NamedTuple):
         """Whether JupyterLab's debugger works with it."""
         return "debugpy" in self.packages
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether its connections can be encrypted."""
+        return encrypts(self.packages.get("ipykernel", ""))
+
     def tree(self, store: Store) -> Path:
         """The directory that its packages are in."""
         return store.indexes.trees(self.image.diff_ids)[0]
@@ -68,6 +76,11 @@ def name(python: Python, libc_version: tuple[int, ...]) -> str:
     """What the support layer for `python` is called that needs that libc."""
     return (f"{REPOSITORY}:cp{python.version[0]}{python.version[1]}-{python.libc}"
             f"{dotted(libc_version)}-{python.machine}")
+
+
+def encrypts(version: str) -> bool:
+    """Whether that version of ipykernel can encrypt its connections."""
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) >= _ENCRYPTS
 
 
 def layer_of(image: Image) -> Optional[Layer]:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+import zmq
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 
 from lpmx_jupyter.session import clear_abandoned
 from lpmx_runtime.container import processes
 from lpmx_runtime.store import Store
 from support.notebooks import Jupyter, Running
+from zmq.utils.monitor import recv_monitor_message
 
 
 def test_kernel_sees_the_files_of_its_image(jupyter: Jupyter) -> None:
@@ -255,6 +257,40 @@ def test_transport_may_be_tcp(jupyter: Jupyter) -> None:
 
     assert "tcp" == kernel.manager.transport
     assert "2" == kernel.text("print(1 + 1)")
+
+
+@pytest.mark.parametrize("image,transport", [("tiny", "tcp"), ("kernel", "ipc")])
+def test_connections_may_be_encrypted(jupyter: Jupyter, image: str, transport: str) -> None:
+    """By CurveZMQ, as Jupyter's own setting asks for it: who has no key of the kernel's is turned away.
+    Of the host's Python and of an image's own ipykernel; restarts keep it."""
+    kernel = jupyter.start(jupyter.install(image, transport=transport), transport_encryption="required")
+
+    info = kernel.manager.get_connection_info()
+    assert transport == info["transport"]
+    assert "2" == kernel.text("print(1 + 1)")
+    kernel.restart()
+    assert "3" == kernel.text("print(1 + 2)")
+    joint = {"tcp": ":", "ipc": "-"}[transport]
+    address = f"{transport}://{info['ip']}{joint}{info['hb_port']}"
+    assert _greeted(address, info["curve_publickey"])
+    assert not _greeted(address, None)
+
+
+def _greeted(address: str, key: "str | None") -> bool:
+    """Whether a kernel talks with somebody who has this public key of its, or none."""
+    with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.linger = 0
+        if key is not None:
+            socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+            socket.curve_serverkey = key.encode()
+        monitor = socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+            | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        socket.connect(address)
+        said = recv_monitor_message(monitor)["event"]
+        socket.disable_monitor()
+        monitor.close()
+        return bool(said == zmq.EVENT_HANDSHAKE_SUCCEEDED)
 
 
 def test_sockets_are_private(jupyter: Jupyter) -> None:

@@ -54,6 +54,29 @@ def test_time_zone_is_there_after_tzset(kernel: Running) -> None:
     assert "True" == kernel.text("time.tzset(); import os; print('TZ' not in os.environ)")
 
 
+def test_locale_is_there_after_setlocale(kernel: Running) -> None:
+    """As the time zone is."""
+    ask = "import locale; print(locale.setlocale(locale.LC_NUMERIC, ''))"
+    for name in ("C.UTF-8", "C"):
+        kernel.text(f"%lpmx env set LANG={name}")
+        assert name == kernel.text(ask)
+        assert name == kernel.text(f"import subprocess, sys; print(subprocess.run([sys.executable, '-c', {ask!r}],"
+                                   "stdout=-1, text=True).stdout)")
+
+
+def test_programs_are_found_by_a_path_that_was_set(jupyter: Jupyter) -> None:
+    """By the notebook from its next cell on, and by the shells that it starts."""
+    kernel = jupyter.start(jupyter.install("tiny"))
+    kernel.text("import os, shutil; os.makedirs('/opt/tools')\n"
+                "open('/opt/tools/tool', 'w').write('#!/bin/sh\\necho found\\n'); os.chmod('/opt/tools/tool', 0o755)")
+    assert "None" == kernel.text("print(shutil.which('tool'))")
+
+    kernel.text("path = os.environ['PATH']\n%lpmx env set PATH=/opt/tools:{path}")
+
+    assert "/opt/tools/tool" == kernel.text("print(shutil.which('tool'))")
+    assert "found" == kernel.text("!tool")
+
+
 def test_variable_is_taken_away(kernel: Running) -> None:
     """`%lpmx env unset`."""
     kernel.text("%lpmx env set GOES=1 STAYS=2")

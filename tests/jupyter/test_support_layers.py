@@ -225,6 +225,35 @@ def test_images_python_is_the_kernel(jupyter: Jupyter, spec: str) -> None:
     assert said in kernel.text("print(get_ipython().run_line_magic('lpmx', 'info')['kernel'])")
 
 
+def test_connections_of_an_older_ipykernel_are_not_encrypted(jupyter: Jupyter, spec: str) -> None:
+    """That of Python 3.9 cannot. Where it is left to the kernel, there are no keys, whatever its spec said
+    of another one; where it must be, the kernel does not start, and it is said what it lacks."""
+    path = jupyter.data / "kernels" / spec / "kernel.json"
+    values = json.loads(path.read_text())
+    assert "supported_encryption" not in values["metadata"]
+    with pytest.raises(RuntimeError, match="kernelspec does not declare 'curve'"):
+        jupyter.manager(spec).start_kernel(transport_encryption="required")
+    values["metadata"]["supported_encryption"] = ["curve"]
+    path.write_text(json.dumps(values))
+
+    kernel = jupyter.start(spec, transport_encryption="auto")
+    assert "2" == kernel.text("print(1 + 1)")
+    assert "curve_secretkey" not in kernel.manager.get_connection_info()
+    kernel.shutdown()
+    with pytest.raises(RuntimeError, match='cannot start kernel "image-python" with encrypted connections') as raised:
+        jupyter.manager(spec).start_kernel(transport_encryption="required")
+
+    assert "\nhint: ipykernel has them since 7.3" in str(raised.value)
+    assert [] == jupyter.leftovers()
+
+
+@pytest.mark.parametrize("version,can", [("7.4.0", True), ("7.3", True), ("10.0.1", True), ("7.2.1", False),
+                                         ("6.31.0", False), ("", False)])
+def test_versions_of_ipykernel_that_encrypt(version: str, can: bool) -> None:
+    """Since 7.3."""
+    assert can == support.encrypts(version)
+
+
 def test_layer_in_use_is_not_freed(jupyter: Jupyter, spec: str, layer: support.Layer,
                                    tmp_path: Path) -> None:
     """Whatever becomes of its image while the kernel runs."""
