@@ -3,7 +3,7 @@
     Machine(images.get("emulated").tar).run("lpmx check", {"usr/bin/lpmx": (content, 0o755)})
 
 It has no disk and no network. A script is run there by an ordinary user, and what it prints
-is on the console. Slow: what takes a second here takes from twenty to a hundred there.
+into a pipe is on the console. Slow: what takes a second here takes from twenty to a hundred there.
 """
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ user:x:1000:1000::/home/user:/bin/sh' >/etc/passwd; echo 'root:x:0:
 user:x:1000:' >/etc/group
 busybox chown -R 1000:1000 /home/user; cd /home/user
 echo; echo "== begin"
-python3 -c 'import os; os.setgroups([]); os.setgid(1000); os.setuid(1000); os.execv("/bin/sh", ["sh", "/script"])' 2>&1
+python3 -c 'import os; os.setgroups([]); os.setgid(1000); os.setuid(1000); os.execv("/bin/sh", ["sh", "/script"])' 2>&1 |
+    busybox cat
 echo "== end"
 busybox poweroff -f
 """
