@@ -59,6 +59,8 @@ def _run(arguments: argparse.Namespace, more: Sequence[str]) -> int:
         launch = session.launch(session.kernel(), connection_file, arguments=more,
                                 env={**variables_for(os.environ, ()),
                                      "JPY_PARENT_PID": str(os.getpid())})
+        if session.warning:
+            print(f"lpmx: {session.warning}", file=sys.stderr, flush=True)
         return _wait(launch, held)
     finally:
         session.leave()

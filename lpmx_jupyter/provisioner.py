@@ -213,10 +213,13 @@ class LpmxProvisioner(LocalProvisioner):
         connection_file = os.path.abspath(self.parent.connection_file) if self.parent else ""
         self.log.info("Kernel %s runs in container %s: %s", self.kernel_id,
                       session.container.name, kernel.description)
-        return session.launch(kernel, connection_file,
-                              arguments=cmd[len(self.kernel_spec.argv):],
-                              env={**given, "JPY_PARENT_PID":
-                                   "0" if self.detach else str(os.getpid())})
+        launch = session.launch(kernel, connection_file,
+                                arguments=cmd[len(self.kernel_spec.argv):],
+                                env={**given, "JPY_PARENT_PID":
+                                     "0" if self.detach else str(os.getpid())})
+        if session.warning:
+            self.log.warning("Kernel %s: %s", self.kernel_id, session.warning)
+        return launch
 
     def _describe(self) -> None:
         """Write down what another server needs to find the kernel."""

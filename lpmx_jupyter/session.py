@@ -39,6 +39,8 @@ _BINDS_LIMIT = 64
 _KERNEL_ID = "LPMX_KERNEL_ID"
 #: Tells a kernel's programs which kernel it is and why.
 DESCRIPTION = "LPMX_KERNEL"
+#: And what its user has to know before the first cell.
+WARNING = "LPMX_KERNEL_WARNING"
 #: What leftovers of a kernel get to end by themselves.
 _GRACE = 2.0
 #: Notebook folders in here are not shown: they would hide the image's own files.
@@ -114,6 +116,8 @@ class KernelSession:
         self.folder = folder
         self.own = not settings.container
         self.sockets: Optional[Path] = None
+        self.asked: Optional[str] = None
+        self.warning = ""
 
     @classmethod
     def begin(cls, settings: Settings, *, kernel_id: str, folder: Optional[str] = None,
@@ -129,7 +133,7 @@ class KernelSession:
         container = _container(store, settings, shown)
         session = cls(container, settings, kernel_id, shown)
         try:
-            session.sockets = sockets
+            session.sockets, session.asked = sockets, folder
             session.write_owner()
         except BaseException:
             session.leave()
@@ -163,11 +167,13 @@ class KernelSession:
             extra.append(self._keep(kernel.layer))
         view_file = self._write_views(kernel, extra)
         words = [word.replace("{connection_file}", connection_file) for word in argv]
+        directory = self._directory(view_file)
+        self.warning = self._about(directory)
         return self.container.launch(
-            [*words, *arguments], entrypoint=False, cwd=self._directory(view_file),
-            view_file=view_file,
+            [*words, *arguments], entrypoint=False, cwd=directory, view_file=view_file,
             env={**variables, **(env or {}), _KERNEL_ID: self.kernel_id,
                  "LPMX_IMAGE": self.container.familiar, DESCRIPTION: kernel.description,
+                 **({WARNING: self.warning} if self.warning else {}),
                  **({"LPMX_KERNEL_WHY": kernel.why} if kernel.why else {})})
 
     def _meeting_place(self, connection_file: str) -> list[Bind]:
@@ -245,6 +251,14 @@ class KernelSession:
             return None
         with _native.View(view_file) as view:
             return self.folder if view.exists(self.folder) else None
+
+    def _about(self, directory: Optional[str]) -> str:
+        """What the user should know who does not find the kernel in the notebook's folder."""
+        if directory is not None or self.asked is None or self.settings.contain:
+            return ""
+        cause = "the container has its image's files there" if os.path.isdir(self.asked) else "it is not there"
+        return (f'cannot begin in the notebook\'s folder "{self.asked}": {cause}\n'
+                "hint: names of files are not relative to it; a folder in your home is shown")
 
     # -- ending -------------------------------------------------------------------------
 

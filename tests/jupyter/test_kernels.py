@@ -81,6 +81,24 @@ def test_kernel_begins_in_the_notebooks_folder(kernel: Running, jupyter: Jupyter
     assert "42" == (jupyter.folder / "result.txt").read_text()
 
 
+def test_folder_that_cannot_be_shown_is_told(jupyter: Jupyter, capfd: pytest.CaptureFixture[str]) -> None:
+    """Before the first cell's output, once; by a front end that knows no provisioners, too."""
+    name = jupyter.install("tiny")
+    kernel = jupyter.start(name, cwd="/etc")
+
+    first, second = (kernel.run("import os; print(os.getcwd())") for _ in range(2))
+
+    assert first.text.startswith('lpmx: cannot begin in the notebook\'s folder "/etc": '), first
+    assert "\nhint: " in first.text and first.text.endswith(second.text) and "/etc" != second.text.strip()
+    assert "LPMX_KERNEL_WARNING" not in kernel.text("print(dict(os.environ))")
+    path = jupyter.data / "kernels" / name / "kernel.json"
+    values = json.loads(path.read_text())
+    del values["metadata"]["kernel_provisioner"]
+    path.write_text(json.dumps(values))
+    jupyter.start(name, cwd="/etc").shutdown()
+    assert 'lpmx: cannot begin in the notebook\'s folder "/etc": ' in capfd.readouterr().err
+
+
 def test_what_a_cell_writes_elsewhere_stays_in_the_container(kernel: Running) -> None:
     """Files of the image can be changed; the host's stay as they are."""
     name = f"/var/tmp/made-by-{os.getpid()}"

@@ -29,6 +29,7 @@ def load_ipython_extension(shell: Any) -> None:
         live.follow()
         shell.events.register("pre_run_cell", live.before_cell)
         shell.banner2 = banner(shell)
+        warn(shell, os.environ.pop("LPMX_KERNEL_WARNING", ""))
     if os.environ.get("LPMX_KERNEL", "").endswith(KERNEL_VIEW):
         from . import packages
         packages.set_up(shell)
@@ -60,6 +61,16 @@ def excuse(shell: Any, error: ImportError) -> None:
 
     shell.register_magic_function(lpmx, "line_cell")
     print(f"lpmx: {message}", file=sys.stderr, flush=True)
+
+
+def warn(shell: Any, text: str) -> None:
+    """Say `text` before the first cell's output: notebooks show no banner."""
+    def say(*unused: Any) -> None:
+        shell.events.unregister("pre_run_cell", say)
+        print(f"lpmx: {text}", file=sys.stderr, flush=True)
+
+    if text:
+        shell.events.register("pre_run_cell", say)
 
 
 def leave_python_path() -> None:
