@@ -5,9 +5,25 @@
  */
 #include "internal.h"
 
+long core_exec_nameless(struct core_task *task, int fd)
+{
+	char link[32];
+	struct stat st;
+	const long asked[6] = { fd, (long)&st };
+	long r = call_stat(task, __NR_fstat, asked);
+
+	if (r >= 0 && !IS(st.st_mode, S_IFREG))
+		r = IS(st.st_mode, S_IFLNK) ? -ELOOP : -EACCES;
+	if (r < 0 || permission_nameless(task, fd, 1, &r))
+		return r;
+	text_put_number(text_put(link, "/proc/self/fd/"), (unsigned)fd, 10);
+	return sys_call3(__NR_faccessat, AT_FDCWD, link, 1);
+}
+
 static long check_file(struct core_task *task, const struct core_node *node, uint32_t *mode)
 {
 	const struct core_credentials *c = &task->credentials;
+	int fd = node->bind ? proc_own_fd(node->host) : -1;
 	struct meta meta;
 	struct stat st;
 	long r = 0;
@@ -25,12 +41,15 @@ static long check_file(struct core_task *task, const struct core_node *node, uin
 	if (r < 0)
 		return r;
 	*mode = meta.mode;
-	if (!IS(st.st_mode, S_IFREG))
+	/* on disk a device is a file, too */
+	if (!IS(meta.mode, S_IFREG))
 		return -EACCES;
+	if (fd >= 0)
+		return core_exec_nameless(task, fd);
 	if (node->bind || task->view->kind == CORE_VIEW_HOST)
 		return sys_call4(__NR_faccessat, AT_FDCWD, node->host, 1, 0);
-	return permission_in(task, &meta, c->euid, c->egid, 1, permission_host(node), -1) ? 0
-										  : -EACCES;
+	return permission_in(task, &meta, c->fsuid, c->fsgid, 1, permission_host(node), -1) ? 0
+										    : -EACCES;
 }
 
 /* Is the path free of "..", "." and empty names? */
@@ -270,6 +289,19 @@ static long host_view_resolve(struct core_task *task, int dirfd, const char *pat
 	if (path_join(exec->program, sizeof(exec->program), exec->host, "") < 0)
 		return -ENAMETOOLONG;
 	return sys_call4(__NR_faccessat, AT_FDCWD, exec->host, 1, 0);
+}
+
+int core_exec_link(const struct core_exec *exec)
+{
+	return exec->view_file[0] ? -1 : proc_own_fd(exec->host);
+}
+
+long core_exec_path(struct core_task *task, int fd, char path[CORE_PATH_MAX])
+{
+	char link[32];
+
+	text_put_number(text_put(link, "/proc/self/fd/"), (unsigned)fd, 10);
+	return proc_link(task, link, path);
 }
 
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,

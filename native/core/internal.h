@@ -211,6 +211,8 @@ void far_learn(const char *host) HIDDEN;
 
 /* Is this a link of /proc whose text is not a path to walk? */
 int proc_magic(const char *host) HIDDEN;
+/* Is it of this process itself, whose links lead it where they lead, whatever is on the way? */
+int proc_is_own(const char *host) HIDDEN;
 /* The number of this process's own descriptor whose link `host` is, or -1. */
 int proc_own_fd(const char *host) HIDDEN;
 /* Does it lead to a layer's object, and not to one that the view shows by another way? */
@@ -400,7 +402,8 @@ int permission_in(const struct core_task *task, const struct meta *meta, uint32_
 int permission_in_group(const struct core_task *task, uint32_t gid) HIDDEN;
 /* May the program do what only the owner may? */
 int permission_is_owner(const struct core_task *task, const struct meta *meta) HIDDEN;
-/* The same of a node: 0, or -EACCES and -EPERM.  Of binds the kernel decides. */
+/* The same of a node: 0, or -EACCES and -EPERM.  Of binds the kernel decides, but not of what a
+ * link of a descriptor there leads to. */
 long permission(struct core_task *task, const struct core_node *node, int want) HIDDEN;
 /* And of a canonical path: nothing there is -ENOENT. */
 long permission_of_path(struct core_task *task, const char *path, int want) HIDDEN;
@@ -414,6 +417,8 @@ long permission_of_owner(struct core_task *task, const struct core_node *node) H
 /* And of an open object of the upper. */
 #define PERMISSION_OWNER 8
 long permission_fd(struct core_task *task, const char *host, int fd, int want) HIDDEN;
+/* And of an open file of the union that has no name to be found by: 1 if *r is the answer. */
+int permission_nameless(struct core_task *task, int fd, int want, long *r) HIDDEN;
 /* May the program change `node`'s directory, and take the name away if it is a `victim`? */
 long permission_to_change(struct core_task *task, const struct core_node *node, int victim) HIDDEN;
 long permission_to_link(struct core_task *task, const struct core_node *node) HIDDEN;

@@ -177,6 +177,14 @@ static int may_wait(const struct core_node *node)
 	       !IS(st.st_mode, S_IFCHR) || st.st_rdev >> 8 != 1;
 }
 
+/* What must be allowed to who opens it so. */
+static int wanted(int flags)
+{
+	int want = (flags & O_ACCMODE) == O_RDONLY ? 4 : (flags & O_ACCMODE) == O_WRONLY ? 2 : 6;
+
+	return flags & O_TRUNC ? want | 2 : want;
+}
+
 static long open_existing(struct core_task *task, struct core_node *node, int flags, int mode,
 			  uint64_t how)
 {
@@ -201,8 +209,10 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 		}
 		if (how & RESOLVE_CACHED_)
 			return open_cached(node->host, flags);
-		if (task->view->illusion && proc_magic(node->host))
-			return wait_open(node->host, flags & ~O_CREAT, mode);
+		if (task->view->illusion && proc_magic(node->host)) {
+			r = flags & O_PATH ? 0 : permission(task, node, wanted(flags));
+			return r < 0 ? r : wait_open(node->host, flags & ~O_CREAT, mode);
+		}
 		return wait_open(node->host, flags, mode);
 	}
 	if (IS(node->mode, S_IFLNK) && !(flags & O_PATH))
@@ -213,11 +223,7 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	if (!(flags & O_PATH)) {
 		if (IS(node->mode, S_IFDIR) && writes(flags))
 			return -EISDIR;
-		r = permission(task, node,
-			       ((flags & O_ACCMODE) == O_RDONLY	  ? 4
-				: (flags & O_ACCMODE) == O_WRONLY ? 2
-								  : 6) |
-				       (flags & O_TRUNC ? 2 : 0));
+		r = permission(task, node, wanted(flags));
 		if (r >= 0 && (flags & O_NOATIME))
 			r = permission_of_owner(task, node);
 		if (r < 0)

@@ -384,7 +384,7 @@ struct walk {
 	int lower;        /* lower layers show in the directory at node->path */
 	int links;
 	int emulated;     /* permissions are ours to check, from w->checked on */
-	const char *checked;
+	const char *checked; /* in w->rest: what is said, and not found out */
 	/* not yet walked: a deep directory's path, and what was said from there */
 	char rest[CORE_PATH_MAX + CORE_SAID_MAX];
 };
@@ -501,6 +501,7 @@ static long walk_link(struct walk *w, const char *target, long length, const cha
 			w->rest[length + i] = rest[i];
 	}
 	bytes_copy(w->rest, target, (size_t)length);
+	w->checked = w->rest;
 	return 0;
 }
 
@@ -551,6 +552,7 @@ static NOINLINE long walk_magic(struct walk *w, const char *rest)
 	struct core_node *node = w->node;
 	char target[CORE_PATH_MAX];
 	size_t length;
+	int linked;
 	long r;
 
 	if (w->how & RESOLVE_CACHED_)
@@ -579,9 +581,13 @@ static NOINLINE long walk_magic(struct walk *w, const char *rest)
 	length = text_length(target);
 	if (!length)
 		target[length++] = '/';
+	linked = proc_is_own(node->host);
 	r = walk_link(w, target, (long)length, rest);
 	if (r < 0)
 		return r;
+	/* the kernel jumps there, and looks for nothing on the way */
+	if (linked)
+		w->checked = w->rest + length;
 	walk_to_root(w);
 	return WALK_ON;
 }
@@ -683,7 +689,7 @@ static NOINLINE long walk_known(struct walk *w, int flags, const char *rest)
 {
 	struct core_node *node = w->node;
 	char path[CORE_PATH_MAX];
-	uint32_t above = node->path_length;
+	uint32_t above = node->path_length, checked = above + 1;
 	size_t length = text_length(rest);
 
 	if (w->how || node->bind)
@@ -695,9 +701,11 @@ static NOINLINE long walk_known(struct walk *w, int flags, const char *rest)
 	bytes_copy(path, node->path, above);
 	path[above] = '/';
 	bytes_copy(path + above + 1, rest, length + 1);
+	if (w->checked > rest)
+		checked += (uint32_t)(w->checked - rest);
 	if (resolve_known(w->task, path, above + 1 + (uint32_t)length,
 			  !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
-			  w->emulated ? above + 1 : UNCHECKED, node))
+			  w->emulated ? checked : UNCHECKED, node))
 		return 1;
 	/* not so: back to where the walk was */
 	node_clear(node);
@@ -785,7 +793,6 @@ static long walk(struct walk *w, char *at, int flags)
 							   : 0;
 			have = 0;
 			at = w->rest;
-			w->checked = at;
 			r = walk_known(w, flags, at);
 			if (r < 0)
 				return r;

@@ -92,7 +92,13 @@ NOINLINE long permission(struct core_task *task, const struct core_node *node, i
 	const struct core_credentials *c = &task->credentials;
 	struct meta meta;
 	long r = checked(task, node, &meta);
+	int fd;
 
+	/* a link that only the kernel can follow, perhaps to what is not its own */
+	if (node->bind && permission_is_checked(task) && !IS(node->mode, S_IFLNK)) {
+		fd = proc_own_fd(node->host);
+		return fd >= 0 && permission_nameless(task, fd, want, &r) ? r : 0;
+	}
 	return r <= 0 ? r
 		      : permission_in(task, &meta, c->fsuid, c->fsgid, want, permission_host(node), -1) ? 0
 											    : -EACCES;

@@ -59,6 +59,13 @@ static int own(long pid)
 	return !pid || pid == sys_call0(__NR_getpid);
 }
 
+int proc_is_own(const char *host)
+{
+	long pid;
+
+	return split(host, &pid) && own(pid);
+}
+
 int proc_own_fd(const char *host)
 {
 	long pid;

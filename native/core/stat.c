@@ -358,21 +358,10 @@ long call_stat(struct core_task *task, long nr, const long a[6])
 
 /* ---- access ------------------------------------------------------------------------------ */
 
-static long allowed(const struct core_task *task, const struct meta *meta, int want, int effective,
-		    const char *host, int fd)
-{
-	const struct core_credentials *c = &task->credentials;
-
-	return permission_in(task, meta, effective ? c->fsuid : c->ruid,
-			     effective ? c->fsgid : c->rgid, want, host, fd)
-		       ? 0
-		       : -EACCES;
-}
-
-/* Of an open file of the union that has no name to be found by: 1 if *r is the answer. */
-static int access_nameless(struct core_task *task, int fd, int want, int effective, long *r)
+NOINLINE int permission_nameless(struct core_task *task, int fd, int want, long *r)
 {
 	const struct core_view *view = task->view;
+	const struct core_credentials *c = &task->credentials;
 	char host[CORE_HOST_MAX];
 	struct meta meta;
 	struct stat st;
@@ -384,23 +373,20 @@ static int access_nameless(struct core_task *task, int fd, int want, int effecti
 	if ((!upper && (!in_layer(view, host) || in_bind(view, host))) || stat_fd(task, fd, &st) < 0)
 		return 0;
 	meta = (struct meta){ .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid };
-	*r = allowed(task, &meta, want, effective, 0, upper ? fd : -1);
+	*r = permission_in(task, &meta, c->fsuid, c->fsgid, want, 0, upper ? fd : -1) ? 0 : -EACCES;
 	return 1;
 }
 
-long call_access(struct core_task *task, long nr, const long a[6])
+/* As whom the task is for files. */
+static NOINLINE long access_as(struct core_task *task, long nr, const long a[6], int want, int flags)
 {
-	int at = nr != __NR_access;
-	int want = (int)a[at + 1];
-	int flags = nr == 439 /* faccessat2 */ ? (int)a[3] : 0;
-	int effective = (flags & AT_EACCESS) != 0, fd;
+	int at = nr != __NR_access, fd;
+	const struct core_credentials *c = &task->credentials;
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	struct meta meta;
 	long r;
 
-	if ((want & ~7) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
-		return -EINVAL;
 	r = user_path(task, (const char *)a[at], path);
 	if (r < 0)
 		return r;
@@ -412,7 +398,7 @@ long call_access(struct core_task *task, long nr, const long a[6])
 		else
 			node.place = CORE_ABSENT;
 		if (node.place == CORE_ABSENT)
-			return access_nameless(task, (int)a[0], want, effective, &r)
+			return permission_nameless(task, (int)a[0], want, &r)
 				       ? r
 				       : sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
 	} else {
@@ -427,7 +413,7 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	if (!node.bind && IS(node.mode, S_IFLNK))
 		return 0;
 	fd = node.bind && !(flags & AT_SYMLINK_NOFOLLOW) ? proc_own_fd(node.host) : -1;
-	if (fd >= 0 && access_nameless(task, fd, want, effective, &r))
+	if (fd >= 0 && permission_nameless(task, fd, want, &r))
 		return r;
 	if (node.bind || (!task->view->illusion && node.place == CORE_LOWER && !node.entry))
 		return sys_call4(__NR_faccessat, AT_FDCWD, node.host, want, 0);
@@ -436,7 +422,48 @@ long call_access(struct core_task *task, long nr, const long a[6])
 	r = meta_shown(task, &node, &meta);
 	if (r < 0)
 		return r;
-	return allowed(task, &meta, want, effective, permission_host(&node), -1);
+	return permission_in(task, &meta, c->fsuid, c->fsgid, want, permission_host(&node), -1) ? 0
+											   : -EACCES;
+}
+
+/*
+ * The question is what the real user may, and directories on the way are searched as whom it
+ * is about (access_override_creds).  Threads share the task, so that is another one.
+ */
+static NOINLINE long access_as_real(const struct core_task *task, long nr, const long a[6], int want,
+				    int flags)
+{
+	struct core_task *real;
+	uint64_t signals;
+	long memory, r;
+
+	signals_hold(&signals);
+	memory = sys_call6(__NR_mmap, 0, sizeof(*real), 3, 0x22, -1, 0);
+	if (memory < 0) {
+		signals_release(&signals);
+		return -ENOMEM;
+	}
+	real = (struct core_task *)memory;
+	core_task_copy(real, task);
+	real->credentials.fsuid = real->credentials.ruid;
+	real->credentials.fsgid = real->credentials.rgid;
+	r = access_as(real, nr, a, want, flags);
+	sys_call2(__NR_munmap, memory, sizeof(*real));
+	signals_release(&signals);
+	return r;
+}
+
+long call_access(struct core_task *task, long nr, const long a[6])
+{
+	const struct core_credentials *c = &task->credentials;
+	int want = (int)a[nr == __NR_access ? 1 : 2];
+	int flags = nr == 439 /* faccessat2 */ ? (int)a[3] : 0;
+
+	if ((want & ~7) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
+		return -EINVAL;
+	if (!(flags & AT_EACCESS) && (c->ruid != c->fsuid || c->rgid != c->fsgid))
+		return access_as_real(task, nr, a, want, flags);
+	return access_as(task, nr, a, want, flags);
 }
 
 /* ---- readlink ------------------------------------------------------------------------------ */
@@ -580,6 +607,9 @@ long call_chroot(struct core_task *task, long nr, const long a[6])
 		return r;
 	if (!IS(node.mode, S_IFDIR))
 		return -ENOTDIR;
+	r = permission(task, &node, 1);
+	if (r < 0)
+		return r;
 	if (!task->view->illusion || task->credentials.euid)
 		return -EPERM;
 	task_set_root(task, node.path);

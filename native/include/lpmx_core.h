@@ -246,6 +246,12 @@ struct core_exec {
 #define CORE_EXEC_CANONICAL 0x40000000
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 		       struct core_exec *exec);
+/* The path that shows what is open as `fd`, or its copy: 1, or 0 if none does. */
+long core_exec_path(struct core_task *task, int fd, char path[CORE_PATH_MAX]);
+/* The program's descriptor that what was found is the link of, and has no path; or -1. */
+int core_exec_link(const struct core_exec *exec);
+/* May the program execute what is open as `fd`, which has no path? */
+long core_exec_nameless(struct core_task *task, int fd);
 
 /* ---- call.c: calls of other views ---- */
 

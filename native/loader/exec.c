@@ -60,6 +60,21 @@ static long name_of(int dirfd, const char *path, char name[CORE_PATH_MAX])
 	return 0;
 }
 
+/* What is open as `fd` has no path in the view: the descriptor goes to the loader. */
+static long find_nameless(struct plan *plan, int fd)
+{
+	struct core_exec *target = &plan->target;
+
+	plan->descriptor = fd;
+	if (text_length(target->host) >= CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	text_put(target->program, target->host);
+	text_put_number(text_put(target->host, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
+	target->view_file[0] = 0;
+	target->kind = view()->kind;
+	return core_exec_nameless(plan->task, fd);
+}
+
 /*
  * A program given by descriptor.  If it has a path in the view it is executed by
  * that; if not (memfd_create, unlinked, replaced) the descriptor itself goes to the
@@ -68,8 +83,8 @@ static long name_of(int dirfd, const char *path, char name[CORE_PATH_MAX])
 static long find_by_descriptor(struct plan *plan, int fd)
 {
 	struct core_exec *target = &plan->target;
-	char link[32], *path = target->program;
-	long n, r;
+	char link[32];
+	long n;
 
 	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
 	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, target->host, sizeof(target->host) - 1);
@@ -84,30 +99,20 @@ static long find_by_descriptor(struct plan *plan, int fd)
 		if (view()->kind == CORE_VIEW_HOST)
 			return core_exec_resolve(plan->task, AT_FDCWD, target->host,
 						 AT_SYMLINK_NOFOLLOW_, target);
-		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0) {
-			r = core_exec_resolve(plan->task, AT_FDCWD, plan->interpreter,
-					      CORE_EXEC_CANONICAL, target);
-			if (r < 0 ? r != -ENOENT && r != -ENOTDIR
-				  : !target->host[0] || core_is_open_as(target->host, fd, 0))
-				return r;
-			/* of a layer: its name there is told as the program's */
+		if (core_exec_path(plan->task, fd, plan->interpreter))
+			return core_exec_resolve(plan->task, AT_FDCWD, plan->interpreter,
+						 CORE_EXEC_CANONICAL, target);
+		/* of a layer: its name there is told as the program's */
+		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0)
 			text_put(target->host, plan->interpreter);
-		}
 	}
-	plan->descriptor = fd;
-	if (text_length(target->host) >= CORE_PATH_MAX)
-		return -ENAMETOOLONG;
-	text_put(path, target->host);
-	text_put(target->host, link);
-	target->view_file[0] = 0;
-	target->kind = view()->kind;
-	n = sys_call3(__NR_faccessat, AT_FDCWD, link, 1);
-	return n;
+	return find_nameless(plan, fd);
 }
 
 static long find(struct plan *plan, int dirfd, const char *path, int flags)
 {
 	long r = name_of(dirfd, path, plan->name);
+	int fd;
 
 	if (r < 0)
 		return r;
@@ -117,7 +122,10 @@ static long find(struct plan *plan, int dirfd, const char *path, int flags)
 		return find_by_descriptor(plan, dirfd);
 	if (view()->kind == CORE_VIEW_HOST && trap_is_own_program(path))
 		path = plan->task->program_host;
-	return core_exec_resolve(plan->task, dirfd, path, flags, &plan->target);
+	r = core_exec_resolve(plan->task, dirfd, path, flags, &plan->target);
+	/* by the link of a descriptor, which may be closed by the exec */
+	fd = r < 0 ? -1 : core_exec_link(&plan->target);
+	return fd < 0 ? r : find_by_descriptor(plan, fd);
 }
 
 /* Put the words of one "#!" line before those that are there. */
@@ -292,6 +300,18 @@ static int caller_directory(struct core_task *task, char to[CORE_PATH_MAX])
 	return own;
 }
 
+/* A descriptor that the next loader can map: one that cannot be read is not it. */
+static long open_again(int fd)
+{
+	long flags = sys_call2(__NR_fcntl, fd, F_GETFL);
+	char link[32];
+
+	if (flags < 0 || (!(flags & O_PATH_) && (flags & O_ACCMODE) != O_WRONLY))
+		return sys_call3(__NR_fcntl, fd, F_DUPFD, 0);
+	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
+	return core_host_open(link, O_RDONLY);
+}
+
 static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv, char *const *envp)
 {
 	static char *const no_arguments[] = { (char *)"", 0 };
@@ -331,7 +351,7 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 	if (!argv || (trap_readable(argv, sizeof(*argv)) && !argv[0]))
 		argv = no_arguments;
 	if (plan->descriptor >= 0) {
-		what.descriptor = (int)sys_call3(__NR_fcntl, plan->descriptor, F_DUPFD, 0);
+		what.descriptor = (int)open_again(plan->descriptor);
 		if (what.descriptor < 0)
 			return what.descriptor;
 	}

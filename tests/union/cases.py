@@ -741,4 +741,40 @@ CASES.update({
         ("open", 1, HERE, "/tmp/f", W | CREATE, 0o4755), ("chown", HERE, "/tmp/f", 7, 8, 0), ("open", 2, HERE, "/tmp/f", PATH, 0),
         ("unlink", HERE, "/tmp/f", 0), ("fstat", 2), ("stat", 2, "", EMPTY_PATH), ("readfd", 2),
         ("open", 3, HERE, "/links/dangling", PATH | CREATE | EXCL, 0), ("open", 3, HERE, "/links/absolute", PATH | CREATE | EXCL, 0), ("fstat", 3)],
+    "links of descriptors below a directory that is closed": [
+        ("chmod", HERE, "/deep", 0o700), ("chmod", HERE, "/data/empty", 0o711), ("mkdir", HERE, "/tmp/closed", 0o700), ("mkdir", HERE, "/tmp/closed/in", 0o777),
+        ("open", 9, HERE, "/tmp/closed/x", W | CREATE, 0o600), ("chmod", HERE, "/tmp/closed/x", 0o666), ("mkdir", HERE, "/tmp/closed/in/shut", 0o700),
+        *[("open", slot, HERE, path, R, 0) for slot, path in enumerate(("/deep/a/b/second", "/deep/a/b", "/tmp/closed/x", "/tmp/closed/in", "/tmp/closed"), 1)],
+        ("open", 6, HERE, "/deep/a/b/third", PATH, 0), ("fork", 1), ("chdir", "/deep/a/b"), ("fork", 2),
+        *[("in", one, ("become", uid, uid)) for one, uid in ((1, 1000), (2, 1001))],
+        *[("in", one, step) for one in (1, 2) for start in (*("/proc/self/fd/{%d}" % slot for slot in range(1, 7)), "/proc/self/cwd", "/proc/self/root")
+          for step in (("stat", HERE, start, 0), ("access", HERE, start, 4), ("access", HERE, start, 2), ("open", 7, HERE, start, R, 0), ("open", 7, HERE, start, W, 0),
+                       ("open", 7, HERE, start, RW | TRUNC, 0), ("open", 7, HERE, start, PATH, 0), ("truncate", start, 1), ("chmod", HERE, start, 0o600), ("getxattr", start, "user.a"),
+                       ("stat", HERE, start + "/", 0), ("stat", HERE, start + "/x", 0), ("stat", HERE, start + "/../x", 0), ("stat", HERE, start + "/shut", 0),
+                       ("stat", HERE, start + "/shut/x", 0), ("open", 7, HERE, start + "/made", W | CREATE, 0o600))],
+        ("in", 1, ("symlink", "/proc/self/fd/{3}", HERE, "/tmp/l")), ("in", 1, ("openread", "/tmp/l")), ("in", 1, ("stat", HERE, "/tmp/closed/x", 0)),
+        ("in", 1, ("unlink", HERE, "/tmp/l", 0)), ("end", 2), ("end", 1)],
+    "what has no name is asked for its mode by its link": [
+        ("fork", 1), ("in", 1, ("become", 1000, 1000)),
+        *[("in", 1, step) for mode in (0o006, 0o060, 0o600, 0o400, 0o200, 0) for step in (
+            ("open", 1, HERE, "/tmp", RW | TMPFILE, mode), ("open", 2, HERE, "/tmp/n", RW | CREATE | EXCL, mode), ("unlink", HERE, "/tmp/n", 0),
+            *[("openfd", 3, slot, flags) for slot in (1, 2) for flags in (R, W, RW, R | TRUNC, W | CREATE, PATH)],
+            *[("access", HERE, "/proc/self/fd/{%d}" % slot, want) for slot in (1, 2) for want in (4, 2, 6)], *[step for slot in (1, 2) for step in (
+                ("truncate", "/proc/self/fd/{%d}" % slot, 3), ("utimensns", HERE, "/proc/self/fd/{%d}" % slot, 0, NOW, 0))])],
+        ("in", 1, ("open", 1, HERE, "/data/empty", R | DIR, 0)), ("mkdir", HERE, "/tmp/d", 0o777), ("in", 1, ("open", 1, HERE, "/tmp/d", PATH, 0)), ("chmod", HERE, "/tmp/d", 0o744),
+        ("unlink", HERE, "/tmp/d", REMOVEDIR), ("in", 1, ("chdir", "/proc/self/fd/{1}")), ("in", 1, ("openfd", 3, 1, R)),
+        ("open", 1, HERE, "/etc/shadow", R, 0), ("open", 2, HERE, "/etc/hosts", R, 0), ("open", 4, HERE, "/data", R | DIR, 0), ("fork", 2), ("in", 2, ("become", 1000, 1000)),
+        ("unlink", HERE, "/etc/shadow", 0), ("unlink", HERE, "/etc/hosts", 0), *[("in", 2, ("openfd", 3, slot, R)) for slot in (1, 2, 4)],
+        ("openfd", 3, 1, R), ("end", 2), ("end", 1)],
+    "who is asked for on the way": [
+        ("chmod", HERE, "/deep", 0o700), ("mkdir", HERE, "/tmp/closed", 0o700), ("open", 1, HERE, "/tmp/closed/x", W | CREATE, 0o644), ("open", 1, HERE, "/deep/a/b/second", R, 0),
+        ("mkdir", HERE, "/tmp/user", 0o700), ("chown", HERE, "/tmp/user", 1000, 1000, 0), ("open", 2, HERE, "/tmp/user/x", W | CREATE, 0o600), ("open", 3, HERE, "/deep", PATH, 0),
+        *[step for real, effective in ((0, 0), (1000, 0), (0, 1000), (1000, 1000), (1001, 1000), (1000, 1001))
+          for step in (("fork", 1), ("in", 1, ("ids", real, effective)),
+                       *[("in", 1, ask) for mode in (0, 1, 2, 4) for path in ("/deep", "/deep/a/b/second", "/tmp/closed/x", "/tmp/closed/absent", "/tmp/user/x", "/tmp/user", "/proc/self/fd/{1}")
+                         for ask in (("access", HERE, path, mode), ("faccessat2", HERE, path, mode, 0), ("faccessat2", HERE, path, mode, 0x200))],
+                       ("in", 1, ("access", 3, "a", 0)), ("in", 1, ("faccessat2", 3, "a", 0, 0x200)), ("in", 1, ("stat", 3, "a", 0)), ("end", 1))]],
+    "another root that may not be searched": [
+        ("chmod", HERE, "/deep", 0o744), ("mkdir", HERE, "/tmp/closed", 0o700), ("fork", 1), ("in", 1, ("become", 1000, 1000)),
+        *[("in", 1, ("chroot", path)) for path in ("/deep", "/deep/a", "/tmp/closed", "/tmp", "/etc/hosts", "/absent")], ("end", 1), ("chroot", "/deep"), ("stat", HERE, "/a", 0)],
 })

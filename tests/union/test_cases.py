@@ -5,7 +5,7 @@ from typing import Iterator
 
 import pytest
 
-from . import cases, cases_descriptors
+from . import cases, cases_descriptors, cases_executed
 from .scenario import differences
 from .scenes import image, ordinary
 from .worlds import SANITIZERS, Bench
@@ -40,3 +40,16 @@ def test_case_is_as_in_a_plain_directory(indexed: Bench, case: str) -> None:
 def test_case_is_as_in_a_plain_directory_over_a_live_one(live: Bench, case: str) -> None:
     """The same over a lower layer that is a directory of the machine."""
     assert [] == differences(live, CASES[case])
+
+
+@pytest.fixture(scope="module")
+def executing() -> Iterator[Bench]:
+    """The image with programs in it, in those worlds in which they can be executed."""
+    with Bench([*image(), cases_executed.layer()], ["plain", "overlay", "trap", "rewritten", "preload"]) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize("case", cases_executed.EXECUTED)
+def test_what_is_executed_is_as_in_a_plain_directory(executing: Bench, case: str) -> None:
+    """By names and by descriptors, which may be all that is left of a program."""
+    assert [] == differences(executing, cases_executed.EXECUTED[case])

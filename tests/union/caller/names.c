@@ -3,7 +3,11 @@
 
 #include <stdio.h>
 #include <sys/statfs.h>
+#include <sys/wait.h>
 #include <time.h>
+
+/* With what a program ends that was to be executed. */
+#define EXECUTED 242
 
 /* The older of two calls that can say the same, if older ones are asked for. */
 #define OLDER(at, older, newer) (old_calls && fd_of(at) == AT_FDCWD ? (older) : (newer))
@@ -476,6 +480,25 @@ static void become(const struct word *a)
 	say_error(result);
 }
 
+/* execute AT =PATH FLAGS: what becomes of a process that does */
+static void execute(const struct word *a)
+{
+	char *none[] = { NULL };
+	pid_t pid = fork();
+	int status = 0;
+
+	if (!pid)
+		_exit((int)-call(SYS_execveat, fd_of(a[0].number), P(a[1].text), P(none), P(none), a[2].number));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXECUTED)
+		say("executed");
+	else if (WIFEXITED(status))
+		say_error(-WEXITSTATUS(status));
+	else
+		say("ended by signal %d", WTERMSIG(status));
+}
+
 /* umask MASK */
 static void umask_(const struct word *a)
 {
@@ -494,5 +517,6 @@ const struct named_operation name_operations[] = {
 	{ "utime", utime_ }, { "utimes", utimes_ }, { "futimesat", futimesat_ },
 	{ "chdir", chdir_ }, { "getcwd", getcwd_ }, { "chroot", chroot_ }, { "root", root },
 	{ "statxall", statxall }, { "utimensat", utimensat_ }, { "become", become }, { "ids", ids },
-	{ "statfs", statfs_ }, { "fstatfs", fstatfs_ }, { "umask", umask_ }, { NULL, NULL },
+	{ "statfs", statfs_ }, { "fstatfs", fstatfs_ }, { "umask", umask_ }, { "execute", execute },
+	{ NULL, NULL },
 };
