@@ -204,6 +204,21 @@ static long follow(const struct core_task *task, const char *host, int fd, const
 	return meta_store(task->view, host, fd, &meta);
 }
 
+NOINLINE long acl_removed(const struct core_task *task, const char *host, int fd)
+{
+	struct meta meta;
+	uint32_t mode;
+	long r = shown(task, host, fd, &meta);
+
+	if (r < 0 || !(meta.mode & S_ISGID))
+		return r < 0 ? r : 0;
+	mode = permission_mode(task, &meta, meta.mode);
+	if (mode == meta.mode)
+		return 0;
+	meta.mode = mode;
+	return meta_store(task->view, host, fd, &meta);
+}
+
 NOINLINE long acl_set(const struct core_task *task, const char *host, int fd, const void *value,
 		      long size, int flags)
 {

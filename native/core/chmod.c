@@ -25,13 +25,6 @@ static long change(struct core_task *task, const char *host, int fd, const struc
 		r = permission_to_give(task, &meta, to);
 		if (r < 0)
 			return r;
-		if (to->uid != ~0u)
-			meta.uid = to->uid;
-		if (to->gid != ~0u)
-			meta.gid = to->gid;
-		/* as the kernel: it ends set-user-ID, and set-group-ID of programs */
-		if (!IS(meta.mode, S_IFDIR))
-			meta.mode &= ~(uint32_t)(S_ISUID | (meta.mode & S_IXGRP ? S_ISGID : 0));
 	}
 	r = meta_store(task->view, host, fd, &meta);
 	if (r < 0)

@@ -4,6 +4,7 @@
  * contained code does can change what its user may really do.
  */
 #include <linux/capability.h>
+#include <linux/prctl.h>
 
 #include "internal.h"
 
@@ -174,15 +175,31 @@ static long identity(struct core_task *task, long nr, const long a[6])
 	}
 }
 
+/*
+ * The kernel's credentials stay what they are, but are others now for what was opened before
+ * (link_source in rename.c): as of every call that sets something of them.
+ */
+static void renew(void)
+{
+	long keep = sys_call2(__NR_prctl, PR_GET_KEEPCAPS, 0);
+
+	if (keep >= 0)
+		sys_call2(__NR_prctl, PR_SET_KEEPCAPS, keep);
+}
+
 long call_identity(struct core_task *task, long nr, const long a[6])
 {
-	int before = capabilities_root(&task->credentials);
+	struct core_credentials *c = &task->credentials, old;
+	int before = capabilities_root(c);
 	long r;
 
 	if (!task->view->illusion)
 		return sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	old = *c;
 	r = identity(task, nr, a);
 	if (r >= 0)
-		capabilities_follow(&task->credentials, before);
+		capabilities_follow(c, before);
+	if (!bytes_same(&old, c, sizeof(old)))
+		renew();
 	return r;
 }

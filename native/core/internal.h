@@ -414,8 +414,9 @@ int permission_to_pass(const struct core_task *task, const struct lpmx_index_ent
 /* May it search a directory?  Asked on every way, so without a system call where possible. */
 long permission_to_search(struct core_task *task, const struct core_node *node) HIDDEN;
 long permission_of_owner(struct core_task *task, const struct core_node *node) HIDDEN;
-/* And of an open object of the upper. */
+/* And of an open object of the upper; or may it give that another name? */
 #define PERMISSION_OWNER 8
+#define PERMISSION_LINK 16
 long permission_fd(struct core_task *task, const char *host, int fd, int want) HIDDEN;
 /* And of an open file of the union that has no name to be found by: 1 if *r is the answer. */
 int permission_nameless(struct core_task *task, int fd, int want, long *r) HIDDEN;
@@ -424,7 +425,7 @@ long permission_to_change(struct core_task *task, const struct core_node *node, 
 long permission_to_link(struct core_task *task, const struct core_node *node) HIDDEN;
 /* May it open `node`, which is there, with O_CREAT? */
 long permission_to_create_over(struct core_task *task, const struct core_node *node) HIDDEN;
-long permission_to_give(const struct core_task *task, const struct meta *meta,
+long permission_to_give(const struct core_task *task, struct meta *meta,
 			const struct meta *to) HIDDEN;
 uint32_t permission_mode(const struct core_task *task, const struct meta *meta,
 			 uint32_t wanted) HIDDEN;
@@ -466,6 +467,8 @@ long acl_get(const struct core_task *task, const char *host, int fd, char *list,
 /* Set that list; the mode that shows follows. */
 long acl_set(const struct core_task *task, const char *host, int fd, const void *value, long size,
 	     int flags) HIDDEN;
+/* It has lost that list.  As in ovl_set_or_remove_acl: set-group-ID is for members only. */
+long acl_removed(const struct core_task *task, const char *host, int fd) HIDDEN;
 /* Give the new object at `host` (or `fd` >= 0), which will be at `place`, what the default
  * list there says. */
 long acl_inherit(const char *place, const char *host, int fd, uint32_t mode) HIDDEN;

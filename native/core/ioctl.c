@@ -26,6 +26,14 @@ static int is_known(uint32_t request)
 	return request == SET_FLAGS_ || request == SET_FLAGS_32_ || request == SET_ATTRIBUTES_;
 }
 
+/* Only files and directories have any: of others the kernel says what it says of all. */
+static int may_have_flags(int fd)
+{
+	struct stat st;
+
+	return sys_call2(__NR_fstat, fd, &st) || IS(st.st_mode, S_IFREG) || IS(st.st_mode, S_IFDIR);
+}
+
 long call_ioctl(struct core_task *task, long nr, const long a[6])
 {
 	struct core_node node;
@@ -35,7 +43,7 @@ long call_ioctl(struct core_task *task, long nr, const long a[6])
 
 	for (unsigned i = 0; core_ioctl_request(i) >= 0; i++)
 		ours |= core_ioctl_request(i) == (long)request;
-	if (ours) {
+	if (ours && may_have_flags((int)a[0])) {
 		r = target_of_fd(task, (int)a[0], 0, &node);
 		if (r == TARGET_NONE)
 			return is_known(request) ? 0 : -ENOTTY;
@@ -72,12 +80,15 @@ static long set_attributes_fd(struct core_task *task, const long a[6])
 	case TARGET_NONE:
 		return 0;
 	case TARGET_NAME:
+		if (!may_have_flags((int)a[0]))
+			break;
 		r = permission_of_owner(task, &node);
 		if (r >= 0)
 			r = target_lift(task, (int)a[0], &node);
 		return r < 0 ? r : set_attributes(task, a, &node);
 	case TARGET_DESCRIPTOR:
-		r = permission_fd(task, node.host, (int)a[0], PERMISSION_OWNER);
+		if (may_have_flags((int)a[0]))
+			r = permission_fd(task, node.host, (int)a[0], PERMISSION_OWNER);
 		break;
 	default:
 		break;
@@ -85,7 +96,7 @@ static long set_attributes_fd(struct core_task *task, const long a[6])
 	return r < 0 ? r : sys_call5(FILE_SETATTR, a[0], "", a[2], a[3], AT_EMPTY_PATH);
 }
 
-/* Only files and directories have any. */
+/* The same of a name. */
 static long has_attributes(const struct core_task *task, const struct core_node *node)
 {
 	struct meta meta = { .mode = node->mode };

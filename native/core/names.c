@@ -38,7 +38,7 @@ static long new_name(struct core_task *task, int dirfd, const char *user, struct
 	if (r >= 0)
 		r = permission_to_change(task, node, 0);
 	if (r >= 0 && !node->bind && is_device(m->meta.mode) &&
-	    (!task->view->illusion || task->credentials.euid))
+	    (!task->view->illusion || task->credentials.fsuid))
 		r = -EPERM;
 	if (r < 0)
 		return r;

@@ -152,6 +152,20 @@ NOINLINE long permission_of_owner(struct core_task *task, const struct core_node
 	return r <= 0 ? r : permission_is_owner(task, &meta) ? 0 : -EPERM;
 }
 
+/* As the kernel's may_linkat where fs.protected_hardlinks is set, which is everywhere. */
+static long may_link(const struct core_task *task, const struct meta *meta, const char *host, int fd)
+{
+	const struct core_credentials *c = &task->credentials;
+
+	if (permission_is_owner(task, meta))
+		return 0;
+	if (!IS(meta->mode, S_IFREG) || (meta->mode & S_ISUID) ||
+	    (meta->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) ||
+	    !permission_in(task, meta, c->fsuid, c->fsgid, 6, host, fd))
+		return -EPERM;
+	return 0;
+}
+
 NOINLINE long permission_fd(struct core_task *task, const char *host, int fd, int want)
 {
 	const struct core_credentials *c = &task->credentials;
@@ -164,6 +178,8 @@ NOINLINE long permission_fd(struct core_task *task, const char *host, int fd, in
 	r = meta_of_upper(task->view, host, fd, &st, &meta);
 	if (r < 0)
 		return r;
+	if (want == PERMISSION_LINK)
+		return may_link(task, &meta, host, fd);
 	if (want == PERMISSION_OWNER)
 		return permission_is_owner(task, &meta) ? 0 : -EPERM;
 	return permission_in(task, &meta, c->fsuid, c->fsgid, want, host, fd) ? 0 : -EACCES;
@@ -192,20 +208,12 @@ long permission_to_change(struct core_task *task, const struct core_node *node, 
 	return 0;
 }
 
-/* As the kernel's may_linkat where fs.protected_hardlinks is set, which is everywhere. */
 long permission_to_link(struct core_task *task, const struct core_node *node)
 {
-	const struct core_credentials *c = &task->credentials;
 	struct meta meta;
 	long r = checked(task, node, &meta);
 
-	if (r <= 0 || permission_is_owner(task, &meta))
-		return r < 0 ? r : 0;
-	if (!IS(meta.mode, S_IFREG) || (meta.mode & S_ISUID) ||
-	    (meta.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) ||
-	    !permission_in(task, &meta, c->fsuid, c->fsgid, 6, permission_host(node), -1))
-		return -EPERM;
-	return 0;
+	return r <= 0 ? r : may_link(task, &meta, permission_host(node), -1);
 }
 
 /* A setting of the host's kernel, 0 where it does not tell. */
@@ -230,9 +238,10 @@ long permission_to_create_over(struct core_task *task, const struct core_node *n
 	long r;
 	int set;
 
-	/* without a record it is root's */
-	if (node->bind || !task->view->illusion ||
-	    (!fsuid && node->place == CORE_UPPER && IS(node->mode, S_IFREG) && !(node->mode & S_ISVTX)))
+	/* without a record it is root's, or of whoever the program is without the illusion */
+	if (node->bind || free_to_change(task) ||
+	    ((!fsuid || !task->view->illusion) && node->place == CORE_UPPER &&
+	     IS(node->mode, S_IFREG) && !(node->mode & S_ISVTX)))
 		return 0;
 	r = meta_shown(task, node, &own);
 	if (r < 0 || own.uid == fsuid)
@@ -248,18 +257,38 @@ long permission_to_create_over(struct core_task *task, const struct core_node *n
 	return set && (above.mode & 2 || (set > 1 && above.mode & 020)) ? -EACCES : 0;
 }
 
-/* Give `meta` the owner and group of `to`, ~0 for none. */
-long permission_to_give(const struct core_task *task, const struct meta *meta, const struct meta *to)
+/* As the kernel's setattr_should_drop_suidgid: what of the mode does not outlast a change. */
+static uint32_t to_drop(const struct core_task *task, const struct meta *meta)
+{
+	uint32_t bits = meta->mode & (S_ISUID | S_ISGID);
+
+	if ((bits & S_ISGID) && !(meta->mode & S_IXGRP) &&
+	    (!task->credentials.fsuid || permission_in_group(task, meta->gid)))
+		bits &= ~(uint32_t)S_ISGID;
+	return bits;
+}
+
+/* Give `meta` the owner and group of `to`, ~0 for none.  As the kernel's chown_common: it ends
+ * set-user-ID, and set-group-ID of programs, which is for the owner to do, too. */
+long permission_to_give(const struct core_task *task, struct meta *meta, const struct meta *to)
 {
 	const struct core_credentials *c = &task->credentials;
+	uint32_t bits = IS(meta->mode, S_IFDIR) ? 0 : to_drop(task, meta);
 
-	if (!c->fsuid)
-		return 0;
-	if (to->uid != ~0u && (to->uid != c->fsuid || meta->uid != c->fsuid))
-		return -EPERM;
-	if (to->gid != ~0u && (!permission_is_owner(task, meta) ||
-			       (to->gid != meta->gid && !permission_in_group(task, to->gid))))
-		return -EPERM;
+	if (c->fsuid) {
+		if (to->uid != ~0u && (to->uid != c->fsuid || meta->uid != c->fsuid))
+			return -EPERM;
+		if (to->gid != ~0u && (!permission_is_owner(task, meta) ||
+				       (to->gid != meta->gid && !permission_in_group(task, to->gid))))
+			return -EPERM;
+		if (bits && !permission_is_owner(task, meta))
+			return -EPERM;
+	}
+	if (to->uid != ~0u)
+		meta->uid = to->uid;
+	if (to->gid != ~0u)
+		meta->gid = to->gid;
+	meta->mode &= ~bits;
 	return 0;
 }
 
@@ -280,12 +309,11 @@ uint32_t permission_new_mode(const struct core_task *task, const struct meta *ab
 	return wanted;
 }
 
-/* As the kernel's setattr_should_drop_suidgid. */
 NOINLINE long permission_drop(struct core_task *task, const struct core_node *node,
 			      struct meta *before)
 {
-	uint32_t bits = S_ISUID;
 	struct meta meta;
+	uint32_t bits;
 	long r;
 
 	/* they are in a record or nowhere */
@@ -295,9 +323,8 @@ NOINLINE long permission_drop(struct core_task *task, const struct core_node *no
 	r = meta_shown(task, node, before);
 	if (r < 0 || !IS(before->mode, S_IFREG))
 		return r;
-	if ((before->mode & S_IXGRP) || !permission_in_group(task, before->gid))
-		bits |= S_ISGID;
-	if (!(before->mode & bits))
+	bits = to_drop(task, before);
+	if (!bits)
 		return 0;
 	meta = *before;
 	meta.mode &= ~bits;

@@ -24,12 +24,10 @@ static long rename_bound(const struct core_node *from, const struct core_node *t
 	return sys_call5(__NR_renameat2, AT_FDCWD, from->host, AT_FDCWD, to->host, flags);
 }
 
-/* May `from` take the name of `to`?  The kernel's order of refusals. */
-static long rename_allowed(struct core_task *task, const struct core_node *from,
-			   const struct core_node *to, unsigned flags)
+/* May what `from` is take the name of `to`? */
+static long rename_fits(const struct core_node *from, const struct core_node *to, unsigned flags)
 {
 	int from_directory = IS(from->mode, S_IFDIR);
-	long r;
 
 	if (to->place == CORE_ABSENT)
 		return (flags & RENAME_EXCHANGE_) ? -ENOENT
@@ -43,11 +41,18 @@ static long rename_allowed(struct core_task *task, const struct core_node *from,
 		return -ENOTDIR;
 	if (!from_directory && IS(to->mode, S_IFDIR))
 		return -EISDIR;
-	if (from_directory) {
-		r = dir_empty(task, to);
-		return r < 0 ? r : r ? 0 : -ENOTEMPTY;
-	}
 	return 0;
+}
+
+/* And is nothing in the way? */
+static long rename_empty(struct core_task *task, const struct core_node *to, unsigned flags)
+{
+	long r;
+
+	if (to->place == CORE_ABSENT || !IS(to->mode, S_IFDIR) || (flags & RENAME_EXCHANGE_))
+		return 0;
+	r = dir_empty(task, to);
+	return r < 0 ? r : r ? 0 : -ENOTEMPTY;
 }
 
 /* Two names of one file: rename does nothing (POSIX). */
@@ -317,6 +322,9 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 	r = permission_to_change(task, from, 1);
 	if (r >= 0)
 		r = permission_to_change(task, to, to->place != CORE_ABSENT);
+	/* the kernel's order of refusals from here on */
+	if (r >= 0)
+		r = or_again(task->view, to, rename_fits(from, to, flags));
 	/* a directory that gets another parent is changed itself: its ".." */
 	if (r >= 0 && !siblings(from, to)) {
 		if (directory)
@@ -325,7 +333,7 @@ static long rename_union(struct core_task *task, struct core_node *from, struct 
 			r = permission(task, to, 2);
 	}
 	if (r >= 0)
-		r = or_again(task->view, to, rename_allowed(task, from, to, flags));
+		r = or_again(task->view, to, rename_empty(task, to, flags));
 	if (r < 0)
 		return r;
 	if (same_file(from, to))
@@ -433,6 +441,8 @@ static long link_union(struct core_task *task, struct core_node *from, struct co
 	r = permission_to_link(task, from);
 	if (r >= 0)
 		r = permission_to_change(task, to, 0);
+	if (r >= 0 && IS(from->mode, S_IFDIR))
+		r = -EPERM;
 	if (r >= 0)
 		r = copy_up(task, from);
 	if (r >= 0)
@@ -468,6 +478,7 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 {
 	char host[CORE_HOST_MAX], work[CORE_HOST_MAX];
 	struct core_node from;
+	int fd = proc_own_fd(magic);
 	long r;
 
 	if (to->bind)
@@ -480,14 +491,16 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 	r = host_of_link(task->view, magic, host, sizeof(host));
 	if (r < 0 && r != -ENAMETOOLONG)
 		return r == -ENOENT ? -EBADF : r;
-	if (r >= 0 && in_layer(task->view, host) && !in_upper(task->view, host)) {
-		int fd = proc_own_fd(magic);
-
+	if (r >= 0 && in_layer(task->view, host) && !in_upper(task->view, host))
 		return fd >= 0 && target_of_fd(task, fd, 1, &from) == TARGET_NAME
 			       ? link_union(task, &from, to)
 			       : -ENOENT;
-	}
-	r = permission_to_change(task, to, 0);
+	if (fd >= 0 && (r < 0 || in_upper(task->view, host) || in_work(task->view, host)))
+		r = permission_fd(task, r < 0 ? magic : host, fd, PERMISSION_LINK);
+	else
+		r = 0;
+	if (r >= 0)
+		r = permission_to_change(task, to, 0);
 	if (r >= 0)
 		r = upper_parents(task, to);
 	if (r >= 0)
@@ -508,6 +521,16 @@ static long link_nameless(struct core_task *task, const char *magic, struct core
 	return to->hidden ? upper_place_over(task->view, work, host) : upper_place(work, host);
 }
 
+/*
+ * With AT_EMPTY_PATH and without CAP_DAC_READ_SEARCH a descriptor must have been opened with
+ * the credentials that the program has now.  The kernel knows (identity.c sees to that), and says
+ * so before it looks at the new name, which is below no directory here.
+ */
+static int opened_as_it_is(int fd)
+{
+	return sys_call5(__NR_linkat, fd, "", -1, "x", AT_EMPTY_PATH) != -ENOENT;
+}
+
 /* What gets another name: 1 and *from, or 0 and `magic`, the link of a nameless file. */
 static long link_source(struct core_task *task, int dirfd, const char *user, int flags,
 			struct core_node *from, char magic[CORE_HOST_MAX])
@@ -517,6 +540,9 @@ static long link_source(struct core_task *task, int dirfd, const char *user, int
 
 	if (r < 0)
 		return r;
+	if ((flags & AT_EMPTY_PATH) && path[0] != '/' && dirfd >= 0 && task->credentials.fsuid &&
+	    !opened_as_it_is(dirfd))
+		return -ENOENT;
 	if (!path[0] && (flags & AT_EMPTY_PATH)) {
 		if (dirfd == AT_FDCWD)
 			return -EPERM;
@@ -563,8 +589,6 @@ long call_link(struct core_task *task, long nr, const long a[6])
 		return -ENOENT;
 	if (!named)
 		return link_nameless(task, magic, &to);
-	if (IS(from.mode, S_IFDIR))
-		return -EPERM;
 	if (from.bind || to.bind) {
 		if (from.bind != to.bind || !from.bind)
 			return -EXDEV;

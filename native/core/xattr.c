@@ -178,12 +178,20 @@ static NOINLINE long list_names(const struct core_task *task, const struct reque
 static long change(const struct core_task *task, const struct request *q, const char *host, int fd,
 		   const char *name)
 {
+	long r;
+
 	if (q->what == SET && acl_is_list(name))
 		acl_announce(task->view);
 	/* one without entries is none */
 	if (q->what == SET && q->size > 4 && acl_is_access(name))
 		return acl_set(task, host, fd, (void *)q->value, (long)q->size, q->how);
-	return fd >= 0 ? by_descriptor(q, name) : by_name(q, host, 0, name);
+	r = fd >= 0 ? by_descriptor(q, name) : by_name(q, host, 0, name);
+	if (r >= 0 && acl_is_access(name))
+		return acl_removed(task, host, fd);
+	/* what can carry none of root's own has none */
+	return r == -EPERM && name != q->name && (q->what == REMOVE || (q->how & 2 /* XATTR_REPLACE */))
+		       ? -ENODATA
+		       : r;
 }
 
 /* ---- by descriptor ---------------------------------------------------------------------- */
@@ -213,34 +221,73 @@ static long change_unseen(const struct core_task *task, const struct request *q,
 	return there >= 0 && (q->how & 1 /* XATTR_CREATE */) ? -EEXIST : 0;
 }
 
-/* What the program's user must be allowed, to change such an attribute; 0: nothing. */
-static int wanted(const char *name)
+static int is_users(const struct request *q)
 {
-	return acl_is_list(name) ? PERMISSION_OWNER
-	       : text_begins(name, "user.") && !text_begins(name, LPMX_XATTR_OWN) ? 2
-										    : 0;
+	return q->what != LIST && text_begins(q->name, "user.");
 }
 
-static long may_change(struct core_task *task, const struct core_node *node, int want)
+/*
+ * Of the namespace "user" what the program's user may do, as in the kernel's xattr_permission:
+ * only files and directories have such attributes, and of a sticky directory only its owner
+ * changes them.  The object is at `host` (or `fd` >= 0).
+ */
+static long may_user(const struct core_task *task, const struct request *q, const struct meta *meta,
+		     const char *host, int fd)
 {
-	return want == PERMISSION_OWNER ? permission_of_owner(task, node)
-	       : want			 ? permission(task, node, want)
-					 : 0;
+	const struct core_credentials *c = &task->credentials;
+
+	if (!IS(meta->mode, S_IFREG) && !IS(meta->mode, S_IFDIR))
+		return refusal(q);
+	if (q->what != GET && IS(meta->mode, S_IFDIR) && (meta->mode & S_ISVTX) &&
+	    !permission_is_owner(task, meta))
+		return -EPERM;
+	return permission_in(task, meta, c->fsuid, c->fsgid, q->what == GET ? 4 : 2, host, fd)
+		       ? 0
+		       : -EACCES;
+}
+
+static long may_user_node(struct core_task *task, const struct request *q,
+			  const struct core_node *node)
+{
+	struct meta meta = { .mode = node->mode };
+	long r = 0;
+
+	/* of binds the kernel decides */
+	if (node->bind)
+		return IS(node->mode, S_IFCHR) || IS(node->mode, S_IFBLK) ? refusal(q) : 0;
+	if (task->credentials.fsuid || (node->mode & S_ISVTX))
+		r = meta_shown(task, node, &meta);
+	return r < 0 ? r : may_user(task, q, &meta, permission_host(node), -1);
+}
+
+static long may_user_fd(struct core_task *task, const struct request *q, const char *host)
+{
+	struct meta meta;
+	struct stat st;
+	long r;
+
+	if (!task->credentials.fsuid || sys_call2(__NR_fstat, q->directory, &st))
+		return 0;
+	r = meta_of_upper(task->view, host, q->directory, &st, &meta);
+	return r < 0 ? r : may_user(task, q, &meta, host, q->directory);
 }
 
 /* `name` is the one to use in the union. */
 static long change_fd(struct core_task *task, const struct request *q, const char *name)
 {
 	struct core_node node;
-	int want = wanted(name);
 	long r = target_of_fd(task, q->directory, 0, &node);
 
 	switch (r) {
 	case TARGET_DESCRIPTOR:
-		r = want ? permission_fd(task, node.host, q->directory, want) : 0;
+		r = is_users(q)         ? may_user_fd(task, q, node.host)
+		    : acl_is_list(name) ? permission_fd(task, node.host, q->directory, PERMISSION_OWNER)
+					: 0;
 		return r < 0 ? r : change(task, q, node.host, q->directory, name);
 	case TARGET_NAME:
-		r = may_change(task, &node, want);
+		r = is_users(q)         ? may_user_node(task, q, &node)
+		    : acl_is_list(name) ? permission_of_owner(task, &node)
+					: 0;
 		if (r >= 0)
 			r = target_lift(task, q->directory, &node);
 		return r < 0 ? r : change(task, q, node.host, -1, name);
@@ -284,6 +331,21 @@ static NOINLINE long get_list_fd(struct core_task *task, const struct request *q
 		       : r;
 }
 
+/* Reading through a descriptor asks as much as by a name, whatever it was opened for. */
+static NOINLINE long may_get_fd(struct core_task *task, const struct request *q)
+{
+	struct core_node node;
+
+	switch (target_of_fd(task, q->directory, 0, &node)) {
+	case TARGET_DESCRIPTOR:
+		return may_user_fd(task, q, node.host);
+	case TARGET_NAME:
+		return may_user_node(task, q, &node);
+	default:
+		return 0;
+	}
+}
+
 #define F_GETFL_ 3
 
 /* Not by O_PATH, which is for finding things only. */
@@ -307,6 +369,9 @@ static long of_descriptor(struct core_task *task, const struct request *q, const
 	case GET:
 		if (acl_is_list(name))
 			return get_list_fd(task, q, name);
+		r = is_users(q) && permission_is_checked(task) ? may_get_fd(task, q) : 0;
+		if (r < 0)
+			return r;
 		r = by_descriptor(q, name);
 		/* what is none of the union's has its own */
 		return r == -ENODATA && name != q->name ? by_descriptor(q, q->name) : r;
@@ -320,24 +385,6 @@ static long of_descriptor(struct core_task *task, const struct request *q, const
 }
 
 /* ---- by name ------------------------------------------------------------------------------ */
-
-/*
- * Only files and directories have attributes of the namespace "user" (xattr(7)).  The
- * kernel sees to that but for a device, which is a file on disk.  1, 0 or -errno.
- */
-static long has_user_names(struct core_task *task, const struct core_node *node)
-{
-	struct meta meta;
-	struct stat st;
-	long r;
-
-	if (node->bind || !IS(node->mode, S_IFREG) || !(node->mode & S_ISVTX))
-		return !IS(node->mode, S_IFCHR) && !IS(node->mode, S_IFBLK);
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, node->host, &st, AT_SYMLINK_NOFOLLOW);
-	if (r >= 0)
-		r = meta_of_node(task, node, &st, &meta);
-	return r < 0 ? r : IS(meta.mode, S_IFREG);
-}
 
 /* As the kernel's set_posix_acl, before anything is copied up: 1 if there is more to do. */
 static long check_list(struct core_task *task, const struct request *q,
@@ -399,12 +446,8 @@ static long of_name(struct core_task *task, const struct request *q, const char 
 		r = upper_writable(task, &node);
 	if (r >= 0)
 		r = check_roots_own(task, q);
-	if (r >= 0 && q->what != LIST && text_begins(q->name, "user.")) {
-		r = has_user_names(task, &node);
-		if (!r)
-			return write ? -EPERM : -ENODATA;
-		if (r > 0)
-			r = permission(task, &node, write ? 2 : 4);
+	if (r >= 0 && is_users(q)) {
+		r = may_user_node(task, q, &node);
 	} else if (r >= 0 && write && !node.bind && acl_is_list(name)) {
 		r = check_list(task, q, &node);
 		if (!r)

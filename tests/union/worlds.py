@@ -5,6 +5,7 @@
     python     our view through the core's Python binding
     trap       our view, a static program, so that the trap alone catches its calls
     preload    our view, a dynamic program with the preload library
+    self       as `trap`, without the root illusion: as with `--user host`
     live       as `python`, the merged tree being one live directory below the upper
     address    our view through the core built with AddressSanitizer and UBSan
     thread     so with ThreadSanitizer, while another thread looks about in the view
@@ -44,9 +45,9 @@ HERE = Path(__file__).resolve().parent
 KERNEL = ("plain", "overlay")
 #: The hosted core, and how it is built: what a sanitizer finds ends the process.
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
-OURS = ("python", "trap", "rewritten", "preload", "live", *SANITIZERS)
+OURS = ("python", "trap", "rewritten", "preload", "self", "live", *SANITIZERS)
 #: A process each that is in its view for life; the others can be taken to another.
-PROGRAMS = ("trap", "rewritten", "preload")
+PROGRAMS = ("trap", "rewritten", "preload", "self")
 #: The first of these that there is: whom our worlds run as when root runs the tests.
 USERS = (os.environ.get("LPMX_TEST_USER", ""), "lpmx-test", "tester", "nobody")
 
@@ -268,7 +269,9 @@ class Bench:
         fields = [("kind", "container"), ("name", name), ("directory", place),
                   ("loader", _native.loader_path()),
                   ("upper", place / "upper"), ("work", place / "work"),
-                  ("control", place / "control"), ("uid", 0), ("gid", 0)]
+                  ("control", place / "control")]
+        if name != "self":
+            fields += [("uid", 0), ("gid", 0)]
         if name == "live":
             fields.append(("layer", self.root / "live"))
         else:

@@ -375,6 +375,12 @@ static void ids(const struct word *a)
 	say_error(call(SYS_setresuid, a[0].number, a[1].number, -1));
 }
 
+/* fsids UID GID: another for files alone; who it was */
+static void fsids(const struct word *a)
+{
+	say("%ld %ld", call(SYS_setfsuid, a[0].number), call(SYS_setfsgid, a[1].number));
+}
+
 /* utime =PATH SECONDS, utimes =PATH SECONDS, futimesat AT =PATH SECONDS; 0 is the present */
 static void utime_(const struct word *a)
 {
@@ -517,6 +523,6 @@ const struct named_operation name_operations[] = {
 	{ "utime", utime_ }, { "utimes", utimes_ }, { "futimesat", futimesat_ },
 	{ "chdir", chdir_ }, { "getcwd", getcwd_ }, { "chroot", chroot_ }, { "root", root },
 	{ "statxall", statxall }, { "utimensat", utimensat_ }, { "become", become }, { "ids", ids },
-	{ "statfs", statfs_ }, { "fstatfs", fstatfs_ }, { "umask", umask_ }, { "execute", execute },
-	{ NULL, NULL },
+	{ "fsids", fsids }, { "statfs", statfs_ }, { "fstatfs", fstatfs_ }, { "umask", umask_ },
+	{ "execute", execute }, { NULL, NULL },
 };
