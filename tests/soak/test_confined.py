@@ -31,7 +31,7 @@ from lpmx_runtime.store import Store
 from support.notebooks import Running
 store = Store.open()
 manager = KernelManager(kernel_name=kernelspecs.install(store, "tiny", Settings())[0].name)
-manager.start_kernel()
+manager.start_kernel(cwd=os.environ["HOME"])
 kernel = Running(manager)
 print(kernel.text("import os; print(len(os.sched_getaffinity(0)))"), kernel.text("!nproc"))
 print(kernel.text("print(len(b'x' * (32 << 20)))"))
@@ -90,7 +90,8 @@ def test_processes_are_limited_for_what_runs_in_containers(host: Any, record: Re
     """As many can be started as outside, and then it is told."""
     many = "'n=0; while sleep 5 & do n=$((n+1)); done; echo $n'"
     with group("pids", 24) as place:
-        lines = told(host, f"busybox sh -c {many}; busybox sleep 6; lpmx run tiny sh -c {many}; busybox sleep 6", place)
+        settled = f"n=9; while [ $n -gt 1 ]; do read n <{place}/pids.current; done"
+        lines = told(host, f"busybox sh -c {many}; {settled}; lpmx run tiny sh -c {many}; {settled}", place)
 
     expected = 2 * ["sh: can't fork: Resource temporarily unavailable"]
     record("confined", "24 processes for a job", len(lines), "as outside" if lines == expected
