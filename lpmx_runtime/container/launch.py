@@ -6,6 +6,7 @@ launches may become the program.
 """
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from typing import Any, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
@@ -41,13 +42,15 @@ class Launch(NamedTuple):
 
 def cannot_start(launch: Launch, error: OSError) -> RunFailed:
     """Why the kernel would not execute the loader."""
-    if error.errno == 7:  # E2BIG
+    if error.errno == errno.E2BIG:
         return RunFailed(f'cannot run "{launch.argv[0]}": the argument list is too long',
                          hint="pass fewer arguments or a smaller environment")
+    hint = ('run "lpmx check"; the installation must be on a file system from which programs can be '
+            "executed")
+    if error.errno in (errno.EAGAIN, errno.ENOMEM):
+        hint = 'a limit of processes or of memory is reached: look at "ulimit -a", and at what the job may use'
     return RunFailed(f'cannot start the loader "{launch.executable}": '
-                     f"{os.strerror(error.errno or 0).lower()}",
-                     hint='run "lpmx check"; the installation must be on a file system '
-                          "from which programs can be executed")
+                     f"{os.strerror(error.errno or 0).lower()}", hint=hint)
 
 
 def command(record: Mapping[str, Any], argv: Sequence[str],

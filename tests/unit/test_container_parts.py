@@ -1,6 +1,7 @@
 """Binds, variables, commands and records of containers, each by itself."""
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -198,6 +199,17 @@ def test_path_with_a_nul_byte_makes_no_view_file():
 
 
 # -- processes
+
+
+@pytest.mark.parametrize("number, cause, hint", [
+    (errno.EAGAIN, "resource temporarily unavailable", "a limit of processes or of memory is reached"),
+    (errno.ENOMEM, "cannot allocate memory", "a limit of processes or of memory is reached"),
+    (errno.EACCES, "permission denied", 'run "lpmx check"'), (errno.E2BIG, "too long", "pass fewer arguments")])
+def test_loader_that_cannot_be_started_says_what_to_look_at(number, cause, hint):
+    """A limit of the job's is another matter than an installation that nobody can execute."""
+    failed = launch.cannot_start(launch.Launch("/loader", ("/bin/true",), {}), OSError(number, ""))
+
+    assert cause in failed.message and (failed.hint or "").startswith(hint)
 
 
 @pytest.mark.parametrize("text, number", [
