@@ -94,7 +94,7 @@ bench: $(STAMPS)/installed
 # Root prepares a copy that an ordinary user owns, and the tests run there as that
 # user, but for the few that need root. Those run beside the others, and tell what
 # became of them at the end; a failure in any session fails the target. Ctrl-C ends the
-# sessions, and what is root's is given back all the same.
+# sessions, and so does ending make, which tells only what it has started itself: therefore "exec".
 ifeq ($(shell id -u),0)
 test:
 	@tests/support/have-packages $(TEST_PACKAGES)
@@ -102,10 +102,7 @@ test:
 	&& cache=$${LPMX_TEST_CACHE:-$$copy/.cache/tests} \
 	&& as_user="runuser -u lpmx-test -- env LPMX_TEST_CACHE=$$cache $(MAKE) --no-print-directory -C $$copy" \
 	&& $$as_user set-up AHEAD="$(AHEAD)" \
-	&& cd $$copy && result=0 \
-	&& { trap : INT HUP; \
-	     LPMX_TEST_CACHE=$$cache $(SESSIONS) --user lpmx-test $(TESTS) || result=1; \
-	     find . -user root -exec chown -h lpmx-test {} +; exit $$result; }
+	&& cd $$copy && exec env LPMX_TEST_CACHE=$$cache $(SESSIONS) --user lpmx-test $(TESTS)
 else
 test: set-up
 	@echo "tests marked \"root\" need \"make test\" as root and are left out"
@@ -123,14 +120,13 @@ set-up: $(STAMPS)/extra-test $(STAMPS)/panel
 	@$(SUPPORT).images $(AHEAD)
 
 sessions:
-	@$(SESSIONS) $(TESTS)
+	@exec env $(SESSIONS) $(TESTS)
 
 # The rows that the tests record are kept whatever became of the rest.
 soak:
 	@tests/support/have-packages $(TEST_PACKAGES) $(SOAK_PACKAGES)
-	@result=0; \
-	$(MAKE) --no-print-directory test AHEAD=--soak TESTS="$(or $(TESTS),tests/soak)" || result=1; \
-	$(SUPPORT).soak && exit $$result
+	@exec env $(SUPPORT).soak --after $(MAKE) --no-print-directory test AHEAD=--soak \
+		TESTS="$(or $(TESTS),tests/soak)"
 
 docs: $(STAMPS)/installed
 	@$(VENV)/bin/python docs/generate_cli.py >docs/reference/cli.md.new

@@ -63,6 +63,18 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
                       else signal.SIG_DFL)
 
 
+def _end_in_order(number: int, frame: object) -> None:
+    """SIGTERM ends a session as Ctrl-C does: what it has made is cleared away."""
+    if os.getpid() == _SESSION:
+        raise KeyboardInterrupt
+    signal.signal(number, signal.SIG_DFL)  # a fork of it
+    os.kill(os.getpid(), number)
+
+
+_SESSION = os.getpid()
+signal.signal(signal.SIGTERM, _end_in_order)
+
+
 # -- which tests run, and against what
 
 
@@ -147,6 +159,7 @@ def home() -> Iterator[Path]:
     os.environ.clear()
     os.environ.update(kept)
     left = leftovers.wait_for_none([path])
+    leftovers.end([path])
     images_module.remove(path)
     assert [] == left
 
@@ -225,6 +238,7 @@ def store(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "store"
     yield path
     left = leftovers.wait_for_none([path])
+    leftovers.end([path])
     images_module.remove(path)
     assert [] == left, "left behind by the test"
 
@@ -291,6 +305,7 @@ class Loaded:
 def _loaded(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     loaded = Loaded(tmp_path_factory.mktemp("loaded") / "store", images)
     yield loaded
+    leftovers.end([loaded.path])
     after = lower_digest(loaded.path)
     images_module.remove(loaded.path)
     assert loaded.layers == after, "a lower layer changed"

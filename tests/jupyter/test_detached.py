@@ -184,13 +184,11 @@ def test_take_over_that_fails_leaves_the_kernel_alone(
 
 def test_server_finds_it_again(jupyter: Jupyter, spec: str) -> None:
     """JupyterLab itself, stopped and started: the same kernel, with what it knew."""
-    server = LabServer(jupyter.folder, jupyter.runtime)
-    kernel = server.start(spec)
-    server.execute(kernel, "x = 42")
-    server.close()
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
+        kernel = server.start(spec)
+        server.execute(kernel, "x = 42")
 
-    server = LabServer(jupyter.folder, jupyter.runtime)
-    try:
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
         deadline = time.monotonic() + 40
         while server.state(kernel) is None:
             assert time.monotonic() < deadline, server.log
@@ -199,5 +197,3 @@ def test_server_finds_it_again(jupyter: Jupyter, spec: str) -> None:
         server.delete(kernel)
         jupyter.wait_until_clean()
         assert "Traceback" not in server.log
-    finally:
-        server.close()

@@ -110,12 +110,10 @@ def test_start_that_fails_tells_the_dialog_why(jupyter: Jupyter, server: LabServ
 
 def test_server_that_ends_takes_its_kernels_along(jupyter: Jupyter) -> None:
     """When the server is stopped its kernels, containers and sockets go."""
-    server = LabServer(jupyter.folder, jupyter.runtime)
     name = jupyter.install("tiny")
-    for _ in range(2):
-        server.execute(server.start(name), "import subprocess; subprocess.Popen(['setsid', 'sleep', '1000'])")
-
-    server.close()
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
+        for _ in range(2):
+            server.execute(server.start(name), "import subprocess; subprocess.Popen(['setsid', 'sleep', '1000'])")
 
     assert [] == jupyter.leftovers(), server.log
 

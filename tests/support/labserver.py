@@ -52,7 +52,11 @@ class LabServer:
                  "--port=0", f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}",
                  *self.options, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        self.url = self._wait(runtime)
+        try:
+            self.url = self._wait(runtime)
+        except BaseException:  # Ctrl-C among it
+            self.close()
+            raise
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Authorization"] = f"token {TOKEN}"
@@ -60,9 +64,14 @@ class LabServer:
     def _wait(self, runtime: Path) -> str:
         url = listening(runtime, self._process)
         if url is None:
-            self.close()
             raise AssertionError(f"the server did not start:\n{self.log}")
         return url
+
+    def __enter__(self) -> "LabServer":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
 
     @property
     def log(self) -> str:

@@ -2,19 +2,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
-from typing import Iterable, List
+from typing import Dict, Iterable, List
 
 
-def processes(places: Iterable[Path]) -> List[str]:
-    """The caller's processes that map, run, hold open or stand in something below `places`.
+def processes(places: Iterable[Path]) -> Dict[int, str]:
+    """The caller's processes that map, run, hold open or stand in something below `places`, and
+    their commands.
 
     Every contained process maps its container's control page, so none hides,
     whatever it calls itself.
     """
     prefixes = tuple(f"{place}/" for place in places)
-    found = []
+    found = {}
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
@@ -31,7 +33,7 @@ def processes(places: Iterable[Path]) -> List[str]:
         except (OSError, IndexError):
             continue  # it ended meanwhile
         if any(path.startswith(prefixes) for path in used):
-            found.append(f"process {name}: {command.strip()}")
+            found[int(name)] = command.strip()
     return found
 
 
@@ -48,7 +50,18 @@ def wait_for_none(places: Iterable[Path], patience: float = 5.0) -> List[str]:
     places = list(places)
     end = time.monotonic() + patience
     while True:
-        found = processes(places) + sockets(places)
+        found = [f"process {pid}: {command}" for pid, command in processes(places).items()]
+        found += sockets(places)
         if not found or time.monotonic() > end:
             return found
         time.sleep(0.05)
+
+
+def end(places: Iterable[Path]) -> None:
+    """Kill what is still there and has been told, or was never looked for in a session that was
+    broken off. Nothing outlives a session."""
+    for pid in processes(list(places)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

@@ -3,10 +3,12 @@
     python3 -m support.sessions --pytest COMMAND [--user NAME] [TEST...]
 
 Run in the checkout that is tested. As root there is a session of the tests marked `root`,
-and the others run as the user NAME. What a session says is shown when it has ended, and
-until then is in .cache/sessions. Exits 0 if none has a failure and one has tests.
+and the others run as the user NAME, who gets what root has made in the checkout. What a
+session says is shown when it has ended, and until then is in .cache/sessions. Exits 0 if none
+has a failure and one has tests.
 
-Ctrl-C ends them all as it ends one: each clears away what it has made, which is waited for.
+Ctrl-C, and SIGTERM, end them all as they end one: each clears away what it has made, which is
+waited for.
 """
 from __future__ import annotations
 
@@ -153,7 +155,12 @@ def main() -> int:
         for place in (LOGS.parent, LOGS):
             os.chown(place, user["user"], user["group"])
     found = wanted(shlex.split(given.pytest), given.tests, user)
-    return Sessions(found, len(os.sched_getaffinity(0))).run()
+    try:
+        return Sessions(found, len(os.sched_getaffinity(0))).run()
+    finally:
+        if given.user:
+            subprocess.run(["find", ".", "-user", "root", "-exec", "chown", "-h", given.user, "{}", "+"],
+                           check=False)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,23 @@
 """The results of `make soak`: rows that its tests record, kept and shown in the docs.
 
-    python3 -m support.soak
+    python3 -m support.soak [--after COMMAND...]
 
-Takes the rows that were recorded since (in this checkout and, for root, in the copy that
+Runs the command, if there is one, and whatever becomes of that takes the rows that were recorded since (in this checkout and, for root, in the copy that
 support.prepare makes) over into docs/reference/soak.json, and writes docs/reference/soak.md and
 docs/reference/programs.md from that. A row replaces the older one of the same subject and what; all others stay, with
 their own date and commit, so a part can be run alone.
 """
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, TextIO
+from typing import Any, Dict, Iterable, List, Sequence, TextIO
 
 from . import images, matrix, prepare
 
@@ -112,7 +115,28 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def main() -> None:
+def run(command: Sequence[str]) -> int:
+    """Run it to its end, telling it if we are to end; its exit status."""
+    child = subprocess.Popen(command)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal tells the command, too
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+def main() -> int:
+    reader = argparse.ArgumentParser()
+    reader.add_argument("--after", nargs=argparse.REMAINDER, default=[])
+    after = reader.parse_args().after
+    code = run(after) if after else 0
+    keep()
+    return code
+
+
+def keep() -> None:
+    """Take over what was recorded, and write the pages."""
     places = [CHECKOUT] + ([prepare.place(CHECKOUT)] if not os.getuid() else [])
     new = take(places)
     for each in new:
@@ -126,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import leftovers
 
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -30,6 +32,7 @@ sys.exit(sessions.Sessions([kind(f"session {number}", [sys.executable, "-c", cod
 """
 
 WAITS = """
+import shutil
 import signal
 try:
     open({!r}, "w").close()
@@ -78,3 +81,83 @@ def test_interrupted_sessions_clear_away_what_they_have_made(tmp_path: Path) -> 
 
     assert 130 == sessions.returncode, said
     assert "cleared away" in said and "started all the same" not in said
+
+
+#: As pytest, for the sessions: waits until it is told to end, and takes its time to clear away.
+PYTEST = """#!{python}
+import os, signal, sys
+try:
+    open({begun!r} + str("unconfined" in sys.argv), "w").close()
+    signal.pause()
+except KeyboardInterrupt:
+    print("cleared away")
+"""
+
+
+@pytest.mark.parametrize("target", ["sessions", "soak"])
+def test_make_that_is_ended_ends_the_sessions(tmp_path: Path, target: str) -> None:
+    """make tells only what it has started itself, and so must they all; it waits for that."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(TESTS / "support", checkout / "tests/support",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TESTS.parent / "Makefile", checkout)
+    (checkout / "docs/reference").mkdir(parents=True)
+    pytest_ = tmp_path / "pytest"
+    pytest_.write_text(PYTEST.format(python=sys.executable, begun=str(tmp_path / "begun")))
+    pytest_.chmod(0o755)
+    for which in (True, False):
+        os.mkfifo(f"{tmp_path}/begun{which}")
+
+    # what is before the sessions has been made, and what they need is there
+    make = subprocess.Popen(
+        ["make", "-C", str(checkout), target, f"PYTEST={pytest_}", "TESTS=tests/unit",
+         "MAKE=make -o set-up", "TEST_PACKAGES=", "SOAK_PACKAGES="],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")})
+    try:
+        for which in (True, False):
+            (tmp_path / f"begun{which}").read_bytes()
+        make.terminate()
+        said = make.communicate(timeout=60)[0]  # when nobody has its output any more
+    finally:
+        leftovers.end([tmp_path])
+
+    assert make.returncode, said
+    assert 2 == said.count("cleared away"), said
+
+
+def test_session_that_is_ended_clears_away(tmp_path: Path) -> None:
+    """SIGTERM is to a session what Ctrl-C is: its fixtures come to their ends."""
+    (tmp_path / "conftest.py").symlink_to(TESTS / "conftest.py")
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {TESTS}\n")
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    (tmp_path / "test_it.py").write_text(
+        "import signal, pytest\n"
+        "@pytest.fixture\ndef thing():\n    yield\n    print('cleared away')\n"
+        f"def test(thing):\n    open({str(begun)!r}, 'w').close()\n    signal.pause()\n")
+
+    session = subprocess.Popen([str(Path(sys.executable).parent / "pytest"), "-p", "no:cacheprovider", "-s",
+                                str(tmp_path)], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    begun.read_bytes()
+    session.terminate()
+    said = session.communicate(timeout=60)[0]
+
+    assert 2 == session.returncode, said
+    assert "cleared away" in said
+
+
+def test_what_is_left_is_ended(tmp_path: Path) -> None:
+    """Whatever uses something of the session's directories does not outlive it."""
+    left = subprocess.Popen(["sleep", "1000"], cwd=tmp_path)
+    try:
+        assert {left.pid: "sleep 1000"} == leftovers.processes([tmp_path])
+
+        leftovers.end([tmp_path])
+
+        assert -signal.SIGKILL == left.wait(timeout=60)
+        assert [] == leftovers.wait_for_none([tmp_path])
+    finally:
+        left.kill()
+        left.wait()
