@@ -96,7 +96,7 @@ class Place:
             view.chmod("/usr/lib/deep/er/changed", 0o666)
         self._write("view.preload", self.fields + [
             ("preload", _native.preload_path()),
-            ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")])
+            ("bind", f"ro\0/.lpmx/lib\0{os.path.dirname(_native.preload_path())}")])
         for path in ("usr/lib/deep/er", "usr/lib/other", "new", "renamed"):
             (self.bare / path).mkdir(parents=True)
         (self.bare / "lib").symlink_to("usr/lib")

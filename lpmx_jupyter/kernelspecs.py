@@ -66,9 +66,9 @@ class Installed:
 def image_view(store: Store, image: Image) -> Iterator[_native.View]:
     """The files of an image, read-only, without a container."""
     with store.keeping(), store.staging() as staging:
+        index, layers = (None, ["/"]) if image.live else store.indexes.lower(image.diff_ids)
         spec = ViewSpec(kind="container", name="image", loader=_native.loader_path(),
-                        layers=["/"] if image.live else list(store.indexes.trees(image.diff_ids)),
-                        index=None if image.live else store.indexes.ensure(image.diff_ids))
+                        layers=layers, index=index)
         path = staging / "view"
         path.write_bytes(spec.encode())
         with _native.View(path) as view:

@@ -145,7 +145,7 @@ def _ways(scratch: Path) -> Iterator[Finding]:
     except (LpmxError, OSError) as error:
         yield Finding("loader", MISSING, str(error), "install the package again")
         return
-    trapped, refused = _start(loader, view, [str(tool), "info"])
+    trapped, refused = _start(loader, view, [tool, "info"])
     if trapped is None:
         yield Finding("loader", MISSING, refused,
                       "the installation must be on a file system from which programs can be "
@@ -159,14 +159,14 @@ def _ways(scratch: Path) -> Iterator[Finding]:
         yield _set_user_id(loader, view)
 
 
-def _view(scratch: Path, loader: Path) -> Path:
+def _view(scratch: Path, loader: str) -> Path:
     """A view that shows this machine."""
     (scratch / "upper").mkdir()
     (scratch / "work").mkdir()
     _native.control_create(scratch / "control")
-    binds = [Bind(str(loader.parent), "/.lpmx/bin", True),
-             Bind(str(loader.parent), "/.lpmx/lib", True), Bind("/proc", "/proc"),
-             Bind("/dev", "/dev")]
+    native = os.path.dirname(loader)
+    binds = [Bind(native, "/.lpmx/bin", True), Bind(native, "/.lpmx/lib", True),
+             Bind("/proc", "/proc"), Bind("/dev", "/dev")]
     path = scratch / "view"
     path.write_bytes(ViewSpec(
         kind="container", name="check", loader=loader, directory=scratch, layers=["/"],
@@ -175,12 +175,12 @@ def _view(scratch: Path, loader: Path) -> Path:
     return path
 
 
-def _start(loader: Path, view: Path,
+def _start(loader: str, view: Path,
            argv: list[str]) -> "tuple[Optional[subprocess.CompletedProcess[str]], str]":
     """Run a program in the view: the result, or None and why it could not be started."""
     environment = {"LPMX_VIEW": str(view), "LPMX_PROGRAM": argv[0], "PATH": "/usr/bin:/bin"}
     try:
-        return subprocess.run(argv, executable=str(loader), env=environment, text=True,
+        return subprocess.run(argv, executable=loader, env=environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=_TIMEOUT, check=False), ""
     except OSError as error:
@@ -205,7 +205,7 @@ def _trap(result: "subprocess.CompletedProcess[str]") -> Finding:
                    "and nothing that forbids the call seccomp)")
 
 
-def _preload(loader: Path, view: Path) -> Finding:
+def _preload(loader: str, view: Path) -> Finding:
     """Whether the library is really in a dynamic program's memory."""
     program = next((path for path in ("/bin/cat", "/usr/bin/cat") if os.path.exists(path)), None)
     if program is None:
@@ -219,7 +219,7 @@ def _preload(loader: Path, view: Path) -> Finding:
                    "not see a change of the live environment")
 
 
-def _set_user_id(loader: Path, view: Path) -> Finding:
+def _set_user_id(loader: str, view: Path) -> Finding:
     """What sudo, su and their like are in a container, as the kernel says it of a program there."""
     program = next((path for path in ("/bin/cat", "/usr/bin/cat") if os.path.exists(path)), None)
     result, _ = _start(loader, view, [program, "/proc/self/status"]) if program else (None, "")

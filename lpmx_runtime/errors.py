@@ -34,7 +34,11 @@ command line ends with.
 """
 from __future__ import annotations
 
-from typing import Optional
+from .light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Optional
+
 
 
 # What a terminal would obey rather than show. Messages quote names and words of

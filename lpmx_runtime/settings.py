@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, Mapping
 
 from .errors import InvalidSetting
+from .light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any, Mapping
 
 SITE_FILE = "/etc/lpmx/config.json"
 
@@ -249,13 +250,18 @@ def _temporary() -> str:
 def runtime_path() -> Path:
     """A private directory of this user on this node, short enough for socket names."""
     from pathlib import Path
+    return Path(runtime_location())
+
+
+def runtime_location() -> str:
+    """The same as a string."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and os.access(base, os.W_OK):
-        path = Path(base) / "lpmx"
+        path = os.path.join(base, "lpmx")
     else:
-        path = Path(_temporary()) / f"lpmx-{os.getuid()}"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    owner = path.lstat()
+        path = os.path.join(_temporary(), f"lpmx-{os.getuid()}")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    owner = os.lstat(path)
     if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
         raise InvalidSetting(f'cannot use "{path}": it is not private to you',
                              hint="remove it, or point XDG_RUNTIME_DIR at a folder of your own")

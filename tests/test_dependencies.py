@@ -11,10 +11,11 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-#: part -> the other parts that it may import; errors, progress and settings are everybody's.
+#: part -> the other parts that it may import; errors, light, progress and settings are everybody's.
 MAY_IMPORT: Dict[str, Set[str]] = {
     "lpmx_runtime": set(),
     "lpmx_runtime.errors": set(),
+    "lpmx_runtime.light": set(),
     "lpmx_runtime.progress": set(),
     "lpmx_runtime.settings": {"lpmx_runtime.errors"},
     "lpmx_runtime._native": set(),
@@ -33,7 +34,7 @@ MAY_IMPORT: Dict[str, Set[str]] = {
     "lpmx_runtime.__main__": {"lpmx_runtime.cli"},
     "lpmx_jupyter": {"lpmx_runtime.*"},
 }
-EVERYBODYS = {"lpmx_runtime", "lpmx_runtime.errors", "lpmx_runtime.progress",
+EVERYBODYS = {"lpmx_runtime", "lpmx_runtime.errors", "lpmx_runtime.light", "lpmx_runtime.progress",
               "lpmx_runtime.settings"}
 
 #: What runs inside containers: any Python from 3.6 on, and nothing but it.

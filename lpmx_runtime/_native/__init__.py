@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import struct
-from pathlib import Path
-from typing import Iterator, NamedTuple, Optional, Union
 
 from ..errors import NativeError
+from ..light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Iterator, Optional, Union
+
+    _PathLike = Union[str, bytes, "os.PathLike[str]"]
 
 try:
     from ._core import ffi as _ffi
@@ -27,7 +31,7 @@ AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
 AT_REMOVEDIR = 0x200
 
-_HERE = Path(__file__).resolve().parent
+_HERE = os.path.dirname(os.path.realpath(__file__))
 
 #: Numbers of the calls used here, which differ between architectures.
 _NUMBERS = {
@@ -44,28 +48,26 @@ _NUMBERS = {
 }
 NR = _NUMBERS.get(_MACHINE, {})
 
-_PathLike = Union[str, bytes, "os.PathLike[str]"]
 
-
-def _binary(name: str) -> Path:
-    path = _HERE / name
-    if not path.exists():
+def _binary(name: str) -> str:
+    path = os.path.join(_HERE, name)
+    if not os.path.exists(path):
         raise NativeError(f'cannot find the native program "{name}": it is not installed',
                           hint="install the wheel; a source tree alone has no native parts")
     return path
 
 
-def loader_path() -> Path:
+def loader_path() -> str:
     """The program that starts every contained program."""
     return _binary("loader")
 
 
-def preload_path() -> Path:
+def preload_path() -> str:
     """The library that makes calls of dynamic programs fast."""
     return _binary("preload.so")
 
 
-def tool_path() -> Path:
+def tool_path() -> str:
     """The `lpmx` command for inside containers."""
     return _binary("lpmx")
 

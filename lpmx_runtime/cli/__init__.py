@@ -37,9 +37,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import IO, Optional, Sequence
 
 from ..errors import LpmxError
+from ..light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import IO, Optional, Sequence
 
 #: command -> module of this package, its register function, the line of help.
 COMMANDS = {
@@ -164,9 +167,10 @@ def _forget_own_locale() -> None:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words[:1] == ["exec"]:
-        from .direct import execute
-        execute(words[1:])
+    from . import direct
+    code = direct.call(words)
+    if code is not None:
+        return code
     from . import parsing
     if not words or words[0] in ("-h", "--help", "help"):
         print(parsing.overview(), end="")

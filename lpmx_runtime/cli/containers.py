@@ -2,11 +2,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
-from ..errors import LpmxError
-from . import named
+from . import direct, named
 from .parsing import explain
 
 
@@ -124,38 +122,17 @@ def _ps_all(arguments: argparse.Namespace) -> None:
         output.say(f'lpmx: container "{name}" is damaged; "lpmx rm -f {name}" removes it')
 
 
-def _each(names: "list[str]", work: Callable[[str], None]) -> int:
-    """Do `work` for every name, also after one has failed; the first failure's code."""
-    code = 0
-    for name in names:
-        try:
-            work(name)
-            print(name)
-        except LpmxError as error:
-            print(f"lpmx: {error.message}", file=sys.stderr)
-            if error.hint:
-                print(f"hint: {error.hint}", file=sys.stderr)
-            code = code or error.exit_code
-    return code
-
-
 def _stop(arguments: argparse.Namespace) -> int:
     def stop(name: str) -> None:
         named.container(name).stop(arguments.time)
-    return _each(arguments.containers, stop)
+    return direct.each(arguments.containers, stop)
 
 
 def _reset(arguments: argparse.Namespace) -> int:
     def reset(name: str) -> None:
         named.container(name).reset(force=arguments.force)
-    return _each(arguments.containers, reset)
+    return direct.each(arguments.containers, reset)
 
 
 def _rm(arguments: argparse.Namespace) -> int:
-    from ..container import Container
-    from ..store import Store
-    store = Store.open()
-
-    def remove(name: str) -> None:
-        Container.find(store, name, damaged=arguments.force).remove(force=arguments.force)
-    return _each(arguments.containers, remove)
+    return direct.remove(arguments.containers, force=arguments.force)

@@ -1,18 +1,30 @@
-"""`lpmx exec [--here] CONTAINER [--] COMMAND [ARG...]`, the call that must start fast.
+"""Calls that must start fast, in their plainest form.
 
-The command itself (native/front) does without Python where a start file tells it how;
-otherwise it comes here. Most of what a short command then costs is importing Python
-modules. Without other options and with a container that is in order there is nothing to parse
-and nothing to look up: this needs neither argparse nor the store nor the compiled core.
-Anything else is left to run.py, which does the same and more.
+    lpmx exec [--here] CONTAINER [--] COMMAND [ARG...]
+    lpmx run [--rm] IMAGE [--] [COMMAND [ARG...]]
+    lpmx create [--name NAME] IMAGE
+    lpmx rm [-f] CONTAINER...
+
+Most of what a short command costs is importing Python modules, and here is nothing to parse that
+would need argparse. All other calls are left to run.py and containers.py, which do their work by the
+functions below, too.
+
+`lpmx exec` itself (native/front) does without Python where a start file tells it how, and
+comes here otherwise. With a container that is in order there is nothing to look up: that
+needs neither the store nor the compiled core.
 """
 from __future__ import annotations
 
 import os
 import sys
-from typing import Optional, Sequence
 
 from ..errors import LpmxError
+from ..light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Callable, Mapping, Optional, Sequence
+
+    from ..container import Container, Options
 
 _CANNOT_RUN = 125
 _FRONT, _BEHIND_IT = "lpmx", "lpmx-python"
@@ -30,8 +42,13 @@ class our_exit_code:
             error.exit_code = _CANNOT_RUN
 
 
-def execute(words: Sequence[str]) -> None:
-    """Become the program, or return if the call is not so simple."""
+def call(words: Sequence[str]) -> Optional[int]:
+    """The exit code of a call that is so simple; None if this one is not."""
+    plain = _PLAIN.get(words[0]) if words else None
+    return plain(words[1:]) if plain is not None else None
+
+
+def _exec(words: Sequence[str]) -> None:
     here = words[:1] == ["--here"]
     words = words[here:]
     if len(words) < 2 or words[0].startswith("-"):
@@ -57,3 +74,79 @@ def _front() -> Optional[str]:
     """The program that has us do what it leaves to Python; None if we were started otherwise."""
     directory, name = os.path.split(os.path.realpath(sys.argv[0]))
     return os.path.join(directory, _FRONT) if name == _BEHIND_IT else None
+
+
+def _run(words: Sequence[str]) -> Optional[int]:
+    words = words[words[:1] == ["--rm"]:]
+    if not words or words[0].startswith("-"):
+        return None
+    return run(words[0], words[2:] if words[1:2] == ["--"] else words[1:])
+
+
+def run(image: str, command: Sequence[str], *, name: Optional[str] = None,
+        options: "Optional[Options]" = None, remove: bool = True,
+        entrypoint: Optional[Sequence[str]] = None) -> int:
+    """Run a program in a new container of `image`, and return its exit code."""
+    from ..container import process
+    with our_exit_code():
+        container = create(image, name, options, temporary=remove)
+        try:
+            return process.run(container.launch(command, entrypoint=entrypoint))
+        finally:
+            if remove:
+                container.remove(force=True, timeout=1)
+                container.sweep(container.store)
+
+
+def _create(words: Sequence[str]) -> Optional[int]:
+    name = words[1] if words[:1] == ["--name"] and len(words) > 1 else None
+    words = words[2 * (name is not None):]
+    if len(words) != 1 or words[0].startswith("-") or (name or "").startswith("-"):
+        return None
+    print(create(words[0], name).name)
+    return 0
+
+
+def create(image: str, name: Optional[str] = None, options: "Optional[Options]" = None, *,
+           temporary: bool = False) -> "Container":
+    """Make a container of `image`."""
+    from ..container import Container, Options
+    from ..store import Store
+    store = Store.open()
+    return Container.create(store, store.images.find(image), name=name,
+                            options=Options() if options is None else options, temporary=temporary)
+
+
+def _rm(words: Sequence[str]) -> Optional[int]:
+    force = words[:1] == ["-f"]
+    words = words[force:]
+    if not words or any(word.startswith("-") for word in words):
+        return None
+    return remove(words, force=force)
+
+
+def remove(names: Sequence[str], *, force: bool) -> int:
+    """Remove containers; the exit code."""
+    from ..container import Container
+    from ..store import Store
+    store = Store.open()
+    return each(names, lambda name: Container.find(store, name, damaged=force).remove(force=force))
+
+
+def each(names: Sequence[str], work: Callable[[str], object]) -> int:
+    """Do `work` for every name, also after one has failed; the first failure's code."""
+    code = 0
+    for name in names:
+        try:
+            work(name)
+            print(name)
+        except LpmxError as error:
+            print(f"lpmx: {error.message}", file=sys.stderr)
+            if error.hint:
+                print(f"hint: {error.hint}", file=sys.stderr)
+            code = code or error.exit_code
+    return code
+
+
+_PLAIN: "Mapping[str, Callable[[Sequence[str]], Optional[int]]]" = {
+    "exec": _exec, "run": _run, "create": _create, "rm": _rm}

@@ -5,12 +5,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Optional
 
-from . import named
-from .direct import our_exit_code
+from . import direct, named
 from .parsing import explain
 
 if TYPE_CHECKING:
-    from ..container import Container, Options
+    from ..container import Options
 
 
 def register_run(parser: argparse.ArgumentParser) -> None:
@@ -122,37 +121,15 @@ def _entrypoint(text: Optional[str]) -> "Optional[list[str]]":
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ..container import Container, process
-    from ..store import Store
-    remove = arguments.remove if arguments.remove is not None else arguments.name is None
-    with our_exit_code():
-        store = Store.open()
-        container = Container.create(store, store.images.find(arguments.image),
-                                     name=arguments.name, options=_options(arguments),
-                                     temporary=remove)
-        try:
-            launch = container.launch(arguments.command,
-                                      entrypoint=_entrypoint(arguments.entrypoint))
-            code = process.run(launch)
-        finally:
-            if remove:
-                _clear_away(container)
-    return code
-
-
-def _clear_away(container: "Container") -> None:
-    """End what the program left running, and remove the container."""
-    container.stop(timeout=1)
-    container.remove(force=True)
-    container.sweep(container.store)
+    with direct.our_exit_code():
+        options = _options(arguments)
+    return direct.run(arguments.image, arguments.command, name=arguments.name, options=options,
+                      remove=arguments.name is None if arguments.remove is None
+                      else arguments.remove, entrypoint=_entrypoint(arguments.entrypoint))
 
 
 def _create(arguments: argparse.Namespace) -> None:
-    from ..container import Container
-    from ..store import Store
-    store = Store.open()
-    container = Container.create(store, store.images.find(arguments.image), name=arguments.name,
-                                 options=_options(arguments))
+    container = direct.create(arguments.image, arguments.name, _options(arguments))
     if arguments.json:
         from .output import print_json
         print_json(dict(container.record))
@@ -162,7 +139,7 @@ def _create(arguments: argparse.Namespace) -> None:
 
 def _exec(arguments: argparse.Namespace) -> int:
     from ..errors import RunFailed
-    with our_exit_code():
+    with direct.our_exit_code():
         if not arguments.command:
             raise RunFailed("cannot run anything: no program was named",
                             hint=f"lpmx exec {arguments.container} COMMAND")

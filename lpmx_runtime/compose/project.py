@@ -81,8 +81,7 @@ def down(store: Store, project: Project, *, timeout: float = 10, orphans: bool =
         if container.name not in order and not orphans:
             notes.append(orphan(container.name))
             continue
-        container.stop(timeout)
-        container.remove(force=True)
+        container.remove(force=True, timeout=timeout)
         tell(container.name, "removed")
     return notes
 

@@ -5,9 +5,12 @@ container that exists (`launch.py`) needs little of this, and must be fast.
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from ..light import TYPE_CHECKING
+
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .environment import Change, LiveEnvironment, Variable
     from .exposed import Command
     from .launch import Launch

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import os
-from typing import Iterable, Optional
 
 from .. import _native
 from ..errors import InvalidSetting
-from ..settings import runtime_path
+from ..light import TYPE_CHECKING
+from ..settings import runtime_location
 from .spec import Bind
+
+if TYPE_CHECKING:
+    from typing import Iterable, Optional
 
 #: Directories that belong to the image; a working directory in them is not bound.
 _SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin",
@@ -66,7 +69,7 @@ def _working_directory() -> Optional[Bind]:
 
 def own() -> list[Bind]:
     """Our own files, below /.lpmx."""
-    native = str(_native.loader_path().parent)
+    native = os.path.dirname(_native.loader_path())
     return [Bind(native, "/.lpmx/bin", True), Bind(native, "/.lpmx/lib", True)]
 
 
@@ -81,7 +84,7 @@ def default(*, live: bool, contain: bool) -> list[Bind]:
     """
     found: list[Optional[Bind]] = [Bind(p, p) for p in ("/proc", "/sys", "/dev")
                                    if os.path.isdir(p)]
-    found.append(_shown(str(runtime_path())))
+    found.append(_shown(runtime_location()))
     jupyter = os.environ.get("JUPYTER_RUNTIME_DIR")
     if jupyter:
         found.append(_shown(jupyter))

@@ -17,12 +17,14 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
+from ..light import TYPE_CHECKING
 from .record import GPU, ICDS, replace
 from .spec import Bind
 
 if TYPE_CHECKING:
+    from typing import Any, Iterator, Mapping
+
     from .._native import View
     from .gpu import Icd
 

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, Callable, Iterator, Mapping, NamedTuple, NoReturn, Optional
 
 from ..errors import InvalidSetting, RunFailed
+from ..light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterator, Mapping, NoReturn, Optional
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from .. import settings
 from ..errors import InvalidSetting, LinkFailed
+from ..light import TYPE_CHECKING, NamedTuple
 from . import record
 from .host_calls import lpmx_by_python
 
 if TYPE_CHECKING:
+    from typing import Any, Optional
+
     from .lifecycle import Container
 
 DEFAULT_DIRECTORY = "~/.local/bin"
@@ -107,7 +109,7 @@ def remove_all(container: "Container") -> None:
 def of_container(container: "Container") -> list[Command]:
     """Its commands, by path."""
     try:
-        with open(container.directory / record.EXPOSED, encoding="utf-8",
+        with open(os.path.join(container.place, record.EXPOSED), encoding="utf-8",
                   errors="surrogateescape") as file:
             found: Any = json.load(file)
         return sorted(Command(str(path), container.name, str(program)) for path, program in found)

@@ -214,9 +214,8 @@ def image_glibc(store: "Store", image: "Image") -> Optional[tuple[int, ...]]:
     """As `glibc_of`, of an image."""
     from .. import _native
     from .spec import ViewSpec
-    spec = ViewSpec(kind="container", name="gpu", loader=LOADER,
-                    index=None if image.live else store.indexes.ensure(image.diff_ids),
-                    layers=["/"] if image.live else list(store.indexes.trees(image.diff_ids)))
+    index, layers = (None, ["/"]) if image.live else store.indexes.lower(image.diff_ids)
+    spec = ViewSpec(kind="container", name="gpu", loader=LOADER, index=index, layers=layers)
     with tempfile.NamedTemporaryFile() as file:
         file.write(spec.encode())
         file.flush()

@@ -4,11 +4,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import Any
 
+from ..light import TYPE_CHECKING
 from ..settings import call_log, call_rules
 from .record import COMMAND, HOST_ENVIRONMENT, HOST_VIEW, LOADER, replace
 from .spec import ViewSpec
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: `python -m lpmx_runtime`, but with no module from wherever its caller is.
 _MAIN = ("import sys; sys.path[:] = filter(None, sys.path); "

@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Optional
 
 from .. import _native
 from ..errors import RunFailed
+from ..light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Optional
 
 
 class Identity(NamedTuple):

@@ -6,13 +6,15 @@ is bound under the same name has them; what the first container has for itself h
 """
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-from typing import Optional
 
+from ..light import TYPE_CHECKING
 from .environment import INSIDE
 from .spec import Bind
+
+if TYPE_CHECKING:
+    from typing import Optional
 
 #: LPMX_SYSCALL and LPMX_OP_HOST_PATH (lpmx_abi.h); the kernel itself has no such call.
 _SYSCALL, _HOST_PATH = 0x4C58, 6
@@ -30,6 +32,7 @@ def host_path(path: str) -> str:
     """What the host calls it."""
     if container() is None:
         return path
+    import ctypes  # here and below: few are in a container, and all that make one come by
     real = ctypes.create_string_buffer(8192)
     length = ctypes.CDLL(None).syscall(ctypes.c_long(_SYSCALL), ctypes.c_long(_HOST_PATH),
                                        os.fsencode(path), real, ctypes.c_long(len(real)))
@@ -58,5 +61,6 @@ def _is_same(path: str) -> bool:
 
 
 def _is_read_only(path: str) -> bool:
+    import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     return libc.access(os.fsencode(path), os.W_OK) < 0 and ctypes.get_errno() == errno.EROFS

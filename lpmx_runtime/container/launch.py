@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from typing import Any, Mapping, NamedTuple, NoReturn, Optional, Sequence, Union
 
 from ..errors import RunFailed
+from ..light import TYPE_CHECKING, NamedTuple
 from . import record as records
+
+if TYPE_CHECKING:
+    from typing import Any, Mapping, NoReturn, Optional, Sequence, Union
 
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
 PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",

@@ -6,11 +6,7 @@ import json
 import os
 import stat
 import time
-from pathlib import Path
 from types import MappingProxyType
-from typing import (
-    Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union,
-)
 
 from .. import _native
 from ..errors import (
@@ -21,9 +17,10 @@ from ..errors import (
     RunFailed,
     StoreDamaged,
 )
+from ..light import TYPE_CHECKING, NamedTuple
 from ..oci.config import ImageConfig
 from ..store import Image, Store
-from ..store.files import needs_file, storing, sync_directory, write_file
+from ..store.files import needs_file, storing, sync_directory, unlink, write_file
 from . import (
     binds,
     drivers,
@@ -38,6 +35,10 @@ from . import (
 )
 from .identity import Identity
 from .spec import Bind, ViewSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Union
 
 _BINDS_LIMIT = 64  # CORE_BINDS_MAX
 _RESET_PATIENCE = 30.0   # seconds that one waits for a reset to end
@@ -71,8 +72,11 @@ class Container:
 
     def __init__(self, store: Store, directory: str, values: dict[str, Any]) -> None:
         self.store = store
-        self.directory = Path(directory)
+        self.place = directory   # as the store's, for who is in a hurry
         self._record = values
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self.place, name)
 
     # -- making and finding ---------------------------------------------------------
 
@@ -94,11 +98,12 @@ class Container:
         if name is not None:
             record.check_name(name)
         chosen = name or f"{_short(image.familiar)}-{os.urandom(3).hex()}"
-        final = str(store.containers / chosen)
-        with storing(f'container "{chosen}"'), store.keeping(), store.staging() as staging:
+        containers = _containers(store)
+        final = os.path.join(containers, chosen)
+        with storing(f'container "{chosen}"'), store.keeping(), store.aside() as staging:
             if name is not None and os.path.lexists(final):
                 raise _exists(chosen)
-            aside = str(staging / "container")
+            aside = os.path.join(staging, "container")
             # its files, and what its environment has in it, are its maker's
             os.mkdir(aside, 0o700)
             _refuse_in_a_copy(aside)
@@ -114,8 +119,8 @@ class Container:
                     raise _exists(chosen) from None
                 raise
             if not temporary:
-                sync_directory(store.containers)
-            _tell_group(store, chosen, values)
+                sync_directory(containers)
+            _tell_group(containers, chosen, values)
         return cls(store, final, values)
 
     @classmethod
@@ -126,11 +131,11 @@ class Container:
         environment is lost), and a view file is written anew where the store or the
         installation has moved.
         """
-        directory, values = record.read(store.containers, name)
+        directory, values = record.read(_containers(store), name)
         container = cls(store, directory, values)
         if not record.is_current(directory, values) or container._is_being_reset():
             with store.lock(f"reset-{name}", timeout=_RESET_PATIENCE):
-                container = cls(store, *record.read(store.containers, name))
+                container = cls(store, *record.read(_containers(store), name))
                 container._put_in_order()
         return container
 
@@ -139,19 +144,20 @@ class Container:
         """The container `name` as it is, to stop or remove it; `damaged` also one whose
         record cannot be read."""
         try:
-            return cls(store, *record.read(store.containers, name))
+            return cls(store, *record.read(_containers(store), name))
         except StoreDamaged:
             if not damaged:
                 raise
-            return cls(store, str(store.containers / name), {"name": name})
+            return cls(store, os.path.join(_containers(store), name), {"name": name})
 
     @classmethod
     def list(cls, store: Store) -> "List[Container]":
         """All containers by name; see `damaged` for those that cannot be read."""
         found = []
-        for name in sorted(os.listdir(store.containers)):
+        containers = _containers(store)
+        for name in sorted(os.listdir(containers)):
             try:
-                found.append(cls(store, *record.read(store.containers, name)))
+                found.append(cls(store, *record.read(containers, name)))
             except (ContainerUnknown, StoreDamaged):
                 pass
         return found
@@ -161,15 +167,16 @@ class Container:
         """Names of containers whose record cannot be read; those of others that are closed to
         us are not among them."""
         found = []
-        for name in sorted(os.listdir(store.containers)):
+        containers = _containers(store)
+        for name in sorted(os.listdir(containers)):
             try:
-                record.read(store.containers, name)
+                record.read(containers, name)
             except StoreDamaged:
                 found.append(name)
             except ContainerUnknown:
                 if record.is_name(name):
                     found.append(name)
-        return [name for name in found if os.access(store.containers / name, os.X_OK)]
+        return [name for name in found if os.access(os.path.join(containers, name), os.X_OK)]
 
     @classmethod
     def sweep(cls, store: Store) -> List[str]:
@@ -179,7 +186,7 @@ class Container:
         abandoned = [container for container in cls.list(store)
                      if container.temporary and container._is_ours()
                      and processes.is_gone(container.record.get("maker"))]
-        running = processes.of_store(store.containers) if abandoned else {}
+        running = processes.of_store(_containers(store)) if abandoned else {}
         gone = []
         for container in abandoned:
             if container.name not in running:
@@ -210,6 +217,11 @@ class Container:
     def record(self) -> Mapping[str, Any]:
         """All that its record says."""
         return self._record
+
+    @property
+    def directory(self) -> Path:
+        from pathlib import Path
+        return Path(self.place)
 
     @property
     def upper(self) -> Path:
@@ -245,7 +257,7 @@ class Container:
 
     def spec(self, user: Optional[Identity] = None) -> ViewSpec:
         """The fields of its view file, for whoever makes another view of it."""
-        return _spec(self.store, self._record, str(self.directory), user or self.identity)
+        return _spec(self.store, self._record, self.place, user or self.identity)
 
     # -- running --------------------------------------------------------------------
 
@@ -268,25 +280,25 @@ class Container:
                 who = identity.resolve(view, user, self.familiar)
             if view_file is None:
                 view_file = self._view_for(who)
-        return launch.prepare(str(self.directory), self._record, argv or (), environ=os.environ,
+        return launch.prepare(self.place, self._record, argv or (), environ=os.environ,
                               env=env, cwd=cwd, entrypoint=entrypoint, here=here,
                               view_file=None if view_file is None else str(view_file),
                               identity=None if who is None else who._asdict())
 
     def view(self) -> _native.View:
         """The container's files, for this process; use it in a `with` block."""
-        return _native.View(self.view_file)
+        return _native.View(self._at(record.VIEW))
 
     @property
     def environment(self) -> environment.LiveEnvironment:
         return environment.LiveEnvironment(
-            lambda: str(self.view_file),
+            lambda: self._at(record.VIEW),
             lambda: environment.of_program(self._record, os.environ, self._record["identity"]),
             self.name)
 
     def processes(self) -> List[processes.Process]:
         """What runs in it now, host calls among it."""
-        return processes.of_container(self.directory)
+        return processes.of_container(self.place)
 
     @property
     def running(self) -> bool:
@@ -298,13 +310,13 @@ class Container:
         number = processes.signal_number(self._record["config"]["stop_signal"])
         return processes.end(self.processes, number=number, timeout=timeout)
 
-    def remove(self, force: bool = False) -> None:
+    def remove(self, force: bool = False, *, timeout: float = 0) -> None:
         """Remove it with all it changed.
 
         Raises `ContainerRunning` while something runs in it, unless `force` says to
-        kill that first.
+        kill that first, after the image's stop signal and `timeout` seconds.
         """
-        self._end_all("remove", "rm", force)
+        self._end_all("remove", "rm", force, timeout)
         exposed.remove_all(self)
         try:
             discard(self.store, self.name)
@@ -321,25 +333,25 @@ class Container:
         """
         from . import links
         with self.store.lock(f"reset-{self.name}"), storing(f'container "{self.name}"'):
-            self._record = record.read(self.store.containers, self.name)[1]
+            self._record = record.read(_containers(self.store), self.name)[1]
             self._put_in_order()
             self._end_all("reset", "reset", force)
             # Whoever opens it now waits for us, and who would start something without that,
             # by the start file, opens it first.
-            record.replace(str(self.directory / record.LIVE),
+            record.replace(self._at(record.LIVE),
                            json.dumps(self.environment.live()).encode(), mode=0o600)
-            (self.directory / record.START).unlink(missing_ok=True)
+            unlink(self._at(record.START))
             try:
                 self._end_all("reset", "reset", force)   # what was being started meanwhile
             except ContainerRunning:
-                (self.directory / record.LIVE).unlink()
+                os.unlink(self._at(record.LIVE))
                 raise
-            with self.store.staging() as aside:
+            with self.store.aside() as aside:
                 with self.store.lock(f"container-{self.name}"):
                     # first: what it says of the upper must never be believed of another one
-                    (self.directory / record.CONTROL).unlink(missing_ok=True)
+                    unlink(self._at(record.CONTROL))
                     for name in (record.UPPER, record.WORK):
-                        os.rename(self.directory / name, aside / name)
+                        os.rename(self._at(name), os.path.join(aside, name))
                 self._repair()
                 with self.view() as view:
                     _make_working_directory(view, self.options.workdir
@@ -348,23 +360,25 @@ class Container:
             links.show(self)
             self._set_kept_variables()
 
-    def _end_all(self, what: str, command: str, force: bool) -> None:
+    def _end_all(self, what: str, command: str, force: bool, timeout: float = 0) -> None:
         """What runs in it is killed, or without `force` is in the way of `what` is to be done."""
         running = self.processes()
         if running and not force:
             raise ContainerRunning(
                 f'cannot {what} container "{self.name}": {_count(len(running))} in it',
                 hint=f'run "lpmx stop {self.name}" first, or "lpmx {command} -f {self.name}"')
-        if running:
+        if running and timeout > 0:
+            self.stop(timeout)
+        elif running:
             processes.end(self.processes, timeout=0)
 
     def _is_being_reset(self) -> bool:
         """Whether somebody resets it, or was killed while doing so."""
-        return (self.directory / record.LIVE).exists() and self._is_ours()
+        return os.path.exists(self._at(record.LIVE)) and self._is_ours()
 
     def _put_in_order(self) -> None:
         """Mend what is not as its record says, or what a reset left; nobody may be resetting it."""
-        if not record.is_current(str(self.directory), self._record):
+        if not record.is_current(self.place, self._record):
             from . import links
             self._repair()
             links.restore(self)
@@ -372,9 +386,9 @@ class Container:
 
     def _set_kept_variables(self) -> None:
         """Set the live variables again that `reset` has kept."""
-        kept = self.directory / record.LIVE
         try:
-            values = json.loads(kept.read_bytes())
+            with open(self._at(record.LIVE), "rb") as file:
+                values = json.load(file)
         except (OSError, ValueError):
             return   # nobody but us writes it, and whole
         for name, value in values.items():
@@ -382,47 +396,47 @@ class Container:
                 self.environment.unset(name)
             else:
                 self.environment.set(name, value)
-        kept.unlink(missing_ok=True)
+        unlink(self._at(record.LIVE))
 
     def _is_ours(self) -> bool:
         try:
-            return self.directory.stat().st_uid == os.getuid()
+            return os.stat(self.place).st_uid == os.getuid()
         except FileNotFoundError:
             return False
 
     # -- keeping it in order --------------------------------------------------------
 
-    def _view_for(self, who: Identity) -> Path:
+    def _view_for(self, who: Identity) -> str:
         """A view file in which programs are `who`."""
         suffix = "host" if who.uid is None else f"{who.uid}.{who.gid}"
-        path = self.directory / f"{record.VIEW}.{suffix}"
-        record.replace(str(path), self.spec(who).encode())
+        path = self._at(f"{record.VIEW}.{suffix}")
+        record.replace(path, self.spec(who).encode())
         return path
 
     def _repair(self) -> None:
-        directory = str(self.directory)
+        directory = self.place
         with self.store.lock(f"container-{self.name}"), storing(f'container "{self.name}"'):
             for name in (record.UPPER, record.WORK):
                 (self.directory / name).mkdir(exist_ok=True)
             host_calls.write_view(directory, self.name, final=directory)
-            for old in self.directory.glob(f"{record.VIEW}.*"):
-                old.unlink(missing_ok=True)
+            for old in os.listdir(directory):
+                if old.startswith(f"{record.VIEW}."):
+                    unlink(self._at(old))
             self._record["made"] = record.made(directory)
             before, self._record["gpu"] = self._record.get("gpu", {}), {}
             # Under a name of its own: programs may start from the view file meanwhile.
-            aside = self.directory / f"{record.VIEW}.repair"
-            record.replace(str(aside), self.spec(_maker(self.identity)).encode())
+            aside = self._at(f"{record.VIEW}.repair")
+            record.replace(aside, self.spec(_maker(self.identity)).encode())
             _native.control_ensure(aside, alone=not self.processes())
             with _native.View(aside) as view:
                 self._record["gpu"] = _drivers(view, self._record, directory)
-            record.replace(str(aside), self.spec(_maker(self.identity)).encode())
+            record.replace(aside, self.spec(_maker(self.identity)).encode())
             with _native.View(aside) as view:
                 _make_bind_points(view, self.name)
                 drivers.call_programs(view, before, self._record["gpu"])
-            aside.unlink(missing_ok=True)
-            record.replace(str(self.view_file), self.spec().encode())
-            self._record["index"] = record.as_it_is(
-                self.store.indexes.path(self._record["diff_ids"]))
+            unlink(aside)
+            record.replace(self._at(record.VIEW), self.spec().encode())
+            self._record["index"] = _index_as_it_is(self.store, self._record)
             _write_record(directory, self._record)
 
 
@@ -440,20 +454,26 @@ def _refuse_in_a_copy(directory: str) -> None:
                                  " and what lpmx is installed in, each at its own path")
 
 
+def _containers(store: Store) -> str:
+    """As `Store.containers`, for who is in a hurry."""
+    return os.path.join(store.place, "containers")
+
+
 def discard(store: Store, name: str) -> None:
     """Take the container's directory away, whole or damaged, whatever is in it."""
     record.check_name(name)
-    with store.staging() as staging:
+    containers = _containers(store)
+    with store.aside() as staging:
         try:
             with store.keeping():
                 # first: one that is left behind would speak for the next of this name
-                needs_file(store.containers, name).unlink(missing_ok=True)
-                os.rename(store.containers / name, staging / "container")
+                unlink(needs_file(containers, name))
+                os.rename(os.path.join(containers, name), os.path.join(staging, "container"))
         except FileNotFoundError:
             raise ContainerUnknown(f'cannot remove container "{name}": it is gone already',
                                    hint='run "lpmx ps" to see what there is') from None
         for lock in (f"container-{name}", f"reset-{name}"):
-            store.lock(lock).path.unlink(missing_ok=True)
+            store.lock(lock).remove()
 
 
 # -- making one -----------------------------------------------------------------------
@@ -489,8 +509,12 @@ def _furnish(store: Store, image: Image, name: str, options: Options, aside: str
         _make_working_directory(view, options.workdir or config.working_dir)
         drivers.call_programs(view, {}, values["gpu"])
     record.replace(path, _spec(store, values, final, who).encode())
-    values["index"] = record.as_it_is(store.indexes.path(values["diff_ids"]))
+    values["index"] = _index_as_it_is(store, values)
     return values
+
+
+def _index_as_it_is(store: Store, values: Mapping[str, Any]) -> list[Any]:
+    return record.as_it_is(store.indexes.place(values["diff_ids"]))
 
 
 def _maker(who: Identity) -> Identity:
@@ -553,14 +577,14 @@ def _spec(store: Store, values: Mapping[str, Any], directory: str,
         raise InvalidSetting(f'cannot bind {len(all_binds)} places in container '
                              f'"{values["name"]}": {_BINDS_LIMIT} are the most we handle',
                              hint="bind a directory above several of them instead")
-    layers = ["/"] if values["live"] else store.indexes.trees(values["diff_ids"])
+    index, layers = (None, ["/"]) if values["live"] else store.indexes.lower(values["diff_ids"])
     return ViewSpec(
         kind="container",
         name=values["name"],
         loader=record.LOADER,
         directory=directory,
-        index=None if values["live"] else store.indexes.ensure(values["diff_ids"]),
-        layers=list(layers),
+        index=index,
+        layers=layers,
         upper=os.path.join(directory, record.UPPER),
         work=os.path.join(directory, record.WORK),
         control=os.path.join(directory, record.CONTROL),
@@ -644,11 +668,11 @@ def _make_working_directory(view: _native.View, path: str) -> None:
                         hint="name another with --workdir") from None
 
 
-def _tell_group(store: Store, name: str, values: Mapping[str, Any]) -> None:
+def _tell_group(containers: str, name: str, values: Mapping[str, Any]) -> None:
     """In a group's store others must see which layers a container needs, which is closed to
     them."""
-    if os.stat(store.containers).st_mode & stat.S_IWGRP:
-        write_file(needs_file(store.containers, name), json.dumps(
+    if os.stat(containers).st_mode & stat.S_IWGRP:
+        write_file(needs_file(containers, name), json.dumps(
             {key: values[key] for key in ("image", "diff_ids", "config_digest")}).encode())
 
 

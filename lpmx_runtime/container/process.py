@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
 
+from ..light import TYPE_CHECKING
 from .launch import Launch, cannot_start
 
 if TYPE_CHECKING:
     import subprocess
+    from typing import Any
 
 __all__ = ["Launch", "popen", "run"]
 

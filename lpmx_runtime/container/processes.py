@@ -18,10 +18,13 @@ import re
 import select
 import signal
 import time
-from typing import Any, Callable, Iterable, NamedTuple, Optional, Union
 
+from ..light import TYPE_CHECKING, NamedTuple
 from .environment import INSIDE
 from .record import CONTROL, HOST_VIEW
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Optional, Union
 
 _LOADER = "loader"
 _ENVIRONMENT = b"LPMX_VIEW="
@@ -205,8 +208,8 @@ def _birth(pid: int) -> "Optional[list[str]]":
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b") ")[2].split()
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            boot = file.read().strip().decode()
     except OSError:
         return None
     return None if fields[0] in (b"Z", b"X") else [boot, fields[19].decode()]

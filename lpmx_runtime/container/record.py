@@ -24,10 +24,13 @@ import json
 import os
 import re
 import struct
-from typing import Any, Optional, Union
 
 from ..errors import ContainerUnknown, InvalidSetting, StoreDamaged
+from ..light import TYPE_CHECKING
 from ..settings import call_log, call_rules
+
+if TYPE_CHECKING:
+    from typing import Any, Optional, Union
 
 VERSION = 1
 FILE, VIEW, CONTROL, UPPER, WORK = "container.json", "view", "control", "upper", "work"
@@ -41,7 +44,7 @@ LIVE = "live.json"
 DRIVER = "/proc/driver/nvidia/version"
 COMMAND, LINKS, EXPOSED = "lpmx", "links", "exposed.json"
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}"
 
 #: Where the loader is, without the compiled core that `_native` loads.
 LOADER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
@@ -58,7 +61,7 @@ TOUCHED_OFFSET, TOUCHED_SIZE = 512, (1 << 20) // 8
 
 def is_name(name: str) -> bool:
     """Whether `name` can be a container's."""
-    return _NAME.match(name) is not None
+    return re.fullmatch(_NAME, name) is not None
 
 
 def check_name(name: str) -> None:

@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple, Optional, Sequence, Union
+
+from ..light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Optional, Sequence, Union
+
+    _Path = Union[str, bytes, "os.PathLike[str]"]
 
 MAGIC = b"lpmx-view 1"
-
-_Path = Union[str, bytes, "os.PathLike[str]"]
 
 
 class Bind(NamedTuple):

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from typing import Any, Iterator, Mapping
 
+from ..light import TYPE_CHECKING
 from ..settings import SITE_FILE, user_file
 from . import environment, launch, record
+
+if TYPE_CHECKING:
+    from typing import Any, Iterator, Mapping
 
 MAGIC = b"lpmx-start 1"
 #: What the content follows from: a change of it in an installation that is worked on counts.
@@ -57,7 +60,7 @@ def encode(directory: str, values: Mapping[str, Any], stamps: "list[list[Any]]")
     words = [os.fsencode(str(word)) for field in fields for word in field]
     if any(b"\0" in word for word in words):
         return b""
-    from ..store.index_reader import fnv
+    from ..store.index_format import fnv
     body = b"\0".join([MAGIC, *words]) + b"\0"
     return body + struct.pack("<Q", fnv(body))
 

@@ -17,7 +17,6 @@ packages want to have carried along, such as kernel specs, is in the index's ann
 """
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from typing import Any, BinaryIO, Iterator, Mapping, Sequence, Union
 from .. import settings
 from ..container import Container
 from ..errors import CommitFailed, ImageUnknown, StoreError
-from ..oci.digest import digest_of
+from ..oci.digest import Digester, digest_of
 from ..progress import Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
 from ..store import Image, Store
 from ..store.files import storing
@@ -108,7 +107,7 @@ class _Bundle(OciArchive):
             yield from self._described(entries, container, changes)
 
     def _changes(self, container: Container, file: BinaryIO) -> _Changes:
-        task, size, hasher = f"changes {container.name}", 0, hashlib.sha256()
+        task, size, digester = f"changes {container.name}", 0, Digester()
         self.progress(TaskStarted(task, f'changes of "{container.name}"'))
         failing = _failing(container)
         with storing(f'the changes of container "{container.name}"'), \
@@ -117,11 +116,11 @@ class _Bundle(OciArchive):
                                       without=opened.places,
                                       latest=settings.source_date_epoch(), failing=failing):
                 file.write(piece)
-                hasher.update(piece)
+                digester.update(piece)
                 size += len(piece)
                 self.progress(TaskAdvanced(task, size))
         self.progress(TaskFinished(task))
-        return _Changes(file, size, f"sha256:{hasher.hexdigest()}")
+        return _Changes(file, size, digester.actual)
 
     def _described(self, entries: list[dict[str, Any]], container: Container,
                    changes: _Changes) -> Iterator[bytes]:

@@ -1,14 +1,13 @@
 """An image that was found somewhere, before any of its layers is read."""
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from typing import Sequence
 
 from ..errors import ImageDamaged
 from ..oci.config import ImageConfig
-from ..oci.digest import digest_of
+from ..oci.digest import Digester, digest_of
 from ..oci.document import MAKE_AGAIN
 from ..oci.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from ..oci.reference import Reference
@@ -45,13 +44,13 @@ def make_manifest(config: bytes, layers: Sequence[tuple[str, int]]) -> bytes:
 
 def digest_of_stream(stream: Stream) -> str:
     """The digest of all that is left of `stream`, which is closed afterwards."""
-    hasher = hashlib.sha256()
+    digester = Digester()
     try:
         for piece in pieces(stream):
-            hasher.update(piece)
+            digester.update(piece)
     finally:
         stream.close()
-    return f"sha256:{hasher.hexdigest()}"
+    return digester.actual
 
 
 def pair_layers(config: ImageConfig, layers: Sequence[Descriptor], *,

@@ -61,9 +61,9 @@ def _removed(failing: str) -> CommitFailed:
 @contextmanager
 def opened_image(store: Store, image: Image) -> Iterator[View]:
     """Look into an image of the store."""
-    spec = ViewSpec(kind="container", name="image", loader="/", uid=0, gid=0,
-                    index=store.indexes.ensure(image.diff_ids),
-                    layers=list(store.indexes.trees(image.diff_ids)))
+    index, layers = store.indexes.lower(image.diff_ids)
+    spec = ViewSpec(kind="container", name="image", loader="/", uid=0, gid=0, index=index,
+                    layers=layers)
     with store.staging() as aside, _view(aside / "view", spec) as view:
         yield view
 

@@ -1,7 +1,6 @@
 """Put an image of the store into a registry."""
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -12,7 +11,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional, Protocol, Sequenc
 import zstandard
 
 from ..errors import ImageUnknown, InvalidReference, LpmxError, UnsupportedImage
-from ..oci.digest import digest_of, short
+from ..oci.digest import Digester, digest_of, short
 from ..oci.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, parse_manifest
 from ..oci.reference import Reference
 from ..progress import Note, Sink, TaskAdvanced, TaskFinished, TaskStarted, ignore
@@ -221,14 +220,14 @@ class _Push:
         total = self._store.layers.tar_size(diff_id)
         task = f"pack {diff_id}"
         self._progress(TaskStarted(task, f"packing {label}", total))
-        hasher, size = hashlib.sha256(), 0
+        digester, size = Digester(), 0
         with storing(f"{label}, packed"), open(path, "wb") as file:
             for piece in _compressed(self._tar(diff_id, task, total), self._compression):
-                hasher.update(piece)
+                digester.update(piece)
                 size += len(piece)
                 file.write(piece)
         self._progress(TaskFinished(task))
-        return Blob(f"sha256:{hasher.hexdigest()}", size, lambda: open(path, "rb"))
+        return Blob(digester.actual, size, lambda: open(path, "rb"))
 
     def _tar(self, diff_id: str, task: str, total: int) -> Iterator[bytes]:
         done = 0

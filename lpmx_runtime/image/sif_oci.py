@@ -7,7 +7,6 @@ their digests change, and so those of the documents that name them.
 """
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Callable, Iterator, Mapping
 
 from ..errors import ArchiveDamaged
 from ..oci.config import ImageConfig
+from ..oci.digest import Digester, digest_of
 from ..oci.document import Cause, load_json
 from ..oci.manifest import (
     CONFIG_LIMIT,
@@ -101,9 +101,12 @@ class _Layout:
 
     def _put(self, document: Mapping[str, Any]) -> "dict[str, Any]":
         data = json.dumps(document).encode()
-        value = hashlib.sha256(data).hexdigest()
-        (self._place / "blobs/sha256" / value).write_bytes(data)
-        return {"digest": f"sha256:{value}", "size": len(data)}
+        digest = digest_of(data)
+        self._blob(digest).write_bytes(data)
+        return {"digest": digest, "size": len(data)}
+
+    def _blob(self, digest: str) -> Path:
+        return self._place / "blobs/sha256" / digest.partition(":")[2]
 
     # -- layers
 
@@ -115,17 +118,16 @@ class _Layout:
                                   self._failing) if layer.media_type == _EXT3
                       else Squashfs(self._fd, part.offset, part.size,
                                     self._failing).tar(changes=True))
-            hasher = hashlib.sha256()
-            written = self._write(self._place / f"layer{len(self._tars)}", _hashed(pieces, hasher))
-            os.rename(written, self._place / "blobs/sha256" / hasher.hexdigest())
-            size = (self._place / "blobs/sha256" / hasher.hexdigest()).stat().st_size
-            self._tars[layer.digest] = f"sha256:{hasher.hexdigest()}", size
+            digester = Digester()
+            written = self._write(self._place / f"layer{len(self._tars)}", _passed(pieces, digester))
+            size = written.stat().st_size
+            os.rename(written, self._blob(digester.actual))
+            self._tars[layer.digest] = digester.actual, size
         return self._tars[layer.digest]
 
     def _copy(self, layer: Blob) -> None:
         """A layer that is a tar already."""
-        value = layer.digest.partition(":")[2]
-        self._write(self._place / "blobs/sha256" / value, self._pieces(self._part(layer)))
+        self._write(self._blob(layer.digest), self._pieces(self._part(layer)))
 
     # -- reading
 
@@ -157,18 +159,18 @@ class _Layout:
             yield read_at(self._fd, at, min(_PIECE, part.offset + part.size - at))
 
     def _digest(self, part: sif.Descriptor) -> str:
-        hasher = hashlib.sha256()
+        digester = Digester()
         for piece in self._pieces(part):
-            hasher.update(piece)
-        return f"sha256:{hasher.hexdigest()}"
+            digester.update(piece)
+        return digester.actual
 
     def _damaged(self, cause: str) -> ArchiveDamaged:
         return ArchiveDamaged(f"{self._failing}: {cause}", hint="make or copy the file again")
 
 
-def _hashed(pieces: Iterator[bytes], hasher: Any) -> Iterator[bytes]:
+def _passed(pieces: Iterator[bytes], digester: Digester) -> Iterator[bytes]:
     for piece in pieces:
-        hasher.update(piece)
+        digester.update(piece)
         yield piece
 
 

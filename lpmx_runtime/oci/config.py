@@ -4,11 +4,16 @@ OCI image spec, "Image Configuration"; Docker's older form has the same fields.
 """
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple, Optional, Union
+from collections.abc import Mapping
+
 
 from ..errors import ImageDamaged
+from ..light import TYPE_CHECKING, NamedTuple
 from .digest import is_digest
 from .document import MAKE_AGAIN, Cause, load_json
+
+if TYPE_CHECKING:
+    from typing import Any, Optional, Union
 
 
 class ImageConfig(NamedTuple):

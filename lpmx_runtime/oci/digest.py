@@ -2,24 +2,45 @@
 from __future__ import annotations
 
 import re
-from typing import Union
 
 from ..errors import DigestMismatch
+from ..light import TYPE_CHECKING
 
-_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+if TYPE_CHECKING:
+    from typing import Any, Union
 
-_Bytes = Union[bytes, bytearray, memoryview]
+    _Bytes = Union[bytes, bytearray, memoryview]
+
+_DIGEST = r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"
 
 
 def is_digest(text: object) -> bool:
     """Whether `text` is a well-formed digest of an algorithm that we compute."""
-    return isinstance(text, str) and _DIGEST.match(text) is not None
+    return isinstance(text, str) and re.fullmatch(_DIGEST, text) is not None
 
 
 def digest_of(data: _Bytes, algorithm: str = "sha256") -> str:
     """The digest of `data`."""
-    import hashlib  # loads OpenSSL, some milliseconds of a start that may hash nothing
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+    hasher = _own_sha256(data) if algorithm == "sha256" else None
+    if hasher is None:
+        import hashlib
+        hasher = hashlib.new(algorithm, data)
+    return f"{algorithm}:{hasher.hexdigest()}"
+
+
+def _own_sha256(data: _Bytes) -> Any:
+    """The interpreter's own SHA-256 of `data`; None if it has none.
+
+    hashlib takes OpenSSL's, which is faster, and to load that costs more than to make a
+    container, whose index is found by a digest (store/index.py).
+    """
+    from importlib import import_module
+    for module in ("_sha2", "_sha256"):  # since Python 3.12, before
+        try:
+            return import_module(module).sha256(data)
+        except ImportError:
+            pass
+    return None
 
 
 def short(digest: str) -> str:
@@ -27,13 +48,12 @@ def short(digest: str) -> str:
     return digest.partition(":")[2][:12]
 
 
-class Verifier:
-    """Compares bytes, as they pass, with the digest that they should have."""
+class Digester:
+    """The digest of bytes as they pass."""
 
-    def __init__(self, digest: str) -> None:
+    def __init__(self, algorithm: str = "sha256") -> None:
         import hashlib
-        self.digest = digest
-        self._hasher = hashlib.new(digest.partition(":")[0])
+        self._hasher = hashlib.new(algorithm)
 
     def update(self, data: _Bytes) -> None:
         self._hasher.update(data)
@@ -42,6 +62,14 @@ class Verifier:
     def actual(self) -> str:
         """The digest of what passed so far."""
         return f"{self._hasher.name}:{self._hasher.hexdigest()}"
+
+
+class Verifier(Digester):
+    """Compares bytes, as they pass, with the digest that they should have."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(digest.partition(":")[0])
+        self.digest = digest
 
     @property
     def agrees(self) -> bool:

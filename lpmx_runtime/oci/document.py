@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Optional, Type
 
 from ..errors import ImageDamaged, LpmxError
+from ..light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Optional, Type
 
 MAKE_AGAIN = "whoever made the image must make it again"
 

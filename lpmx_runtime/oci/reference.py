@@ -11,23 +11,27 @@ counts and the tag is a remark.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional
 
 from ..errors import InvalidReference
+from ..light import TYPE_CHECKING, NamedTuple
 from .digest import is_digest
+
+if TYPE_CHECKING:
+    from typing import Optional
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
 _OFFICIAL = "library/"
 _NAME_LIMIT = 255  # registry and repository together, as registries have it
 
+# What follows is compiled when it is first needed: to start a container takes one or two of them.
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?\Z")
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-                         r"(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_REGISTRY = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_SCHEME = r"[a-zA-Z][a-zA-Z0-9+.-]*://"
+_HEX = r"[0-9a-f]{64}"
 
 _EXAMPLE = 'a reference looks like "ubuntu:18.04" or "ghcr.io/acme/solver:2.4"'
 
@@ -45,7 +49,7 @@ class Reference(NamedTuple):
         """The reference that `text` means; raises `InvalidReference` for one that cannot be."""
         if not text:
             raise _invalid(text, "it is empty")
-        scheme = _SCHEME.match(text)
+        scheme = re.match(_SCHEME, text) if "://" in text else None
         if scheme:
             raise _invalid(text, "it is a URL", f'leave "{scheme.group()}" out')
         name, at, digest = text.partition("@")
@@ -53,11 +57,11 @@ class Reference(NamedTuple):
             raise _invalid(text, f'"{digest}" is not a digest',
                            'a digest looks like "sha256:" and 64 hexadecimal digits')
         name, tag = _split_tag(name)
-        if tag is not None and not _TAG.match(tag):
+        if tag is not None and not re.fullmatch(_TAG, tag):
             raise _invalid(text, f'"{tag}" is not a tag',
                            'a tag has at most 128 letters, digits, "_", "." and "-"')
         registry, repository = _split_registry(name)
-        if not _REGISTRY.match(registry):
+        if registry != DEFAULT_REGISTRY and not re.fullmatch(_REGISTRY, registry):
             raise _invalid(text, f'"{registry}" is not the name of a registry')
         _check_repository(text, name, repository)
         # One host, one name; but what is a registry by its capitals alone keeps them.
@@ -122,14 +126,14 @@ def _means(name: str, reference: Reference) -> bool:
 
 
 def _check_repository(text: str, name: str, repository: str) -> None:
-    if _REPOSITORY.match(repository):
+    if re.fullmatch(_REPOSITORY, repository):
         # Tools take such a name for an image ID, so no registry has one.
-        if _HEX.match(name):
+        if len(name) == 64 and re.fullmatch(_HEX, name):
             raise _invalid(text, "64 hexadecimal digits are a digest, not a repository",
                            f'write "REPOSITORY@sha256:{name[:8]}..."')
         return
     lower = repository.lower()
-    if lower != repository and _REPOSITORY.match(lower):
+    if lower != repository and re.fullmatch(_REPOSITORY, lower):
         raise _invalid(text, "repositories have names in lower case",
                        f'try "{text.replace(repository, lower)}"')
     if not repository:

@@ -4,9 +4,12 @@ The names below are loaded when they are first used, for those who need only a p
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from ..light import TYPE_CHECKING
+
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .images import Image
     from .layout import Store
 

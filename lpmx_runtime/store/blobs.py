@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator, Optional, Sequence
 
 from ..errors import DigestMismatch, StoreError
+from ..light import TYPE_CHECKING
 from ..oci.digest import Verifier
-from .files import digest_path, make_directory, storing, write_file
+from .files import make_directory, split_digest, storing, unlink, write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO, Iterable, Iterator, Optional, Sequence
 
 
 class Blobs:
@@ -22,7 +25,7 @@ class Blobs:
 
     def path(self, digest: str) -> Path:
         """Where the blob is in this store, or would be."""
-        return digest_path(self.directory, digest)
+        return self.directory / "/".join(split_digest(digest))
 
     def has(self, digest: str) -> bool:
         """Whether the blob is here; what is here was verified when it came."""
@@ -75,7 +78,4 @@ class Blobs:
 
     def remove(self, digest: str) -> None:
         """Remove the blob; a missing one is fine."""
-        try:
-            os.unlink(self.path(digest))
-        except FileNotFoundError:
-            pass
+        unlink(self.path(digest))

@@ -39,7 +39,7 @@ def _record_of(store: "Store", path: Path) -> bytes:
     except PermissionError:
         pass
     try:
-        return needs_file(store.containers, path.parent.name).read_bytes()
+        return Path(needs_file(store.containers, path.parent.name)).read_bytes()
     except OSError:
         raise StoreError("cannot tell which layers are needed: the container "
                          f'"{path.parent.name}" is another user\'s, who does not share it',

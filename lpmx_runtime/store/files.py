@@ -8,17 +8,19 @@ or lies in the store's `tmp`.
 from __future__ import annotations
 
 import errno
-import glob
 import os
-import re
 import stat
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Iterable, Iterator, Union
 
 from ..errors import StoreError, StoreFull
+from ..light import TYPE_CHECKING
+from ..oci.digest import is_digest
 
-_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Iterable, Iterator, Union
+
+    StrPath = Union[str, os.PathLike[str]]
 
 #: Nothing is written for so long, and no clock of a shared file system differs so much.
 STALE_SECONDS = 24 * 3600
@@ -40,6 +42,8 @@ def in_each(directory: Path, pattern: str) -> list[Path]:
 
     Directories that are removed meanwhile have none; `Path.glob` may raise for them.
     """
+    import glob
+    from pathlib import Path
     return sorted(map(Path, glob.glob(os.path.join(glob.escape(str(directory)), "*", pattern))))
 
 
@@ -49,20 +53,19 @@ def split_digest(digest: str) -> tuple[str, str]:
     Digests come from manifests that anybody may have written and become names
     of files here, so nothing but a well-formed one gets through.
     """
-    if not _DIGEST.match(digest):
+    if not is_digest(digest):
         raise StoreError(f'cannot use "{digest}" as a digest: it is malformed',
                          hint='a digest looks like "sha256:" and 64 hexadecimal digits')
     algorithm, _, value = digest.partition(":")
     return algorithm, value
 
 
-def digest_path(directory: Path, digest: str) -> Path:
+def digest_path(directory: StrPath, digest: str) -> str:
     """Where the thing named `digest` lies below `directory`."""
-    algorithm, value = split_digest(digest)
-    return directory / algorithm / value
+    return os.path.join(directory, *split_digest(digest))
 
 
-def share(made: Union[int, Path], directory: Path) -> None:
+def share(made: Union[int, StrPath], directory: StrPath) -> None:
     """Give the file or directory `made` to the group, if that may write `directory`, where
     it is, and to be read by all others if they may read that.
 
@@ -80,15 +83,15 @@ def share(made: Union[int, Path], directory: Path) -> None:
         os.chmod(made, stat.S_IMODE(wanted))
 
 
-def make_directory(path: Path, *, may_exist: bool = False) -> None:
+def make_directory(path: StrPath, *, may_exist: bool = False) -> None:
     """Make the directory `path` for those who may use the one that it is in."""
     try:
-        path.mkdir()
+        os.mkdir(path)
     except FileExistsError:
-        if may_exist and path.is_dir():
+        if may_exist and os.path.isdir(path):
             return
         raise
-    share(path, path.parent)
+    share(path, os.path.dirname(path))
 
 
 @contextmanager
@@ -113,28 +116,37 @@ def storing(what: str) -> Iterator[None]:
         raise
 
 
-def write_file(path: Path, content: Union[bytes, Iterable[bytes]], *, shared: bool = True) -> None:
+def write_file(path: StrPath, content: Union[bytes, Iterable[bytes]], *, shared: bool = True) -> None:
     """Make `path` hold `content`; whoever reads it meanwhile sees the old or the new.
 
     The mode follows the umask, and `share`; outside a store it is the umask's alone, not
     `shared`.
     """
-    aside = path.parent / f".{path.name[:64]}.{os.urandom(6).hex()}"
+    directory, name = os.path.split(path)
+    aside = os.path.join(directory, f".{name[:64]}.{os.urandom(6).hex()}")
     chunks = (content,) if isinstance(content, bytes) else content
     try:
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with open(fd, "wb") as file:
             if shared:
-                share(fd, path.parent)
+                share(fd, directory)
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         os.rename(aside, path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        unlink(aside)
         raise
-    sync_directory(path.parent)
+    sync_directory(directory)
+
+
+def unlink(path: StrPath) -> None:
+    """Remove a file; a missing one is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def remove_abandoned(directory: Path) -> None:
@@ -151,7 +163,7 @@ def remove_abandoned(directory: Path) -> None:
             pass    # somebody came first, or it is another user's
 
 
-def sync_directory(path: Path) -> None:
+def sync_directory(path: StrPath) -> None:
     """Make the names in `path` survive a loss of power, where the file system can."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -177,9 +189,9 @@ def sync_tree(fd: int) -> None:
         os.sync()  # a kernel or a sandbox without the call
 
 
-def publish(made: Path, place: Path) -> bool:
+def publish(made: StrPath, place: StrPath) -> bool:
     """Give the directory `made` the name `place`; False if that is taken."""
-    make_directory(place.parent, may_exist=True)
+    make_directory(os.path.dirname(place), may_exist=True)
     sync_directory(made)
     try:
         os.rename(made, place)
@@ -187,11 +199,11 @@ def publish(made: Path, place: Path) -> bool:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         return False
-    sync_directory(place.parent)
+    sync_directory(os.path.dirname(place))
     return True
 
 
-def exchange(made: Path, place: Path) -> None:
+def exchange(made: StrPath, place: StrPath) -> None:
     """Have the directories `made` and `place` change names."""
     import ctypes
 
@@ -203,14 +215,14 @@ def exchange(made: Path, place: Path) -> None:
     except AttributeError:   # a C library without the call
         failed = -1
     if failed:
-        os.rename(place, made.with_name("exchanged"))
+        os.rename(place, os.path.join(os.path.dirname(made), "exchanged"))
         os.rename(made, place)
-    sync_directory(place.parent)
+    sync_directory(os.path.dirname(place))
 
 
-def needs_file(containers: Path, name: str) -> Path:
+def needs_file(containers: StrPath, name: str) -> str:
     """Where it is said which layers a container needs, if it is closed to a group's others."""
-    return containers / f".{name}.needs"
+    return os.path.join(containers, f".{name}.needs")
 
 
 def copy_file(source: Union[bytes, Path], target: Union[bytes, Path]) -> None:
@@ -223,7 +235,7 @@ def copy_file(source: Union[bytes, Path], target: Union[bytes, Path]) -> None:
     os.utime(target, ns=(before.st_mtime_ns, before.st_mtime_ns))
 
 
-def is_ours(path: Path) -> bool:
+def is_ours(path: StrPath) -> bool:
     """Whether we may remove the tree `path`, which is closed to all but its owner."""
     try:
         return os.geteuid() in (0, os.stat(path).st_uid)
@@ -231,17 +243,18 @@ def is_ours(path: Path) -> bool:
         return True
 
 
-def remove_tree(path: Path) -> None:
+def remove_tree(path: StrPath) -> None:
     """Remove `path` and all below it, read-only directories too; a missing one is fine.
 
     Works with directory descriptors and follows no symbolic link.
     """
+    directory, name = os.path.split(path)
     try:
-        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        remove_name(parent, os.fsencode(path.name))
+        remove_name(parent, os.fsencode(name))
     finally:
         os.close(parent)
 

@@ -31,7 +31,7 @@ class Graft(NamedTuple):
     mode: int
 
 
-def make_grafts(place: Path, grafts: Sequence[Graft], trees: Sequence[Path],
+def make_grafts(place: str, grafts: Sequence[Graft], trees: Sequence[Path],
                 staging: Callable[[], ContextManager[Path]], own: Sequence[bool]) -> None:
     """Have the tree of `grafts` at `place`/tree, made from the layers' `trees`; `own` are those
     of this store: nothing of another one is touched, and be it a file's number of links.

@@ -9,18 +9,23 @@ from __future__ import annotations
 import json
 import os
 import re
-from pathlib import Path
-from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 from ..errors import ImageUnknown, InvalidReference, StoreDamaged
+from ..light import TYPE_CHECKING, NamedTuple
 from ..oci.digest import digest_of
 from ..oci.reference import Reference
 from .files import split_digest, storing, sync_directory, write_file
-from .layers import Layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any, Mapping, Optional, Sequence
+
+    from .files import StrPath
+    from .layers import Layers
 
 _RECORD_VERSION = 1
 _NAME_LIMIT = 200
-_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})\Z")
+_DIGEST = r"(?:sha256:)?([0-9a-f]{6,64})"
 
 HOST_NAME = "host"
 
@@ -66,10 +71,15 @@ def host_image() -> Image:
 class Images:
     """The store's `images` directory; what it lacks is looked for in those `below`."""
 
-    def __init__(self, directory: Path, layers: Layers, below: Sequence["Images"] = ()) -> None:
-        self.directory = directory
+    def __init__(self, directory: StrPath, layers: Layers, below: Sequence["Images"] = ()) -> None:
+        self._place = os.fspath(directory)
         self._layers = layers
         self._below = below
+
+    @property
+    def directory(self) -> Path:
+        from pathlib import Path
+        return Path(self._place)
 
     def put(self, image: Image) -> None:
         """Record `image` under its name; another image of that name gives way.
@@ -135,7 +145,7 @@ class Images:
         the one that is used."""
         found: dict[str, Image] = {}
         for one in reversed(self._below):
-            place = str(one.directory.parent)
+            place = os.path.dirname(one._place)
             found.update({image.name: image._replace(place=place) for image in one.open_to_us()})
         found.update({image.name: image for image in self.own()})
         return sorted(found.values(), key=lambda image: image.name)
@@ -147,7 +157,7 @@ class Images:
         except FileNotFoundError:
             for one in self._below:
                 try:
-                    return self._read(one._path(name))._replace(place=str(one.directory.parent))
+                    return self._read(one._path(name))._replace(place=os.path.dirname(one._place))
                 except (FileNotFoundError, PermissionError):
                     continue
             raise
@@ -158,26 +168,27 @@ class Images:
             os.unlink(self._path(name))
         except FileNotFoundError:
             return
-        sync_directory(self.directory)
+        sync_directory(self._place)
 
     # -- records --------------------------------------------------------------------
 
-    def _path(self, name: str) -> Path:
+    def _path(self, name: str) -> str:
         quoted = name.replace("%", "%25").replace("/", "%2F").replace(":", "%3A")
         if len(quoted) > _NAME_LIMIT:
             quoted = quoted[:_NAME_LIMIT - 65] + "." + split_digest(digest_of(name.encode()))[1]
-        return self.directory / f"{quoted}.json"
+        return os.path.join(self._place, f"{quoted}.json")
 
-    def _records(self) -> Iterable[Path]:
+    def _records(self) -> Sequence[str]:
         try:
-            return [path for path in self.directory.iterdir()
-                    if path.suffix == ".json" and path.name[0] != "."]
+            return [os.path.join(self._place, name) for name in os.listdir(self._place)
+                    if name.endswith(".json") and name[0] != "."]
         except FileNotFoundError:
             return []   # a store that is only read may lack it
 
     @staticmethod
-    def _read(path: Path) -> Image:
-        text = path.read_bytes()
+    def _read(path: str) -> Image:
+        with open(path, "rb") as file:
+            text = file.read()
         try:
             record = json.loads(text)
             version = record.pop("version")
@@ -193,7 +204,7 @@ class Images:
     # -- looking for one ------------------------------------------------------------
 
     def _by_digest(self, text: str) -> Optional[Image]:
-        match = _DIGEST.match(text)
+        match = re.fullmatch(_DIGEST, text)
         if not match:
             return None
         start = "sha256:" + match.group(1)

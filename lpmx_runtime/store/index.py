@@ -7,18 +7,19 @@ chain maps the same file.
 """
 from __future__ import annotations
 
-import mmap
 import os
-import zlib
-from pathlib import Path
-from typing import AbstractSet, Callable, ContextManager, Sequence, TYPE_CHECKING
 
 from ..errors import UnsupportedImage
+from ..light import TYPE_CHECKING
 from ..oci.digest import digest_of
 from .files import digest_path, is_ours, make_directory, storing, write_file
-from .index_reader import ENTRY, HEADER, MAGIC, VERSION
+from .index_format import ENTRY, HEADER, MAGIC, VERSION
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import AbstractSet, Callable, ContextManager, Sequence
+
+    from .files import StrPath
     from .layers import Layers
 
 LAYER_LIMIT = 255  # the core's 256, less one for the grafts
@@ -38,28 +39,44 @@ class Indexes:
     """The store's `indexes` directory, and `grafts` beside it; an index of a store `below`
     is used where it is."""
 
-    def __init__(self, directory: Path, grafts: Path, layers: "Layers",
+    def __init__(self, directory: StrPath, grafts: StrPath, layers: "Layers",
                  staging: Callable[[], ContextManager[Path]],
                  below: Sequence["Indexes"] = ()) -> None:
-        self.directory = directory
-        self.grafts = grafts
+        self._place = os.fspath(directory)
+        self._grafts = os.fspath(grafts)
         self._layers = layers
         self._staging = staging
         self._below = below
         self._found: dict[str, "Indexes"] = {}
 
+    @property
+    def directory(self) -> Path:
+        from pathlib import Path
+        return Path(self._place)
+
+    @property
+    def grafts(self) -> Path:
+        from pathlib import Path
+        return Path(self._grafts)
+
     def path(self, diff_ids: Sequence[str]) -> Path:
         """Where the index of the chain is, or would be."""
-        return digest_path(self._home(chain_id(diff_ids)).directory, chain_id(diff_ids))
+        from pathlib import Path
+        return Path(self.place(diff_ids))
+
+    def place(self, diff_ids: Sequence[str]) -> str:
+        """The same, for who is in a hurry."""
+        chain = chain_id(diff_ids)
+        return digest_path(self._home(chain)._place, chain)
 
     def _home(self, chain: str) -> "Indexes":
         """The store whose index of the chain is used: the own one's, if there is any, else
         a good one below; else it is to be the own one's."""
-        if self._below and not digest_path(self.directory, chain).exists():
+        if self._below and not os.path.exists(digest_path(self._place, chain)):
             if chain not in self._found:
                 self._found[chain] = next(
                     (one for one in self._below
-                     if _usable(digest_path(one.directory, chain), chain, ours=False)), self)
+                     if _usable(digest_path(one._place, chain), chain, ours=False)), self)
             return self._found[chain]
         return self
 
@@ -70,26 +87,33 @@ class Indexes:
         Two processes may build one at once: both write the same bytes aside
         and rename them into place.
         """
-        chain = chain_id(diff_ids)
+        from pathlib import Path
+        return Path(self._ensure(chain_id(diff_ids), diff_ids))
+
+    def _ensure(self, chain: str, diff_ids: Sequence[str]) -> str:
         home = self._home(chain)
-        path = digest_path(home.directory, chain)
+        path = digest_path(home._place, chain)
         if home is self and not _usable(path, chain):
             self._build(list(diff_ids), path)
         return path
 
     def rebuild(self, diff_ids: Sequence[str]) -> None:
         """Have the index of the chain anew, in one step, in this store."""
-        self._build(list(diff_ids), digest_path(self.directory, chain_id(diff_ids)))
+        self._build(list(diff_ids), digest_path(self._place, chain_id(diff_ids)))
 
     def trees(self, diff_ids: Sequence[str]) -> list[Path]:
-        """The directories that a view file must name as its layers: those of the
-        chain, base first, and one more where the index, which is there then, needs grafts."""
-        if not self.path(diff_ids).exists():
-            self.ensure(diff_ids)
-        trees = [self._layers.tree(diff_id) for diff_id in diff_ids]
+        """The directories that a view file must name as its layers (`lower`)."""
+        from pathlib import Path
+        return [Path(tree) for tree in self.lower(diff_ids)[1]]
+
+    def lower(self, diff_ids: Sequence[str]) -> tuple[str, list[str]]:
+        """What a view file must name: the index, which is there then (`ensure`), and as
+        layers the trees of the chain, base first, and one more where the index needs grafts."""
         chain = chain_id(diff_ids)
-        grafts = digest_path(self._home(chain).grafts, chain) / "tree"
-        return trees + [grafts] if grafts.is_dir() else trees
+        index = self._ensure(chain, diff_ids)
+        trees = [self._layers.part(diff_id, "tree") for diff_id in diff_ids]
+        grafts = os.path.join(digest_path(self._home(chain)._grafts, chain), "tree")
+        return index, trees + [grafts] if os.path.isdir(grafts) else trees
 
     def keep_only(self, chains: set[str]) -> None:
         """Remove the indexes and grafts of all chains but these. Grafts that another
@@ -102,7 +126,7 @@ class Indexes:
                 with self._staging() as aside:
                     os.rename(grafts, aside / "grafts")
 
-    def _build(self, diff_ids: list[str], path: Path) -> None:
+    def _build(self, diff_ids: list[str], path: str) -> None:
         # What only building needs is loaded for it.
         from .entries import read_raw
         from .grafts import make_grafts
@@ -120,12 +144,11 @@ class Indexes:
         chain = chain_id(diff_ids)
         with storing(f"the index of {chain}"):
             if table.grafts:
-                make_grafts(digest_path(self.grafts, chain), table.grafts,
+                make_grafts(digest_path(self._grafts, chain), table.grafts,
                             [self._layers.tree(diff_id) for diff_id in diff_ids], self._staging,
                             [self._layers.is_own(diff_id) for diff_id in diff_ids])
-            make_directory(path.parent, may_exist=True)
+            make_directory(os.path.dirname(path), may_exist=True)
             write_file(path, table.file(bytes.fromhex(chain.partition(":")[2])))
-
 
     def write_without(self, diff_id: str, hidden: AbstractSet[bytes], path: Path) -> None:
         """Write to `path` an index of one layer as if it had none of the paths `hidden`.
@@ -148,7 +171,7 @@ class Indexes:
 _CHECKED = "user.lpmx.checked"
 
 
-def _usable(path: Path, chain: str, *, ours: bool = True) -> bool:
+def _usable(path: str, chain: str, *, ours: bool = True) -> bool:
     """Whether a whole index of `chain` and of our version is there.
 
     What the head says must be all that it could say. The checksum is computed once
@@ -163,6 +186,8 @@ def _usable(path: Path, chain: str, *, ours: bool = True) -> bool:
             mark = f"{_boot()}:{status.st_mtime_ns}".encode()
             if _mark(file.fileno()) == mark:
                 return True
+            import mmap  # these two only here, which one in thousands comes to
+            import zlib
             with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
                 if zlib.crc32(memoryview(data)[HEADER.size:]) != HEADER.unpack_from(data)[4]:
                     return False
@@ -195,7 +220,8 @@ def _frame_is_right(header: bytes, size: int, chain: str) -> bool:
 
 def _boot() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+            return file.read().strip()
     except OSError:
         return ""
 

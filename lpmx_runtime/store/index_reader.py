@@ -1,36 +1,16 @@
-"""The index file as Python reads it: its structures, and look-ups for tests and `lpmx check`.
+"""The index file as Python reads it: look-ups for tests and `lpmx verify`.
 
-The format is that of native/include/lpmx_abi.h, "the index"; contained programs
-read it through native/core/index.c. Nothing here depends on how one is built.
+Contained programs read it through native/core/index.c. Nothing here depends on how one
+is built.
 """
 from __future__ import annotations
 
-import struct
 import zlib
 from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
 from ..errors import StoreDamaged
-
-MAGIC = b"LPMXIDX\0"
-VERSION = 1
-HEADER = struct.Struct("<8sIIQQIIIIQQQQQ32s")
-ENTRY = struct.Struct("<QIIHHHHIIIIQqIIIIII")
-MERGED = 1
-
-_BASIS, _PRIME, _MASK = 0xcbf29ce484222325, 0x100000001b3, (1 << 64) - 1
-
-
-def fnv(data: bytes, value: int = _BASIS) -> int:
-    """FNV-1a, 64 bit; `value` is the hash of what comes before `data`."""
-    for byte in data:
-        value = (value ^ byte) * _PRIME & _MASK
-    return value
-
-
-def cookie(name: bytes) -> int:
-    """Where `name` stands in a listing: LPMX_COOKIE of its hash."""
-    return (fnv(name) >> 22 & 0x3ffffffffff) + 16
+from .index_format import ENTRY, HEADER, MAGIC, VERSION, cookie, fnv
 
 
 class Row(NamedTuple):

@@ -10,12 +10,11 @@ from typing import Iterable, Iterator
 
 from ..errors import LayerDamaged
 from .grafts import Graft
-from .index_reader import ENTRY, HEADER, MAGIC, MERGED, VERSION, cookie, fnv
+from .index_format import ENTRY, HEADER, MAGIC, MASK, MERGED, PRIME, VERSION, cookie, fnv
 from .merge import Directory, MergedTree, Node
 
 PATH_LIMIT = 4095  # what the kernel takes
 _DIRECTORY_SIZE = 4096
-_PRIME, _MASK = 0x100000001b3, (1 << 64) - 1
 
 
 class Table:
@@ -73,7 +72,7 @@ class Table:
             firsts[parent] = len(hashes) - 1
             counts[parent] = len(children)
             # "/" first, for all names of the directory
-            start = (above_hash ^ 47) * _PRIME & _MASK
+            start = (above_hash ^ 47) * PRIME & MASK
             prefix = above + b"/"
             offset = len(prefix)
             if offset > PATH_LIMIT:
@@ -84,7 +83,7 @@ class Table:
                 number = next(numbers)
                 value = start
                 for byte in name:
-                    value = (value ^ byte) * _PRIME & _MASK
+                    value = (value ^ byte) * PRIME & MASK
                 path = prefix + name
                 _, mode, uid, gid, size, mtime, major, minor, _ = node.record
                 hashes.append(value)

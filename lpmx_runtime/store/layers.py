@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Callable, ContextManager, Iterator, Optional, Sequence
 
 from ..errors import DigestMismatch, StoreDamaged, StoreError
+from ..light import TYPE_CHECKING
+from ..oci.digest import Digester, Verifier
 from .files import (
     digest_path,
     exchange,
@@ -29,6 +29,10 @@ from .files import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO, Callable, ContextManager, Iterator, Optional, Sequence
+
+    from .files import StrPath
     from .quota import Quota
 
 
@@ -36,13 +40,18 @@ class Layers:
     """The store's `layers` directory, and those of other stores, `below`, in which a layer
     is used where it is."""
 
-    def __init__(self, directory: Path, staging: Callable[[], ContextManager[Path]],
+    def __init__(self, directory: StrPath, staging: Callable[[], ContextManager[Path]],
                  below: Sequence["Layers"] = (), quota: Optional[int] = None) -> None:
-        self.directory = directory
+        self._place = os.fspath(directory)
         self._staging = staging
         self._below = below
         self._quota = quota
         self._counted: "Optional[Quota]" = None
+
+    @property
+    def directory(self) -> Path:
+        from pathlib import Path
+        return Path(self._place)
 
     def put(self, diff_id: str, stream: BinaryIO, *,
             on_bytes: Optional[Callable[[int], object]] = None) -> Path:
@@ -90,33 +99,41 @@ class Layers:
     def place(self, diff_id: str) -> Optional[str]:
         """The store below that the layer is used from; None: this one."""
         home = self._home(diff_id, "entries")
-        return None if home is self or home is None else str(home.directory.parent)
+        return None if home is self or home is None else os.path.dirname(home._place)
 
     def tree(self, diff_id: str) -> Path:
         """The directory with the layer's names and content."""
-        return self._part(diff_id, "tree")
+        from pathlib import Path
+        return Path(self.part(diff_id, "tree"))
 
     def entries(self, diff_id: str) -> Path:
         """The file with the layer's entry list."""
-        return self._part(diff_id, "entries")
+        from pathlib import Path
+        return Path(self.part(diff_id, "entries"))
+
+    def part(self, diff_id: str, name: str) -> str:
+        """A part of the layer, for who is in a hurry."""
+        home = self._home(diff_id, name)
+        if home is None:
+            raise StoreDamaged(f"cannot use layer {diff_id}: the store does not have it",
+                               hint="pull or load its image again")
+        return os.path.join(digest_path(home._place, diff_id), name)
 
     def tar_size(self, diff_id: str) -> int:
         """The size of the layer's tar."""
         from .recipe import tar_size
-        return tar_size(self._part(diff_id, "entries").with_name("recipe"))
+        return tar_size(self.entries(diff_id).with_name("recipe"))
 
     def tar(self, diff_id: str) -> Iterator[bytes]:
         """The layer's tar, as it came, in pieces. Raises `StoreDamaged` at the end, or
         before, if the layer is not what it was."""
-        import hashlib
-
         from .recipe import make_tar
-        algorithm, value = split_digest(diff_id)
-        hasher = hashlib.new(algorithm)
-        for piece in make_tar(self._part(diff_id, "entries").with_name("recipe")):
-            hasher.update(piece)
+        split_digest(diff_id)
+        verifier = Verifier(diff_id)
+        for piece in make_tar(self.entries(diff_id).with_name("recipe")):
+            verifier.update(piece)
             yield piece
-        if hasher.hexdigest() != value:
+        if not verifier.agrees:
             raise StoreDamaged(f"cannot make the tar of layer {diff_id}: its files are not what "
                                "they were",
                                hint='remove its image with "lpmx rmi" and get it again')
@@ -133,7 +150,7 @@ class Layers:
         It loses its name before its content, so that nobody sees half of it. What
         another member of a group stored only that one can remove: `StoreError`.
         """
-        place = digest_path(self.directory, diff_id)
+        place = digest_path(self._place, diff_id)
         with storing(f"the removal of layer {diff_id}"), self._staging() as aside:
             if not is_ours(place):
                 raise StoreError(f"cannot remove layer {diff_id}: another user stored it",
@@ -157,16 +174,9 @@ class Layers:
     def _own_size(self, diff_id: str) -> int:
         from .recipe import tar_size
         try:
-            return tar_size(digest_path(self.directory, diff_id) / "recipe")
+            return tar_size(self.directory / "/".join(split_digest(diff_id)) / "recipe")
         except StoreError:
             return 0   # removed since, or damaged
-
-    def _part(self, diff_id: str, name: str) -> Path:
-        home = self._home(diff_id, name)
-        if home is None:
-            raise StoreDamaged(f"cannot use layer {diff_id}: the store does not have it",
-                               hint="pull or load its image again")
-        return digest_path(home.directory, diff_id) / name
 
     def _home(self, diff_id: str, name: str) -> "Optional[Layers]":
         """Which of the stores has this part of the layer, the own one first."""
@@ -182,7 +192,7 @@ class Layers:
 
     def _is_there(self, diff_id: str, name: str) -> bool:
         try:
-            os.stat(digest_path(self.directory, diff_id) / name)
+            os.stat(os.path.join(digest_path(self._place, diff_id), name))
         except FileNotFoundError:
             return False
         except PermissionError:
@@ -200,7 +210,7 @@ class Layers:
         from .recipe import Writer
         from .unpack import Recipe, unpack
 
-        algorithm = split_digest(diff_id)[0] if diff_id else "sha256"
+        digester = Digester(split_digest(diff_id)[0] if diff_id else "sha256")
         with storing(label), self._bounded(label, on_bytes) as count, self._staging() as aside:
             made = aside / "layer"
             tree = made / "tree"
@@ -211,13 +221,13 @@ class Layers:
                 with open(made / "recipe", "wb") as file:
                     share(file.fileno(), made)
                     recipe = Writer(file)
-                    source = tar.Source(stream, count, algorithm, recipe)
+                    source = tar.Source(stream, count, digester, recipe)
                     listed, attributes, names = unpack(
                         source, fd, label, shared=_shared(made),
                         recipe=Recipe(recipe, made / "spare"))
                     source.drain()  # tar stops at its end mark; the digest covers the rest, too
                     recipe.finish(names)
-                found = f"{algorithm}:{source.hexdigest()}"
+                found = digester.actual
                 if diff_id is not None and found != diff_id:
                     raise DigestMismatch(f"cannot store {label}: its bytes hash to {found}",
                                          hint="the copy is damaged or is another thing; "
@@ -226,8 +236,8 @@ class Layers:
                 sync_tree(fd)
             finally:
                 os.close(fd)
-            place = digest_path(self.directory, found)
-            if replace and place.exists():
+            place = digest_path(self._place, found)
+            if replace and os.path.exists(place):
                 exchange(made, place)   # and the damaged one goes with the staging directory
             elif publish(made, place):
                 count.keep()

@@ -29,12 +29,11 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Iterator, Optional, Sequence
+from functools import cached_property
 
 from ..errors import StoreError
-from ..settings import quota, site_stores, store_path
-from .blobs import Blobs
+from ..light import TYPE_CHECKING
+from ..settings import quota, site_stores, store_location
 from .files import STALE_SECONDS, make_directory, remove_tree, storing, write_file
 from .images import Images
 from .index import Indexes
@@ -42,43 +41,69 @@ from .layers import Layers
 from .locks import Lock
 from .migrate import check_version, migrate, version_file, version_of
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Iterator, Optional, Sequence
+
+    from .blobs import Blobs
+    from .files import StrPath
+
 _DIRECTORIES = ("blobs", "layers", "indexes", "grafts", "images", "containers", "locks", "tmp")
 _ALGORITHMS = ("sha256", "sha512")
 
 
 class Store:
-    """A store that is open. Cheap to open, and to have open several times."""
+    """A store that is open. Cheap to open, and to have open several times.
 
-    def __init__(self, path: Path, below: Sequence["Store"] = (),
+    `place` is its directory. What has to start fast works with that, and without pathlib,
+    which is slow to import; all else with the paths below.
+    """
+
+    def __init__(self, path: StrPath, below: Sequence["Store"] = (),
                  quota: Optional[int] = None) -> None:
-        self.path = path
+        self.place = os.fspath(path)
         self.below = tuple(below)
-        self.blobs: Blobs = Blobs(path / "blobs", [one.blobs for one in below])
-        self.layers: Layers = Layers(path / "layers", self.staging, [one.layers for one in below],
-                                     quota)
-        self.indexes: Indexes = Indexes(path / "indexes", path / "grafts", self.layers,
+        self.layers: Layers = Layers(self._at("layers"), self.staging,
+                                     [one.layers for one in below], quota)
+        self.indexes: Indexes = Indexes(self._at("indexes"), self._at("grafts"), self.layers,
                                         self.staging, [one.indexes for one in below])
-        self.images: Images = Images(path / "images", self.layers, [one.images for one in below])
-        self.containers = path / "containers"
+        self.images: Images = Images(self._at("images"), self.layers,
+                                     [one.images for one in below])
+
+    def _at(self, *names: str) -> str:
+        return os.path.join(self.place, *names)
+
+    @property
+    def path(self) -> Path:
+        from pathlib import Path
+        return Path(self.place)
+
+    @property
+    def containers(self) -> Path:
+        return self.path / "containers"
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        from .blobs import Blobs
+        return Blobs(self.path / "blobs", [one.blobs for one in self.below])
 
     @classmethod
-    def open(cls, path: Optional[Path] = None) -> "Store":
+    def open(cls, path: Optional[StrPath] = None) -> "Store":
         """The store at `path`, or the user's; made if there is none, migrated if it is of an
         older version. Below it are those of the setting `site_stores` that are there.
 
         Raises `StoreError` for a store of a newer version, and for a directory
         that holds something else.
         """
-        path = store_path() if path is None else Path(os.path.abspath(path))
-        with storing(f'anything in "{path}"'):
-            _prepare(path)
-        sites = [Path(place) for place in site_stores()]
-        return cls(path, [cls(site) for site in sites if site != path and _is_there(site)],
-                   quota())
+        place = store_location() if path is None else os.path.abspath(path)
+        with storing(f'anything in "{place}"'):
+            _prepare(place)
+        return cls(place, [cls(site) for site in site_stores()
+                           if site != place and _is_there(site)], quota())
 
     def lock(self, name: str, *, shared: bool = False, timeout: Optional[float] = None) -> Lock:
         """The store's lock `name`, to be held in a `with` block (locks.py)."""
-        return Lock(self.path / "locks" / name, shared=shared, timeout=timeout)
+        return Lock(self._at("locks", name), shared=shared, timeout=timeout)
 
     def keeping(self) -> Lock:
         """While this is held, nothing that is in the store is collected.
@@ -95,33 +120,35 @@ class Store:
         What is made here can be renamed to where it belongs. If the process is
         killed meanwhile, the next one that stages something cleans up.
         """
-        directory = self.path / "tmp"
-        with storing(f'anything in "{self.path}"'):
-            self._clean(directory)
-        name = f"{_node()}.{os.getpid()}.{os.urandom(8).hex()}"
-        place = directory / name
-        with Lock(directory / f"{name}.lock") as held:
+        from pathlib import Path
+        with self.aside() as place:
+            yield Path(place)
+
+    @contextmanager
+    def aside(self) -> Iterator[str]:
+        """The same."""
+        with storing(f'anything in "{self.place}"'):
+            self.clean()
+        place = self._at("tmp", f"{_node()}.{os.getpid()}.{os.urandom(8).hex()}")
+        with Lock(f"{place}.lock") as held:
             try:
-                with storing(f'anything in "{self.path}"'):
+                with storing(f'anything in "{self.place}"'):
                     make_directory(place)
                 yield place
             finally:
                 remove_tree(place)
-                held.path.unlink(missing_ok=True)
+                held.remove()
 
     def clean(self) -> None:
         """Remove what processes that were killed left in `tmp`."""
-        self._clean(self.path / "tmp")
-
-    @staticmethod
-    def _clean(directory: Path) -> None:
-        for name in os.listdir(directory):
+        for name in os.listdir(self._at("tmp")):
             stem, dot, suffix = name.rpartition(".")
-            if suffix == "lock" and _abandoned(directory / name, stem):
+            lock = self._at("tmp", name)
+            if suffix == "lock" and _abandoned(lock, stem):
                 try:
-                    with Lock(directory / name, timeout=0) as held:
-                        remove_tree(directory / stem)
-                        held.path.unlink(missing_ok=True)
+                    with Lock(lock, timeout=0) as held:
+                        remove_tree(self._at("tmp", stem))
+                        held.remove()
                 except (StoreError, PermissionError):
                     pass  # somebody lives there, or it is another user's
 
@@ -130,21 +157,25 @@ def _node() -> str:
     return os.uname().nodename.partition(".")[0].replace("/", "_") or "localhost"
 
 
-def _abandoned(lock: Path, stem: str) -> bool:
+def _abandoned(lock: str, stem: str) -> bool:
     """Whether to try the lock at all. A shared file system may be mounted so that
     locks hold on one node only: what another node made must be old as well."""
     if stem.partition(".")[0] == _node():
         return True
     try:
-        return time.time() - lock.stat().st_mtime > STALE_SECONDS
+        return time.time() - os.stat(lock).st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return False
 
 
-def _prepare(path: Path) -> None:
-    version = path / "version"
+def _version_in(path: str) -> bytes:
+    with open(os.path.join(path, "version"), "rb") as file:
+        return file.read()
+
+
+def _prepare(path: str) -> None:
     try:
-        found = version.read_bytes()
+        found = _version_in(path)
     except FileNotFoundError:
         _create(path)
         return
@@ -154,14 +185,14 @@ def _prepare(path: Path) -> None:
     if found != version_file():
         migrate(path, found)
     for name in _DIRECTORIES:
-        if not (path / name).is_dir():  # somebody tidied up: an empty one, or `tmp`
-            make_directory(path / name, may_exist=True)
+        if not os.path.isdir(os.path.join(path, name)):  # somebody tidied up: an empty one, or `tmp`
+            make_directory(os.path.join(path, name), may_exist=True)
 
 
-def _is_there(site: Path) -> bool:
+def _is_there(site: str) -> bool:
     """Whether a site's store can be used. One that is not mounted on this node is none."""
     try:
-        found = (site / "version").read_bytes()
+        found = _version_in(site)
     except OSError:
         return False
     if found != version_file():
@@ -172,10 +203,10 @@ def _is_there(site: Path) -> bool:
     return True
 
 
-def _create(path: Path) -> None:
+def _create(path: str) -> None:
     """Make the layout. Several processes may do this at once; the version file,
     which says that all the rest is there, comes last."""
-    path.mkdir(parents=True, exist_ok=True)
+    os.makedirs(path, exist_ok=True)
     strange = sorted(name for name in os.listdir(path)
                      if name not in _DIRECTORIES + ("version", "lost+found") and name[0] != ".")
     if strange:
@@ -183,8 +214,8 @@ def _create(path: Path) -> None:
                          f'("{strange[0]}")',
                          hint="point LPMX_STORE at a new or an empty directory")
     for name in _DIRECTORIES:
-        make_directory(path / name, may_exist=True)
+        make_directory(os.path.join(path, name), may_exist=True)
     for name in ("blobs", "layers", "indexes", "grafts"):
         for algorithm in _ALGORITHMS:
-            make_directory(path / name / algorithm, may_exist=True)
-    write_file(path / "version", version_file())
+            make_directory(os.path.join(path, name, algorithm), may_exist=True)
+    write_file(os.path.join(path, "version"), version_file())

@@ -12,11 +12,15 @@ import errno
 import fcntl
 import os
 import time
-from pathlib import Path
-from typing import Optional
 
 from ..errors import StoreError, StoreFull, StoreLocked
-from .files import READ_ONLY, share
+from ..light import TYPE_CHECKING
+from .files import READ_ONLY, share, unlink
+
+if TYPE_CHECKING:
+    from typing import Optional
+
+    from .files import StrPath
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 #: Lock files are removed while others wait for them, but not so often in a row.
@@ -31,9 +35,9 @@ class Lock:
     once.
     """
 
-    def __init__(self, path: Path, *, shared: bool = False,
+    def __init__(self, path: StrPath, *, shared: bool = False,
                  timeout: Optional[float] = None) -> None:
-        self.path = path
+        self.path = os.fspath(path)
         self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self._timeout = timeout
         self._fd = -1
@@ -53,7 +57,7 @@ class Lock:
                 raise
             # The holder before us removed the file: what we hold is nobody's lock.
             os.close(fd)
-        raise StoreError(f'cannot lock "{self.path.stem}" in the store: "{self.path}" is never '
+        raise StoreError(f'cannot lock "{_name(self.path)}" in the store: "{self.path}" is never '
                          "the file that was opened",
                          hint="its file system tells files apart wrongly; move the store to "
                               "another one with LPMX_STORE")
@@ -61,6 +65,10 @@ class Lock:
     def __exit__(self, *unused: object) -> None:
         fd, self._fd = self._fd, -1
         os.close(fd)
+
+    def remove(self) -> None:
+        """Remove its file, which whoever holds it may, or who knows that nobody wants it."""
+        unlink(self.path)
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -80,7 +88,7 @@ class Lock:
         """A group that shares the store shares the lock, whatever the umask of whoever
         comes first."""
         if os.fstat(fd).st_uid == os.geteuid():
-            share(fd, self.path.parent)
+            share(fd, os.path.dirname(self.path))
 
     def _open_to_read(self) -> int:
         """Sharing a lock takes no right to write, once the file is there."""
@@ -104,7 +112,7 @@ class Lock:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise StoreLocked(
-                        f'cannot lock "{self.path.stem}" in the store: '
+                        f'cannot lock "{_name(self.path)}" in the store: '
                         f"{_holder(fd)} holds it",
                         hint="wait for it to end, then try again") from None
             except OSError as error:
@@ -122,8 +130,13 @@ class Lock:
                 pass  # on a full disk the lock still holds, only nameless
 
 
-def _unusable(path: Path, number: int) -> StoreError:
-    message = f'cannot lock "{path.stem}" in the store: {os.strerror(number).lower()}'
+def _name(path: str) -> str:
+    """The lock's, for people."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _unusable(path: str, number: int) -> StoreError:
+    message = f'cannot lock "{_name(path)}" in the store: {os.strerror(number).lower()}'
     if number in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(message, hint="remove images with \"lpmx rmi\", or move the store with "
                                        "LPMX_STORE")
@@ -132,10 +145,10 @@ def _unusable(path: Path, number: int) -> StoreError:
                                         "it with them, or move the store with LPMX_STORE")
     if number == errno.EROFS:
         return StoreError(message, hint=READ_ONLY)
-    return StoreError(message, hint=f'check that "{path.parent}" can be written to')
+    return StoreError(message, hint=f'check that "{os.path.dirname(path)}" can be written to')
 
 
-def _still_there(fd: int, path: Path) -> bool:
+def _still_there(fd: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:

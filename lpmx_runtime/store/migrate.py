@@ -7,19 +7,24 @@ from its beginning again: whoever is killed in one has written no new version.
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Callable, Mapping, Optional
 
 from ..errors import StoreError
+from ..light import TYPE_CHECKING
 from .files import write_file
 from .locks import Lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Callable, Mapping, Optional
+
+    from .files import StrPath
 
 VERSION = 1
 
 #: What makes a store of version N one of version N + 1. Nobody else uses it meanwhile.
 STEPS: Mapping[int, Callable[[Path], None]] = {}
 
-_VERSION = re.compile(rb"lpmx store ([1-9][0-9]{0,5})\n\Z")
+_VERSION = rb"lpmx store ([1-9][0-9]{0,5})\n\Z"
 
 
 def version_file(version: Optional[int] = None) -> bytes:
@@ -29,11 +34,11 @@ def version_file(version: Optional[int] = None) -> bytes:
 
 def version_of(found: bytes) -> Optional[int]:
     """The version that the content of the file says; None if it says none."""
-    match = _VERSION.match(found)
+    match = re.match(_VERSION, found)
     return int(match[1]) if match else None
 
 
-def check_version(path: Path, found: bytes) -> int:
+def check_version(path: StrPath, found: bytes) -> int:
     """The version of the store at `path`; raises `StoreError` if it cannot become ours."""
     version = version_of(found)
     if version is None:
@@ -53,12 +58,14 @@ def check_version(path: Path, found: bytes) -> int:
     return version
 
 
-def migrate(path: Path, found: bytes) -> None:
-    """Make the store at `path`, whose version file has `found` in it, one of our version.
+def migrate(place: str, found: bytes) -> None:
+    """Make the store at `place`, whose version file has `found` in it, one of our version.
 
     Of several who come at once the first does it and the others wait, as they do for
     whoever relies on what is in the store (layout.py).
     """
+    from pathlib import Path
+    path = Path(place)
     check_version(path, found)
     with Lock(path / "locks" / "migrate"), Lock(path / "locks" / "keep"):
         version = check_version(path, (path / "version").read_bytes())

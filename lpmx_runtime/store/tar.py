@@ -14,7 +14,6 @@ A member's content must be taken, if at all, before the next member is.
 """
 from __future__ import annotations
 
-import hashlib
 import lzma
 import re
 import zlib
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Callable, Iterator, Optional
 
 if TYPE_CHECKING:
+    from ..oci.digest import Digester
     from .recipe import Writer
 
 BLOCK = 512
@@ -66,19 +66,19 @@ class Member:
 
 
 class Source:
-    """A stream read once from end to end, with its digest and no seeking.
+    """A stream read once from end to end, with no seeking.
 
-    `on_bytes` is told, for each piece read, how many bytes it had; `recipe` gets all
-    bytes but those that are told to be a file's content (`mark`).
+    `on_bytes` is told, for each piece read, how many bytes it had; `digester` gets all
+    bytes, `recipe` all but those that are told to be a file's content (`mark`).
     """
 
     def __init__(self, stream: BinaryIO, on_bytes: Optional[Callable[[int], object]] = None,
-                 algorithm: str = "sha256", recipe: Optional[Writer] = None) -> None:
+                 digester: Optional[Digester] = None, recipe: Optional[Writer] = None) -> None:
         self._stream = stream
         self._on_bytes = on_bytes
         self._recipe = recipe
         self._marks: list[tuple[int, int, int, int]] = []
-        self._hasher = hashlib.new(algorithm)
+        self._digester = digester
         self._buffer = b""
         self._at = 0
         self.count = 0
@@ -108,7 +108,8 @@ class Source:
         length = len(self._buffer)
         if not length:
             return False
-        self._hasher.update(self._buffer)
+        if self._digester is not None:
+            self._digester.update(self._buffer)
         self.count += length
         if self._on_bytes is not None:
             self._on_bytes(length)
@@ -155,9 +156,6 @@ class Source:
             pass
         self._buffer = b""
         self._at = 0
-
-    def hexdigest(self) -> str:
-        return self._hasher.hexdigest()
 
 
 class TarReader:

@@ -7,12 +7,12 @@ that gives the tar that its diff ID names is what it was.
 """
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING, Callable, Iterator, NamedTuple
 
 from ..errors import StoreError
+from ..oci.digest import Verifier
 from .entries import IMPLIED, OBJECT, read_raw
 from .index_reader import IndexReader
 
@@ -118,12 +118,11 @@ def _index_faults(store: "Store") -> Iterator[Fault]:
 
 def _blob_faults(store: "Store") -> Iterator[Fault]:
     for digest in store.blobs.list():
-        algorithm, _, value = digest.partition(":")
+        verifier = Verifier(digest)
         with store.blobs.open(digest) as blob:
-            hasher = hashlib.new(algorithm)
             while piece := blob.read(1 << 20):
-                hasher.update(piece)
-        if hasher.hexdigest() != value:
+                verifier.update(piece)
+        if not verifier.agrees:
             yield Fault(f"blob {digest}", "its bytes hash to something else",
                         f'remove "{store.blobs.path(digest)}" and fetch its image again')
 

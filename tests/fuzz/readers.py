@@ -45,7 +45,7 @@ with atheris.instrument_imports(include=["lpmx_runtime"]) if atheris else nullco
     from lpmx_runtime.oci.reference import Reference
     from lpmx_runtime.registry.credentials import find_login
     from lpmx_runtime.registry.failures import Said
-    from lpmx_runtime.store import entries, index_reader, recipe, tar
+    from lpmx_runtime.store import entries, index_format, index_reader, recipe, tar
     from lpmx_runtime.store.files import remove_tree
     from lpmx_runtime.store.unpack import unpack
 
@@ -200,7 +200,7 @@ def entry_list(data: bytes) -> None:
 
 def index(data: bytes) -> None:
     path = SCRATCH / "index"
-    path.write_bytes(checksummed(data, index_reader.HEADER.size, 24))
+    path.write_bytes(checksummed(data, index_format.HEADER.size, 24))
     found = index_reader.IndexReader(path)
     found.fault()
     found.find(b"/etc/hosts")

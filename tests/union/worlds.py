@@ -278,7 +278,7 @@ class Bench:
             fields += [("layer", tree) for tree in self.trees]
             fields.append(("index", self.index))
         fields += [("bind", "rw\0/proc\0/proc"), ("bind", f"ro\0/.lpmx/bin\0{caller().parent}"),
-                   ("bind", f"ro\0/.lpmx/lib\0{_native.preload_path().parent}")]
+                   ("bind", f"ro\0/.lpmx/lib\0{os.path.dirname(_native.preload_path())}")]
         if name == "preload":
             fields.append(("preload", _native.preload_path()))
         _native.control_create(place / "control")

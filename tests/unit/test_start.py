@@ -18,7 +18,7 @@ from lpmx_runtime import _native, settings
 from lpmx_runtime.container import launch, record, start
 from lpmx_runtime.container.spec import ViewSpec
 from lpmx_runtime.errors import InvalidSetting
-from lpmx_runtime.store.index_reader import fnv
+from lpmx_runtime.store.index_format import fnv
 
 NAME = "fit-7"
 TELL = ("x", "-0")

@@ -19,7 +19,8 @@ from lpmx_runtime import _native
 from lpmx_runtime.errors import LayerDamaged, StoreDamaged, UnsupportedImage
 from lpmx_runtime.store import Store
 from lpmx_runtime.store.index import LAYER_LIMIT, chain_id
-from lpmx_runtime.store.index_reader import HEADER, MERGED, IndexReader, cookie, fnv
+from lpmx_runtime.store.index_format import HEADER, MERGED, cookie, fnv
+from lpmx_runtime.store.index_reader import IndexReader
 
 
 class Chain:

@@ -115,7 +115,7 @@ def damage(layer: Path, kind: str) -> Optional[str]:
 def test_damage_is_said(opened: Store, kind: str) -> None:
     """Nobody gets a tar that is not the layer's."""
     diff_id = opened.layers.add(io.BytesIO(layers.tar(file(b"f", b"content" * 99))))
-    said = damage(digest_path(opened.layers.directory, diff_id), kind)
+    said = damage(Path(digest_path(opened.layers.directory, diff_id)), kind)
 
     with pytest.raises(StoreDamaged) as raised:
         b"".join(opened.layers.tar(diff_id))

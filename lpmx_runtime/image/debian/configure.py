@@ -93,9 +93,9 @@ class Workplace:
     def view(self, index: Path, shown: Sequence[tuple[str, Path]]) -> Path:
         """A view file of what `index` has of the layers, with the same upper each time;
         `shown` are further files and directories (path in the view, what shows there)."""
-        native = _native.loader_path().parent
+        native = os.path.dirname(_native.loader_path())
         binds = [Bind(path, path) for path in ("/proc", "/sys", "/dev")]
-        binds += [Bind(str(native), "/.lpmx/lib", True), Bind(str(self.job), _JOB, True)]
+        binds += [Bind(native, "/.lpmx/lib", True), Bind(str(self.job), _JOB, True)]
         binds += [Bind(str(host), at, True) for at, host in shown]
         return self._view(index, f"view-{index.name[:16]}", binds)
 

@@ -1,0 +1,24 @@
+"""The structures of the index file: native/include/lpmx_abi.h, "the index"."""
+from __future__ import annotations
+
+import struct
+
+MAGIC = b"LPMXIDX\0"
+VERSION = 1
+HEADER = struct.Struct("<8sIIQQIIIIQQQQQ32s")
+ENTRY = struct.Struct("<QIIHHHHIIIIQqIIIIII")
+MERGED = 1
+
+_BASIS, PRIME, MASK = 0xcbf29ce484222325, 0x100000001b3, (1 << 64) - 1
+
+
+def fnv(data: bytes, value: int = _BASIS) -> int:
+    """FNV-1a, 64 bit; `value` is the hash of what comes before `data`."""
+    for byte in data:
+        value = (value ^ byte) * PRIME & MASK
+    return value
+
+
+def cookie(name: bytes) -> int:
+    """Where `name` stands in a listing: LPMX_COOKIE of its hash."""
+    return (fnv(name) >> 22 & 0x3ffffffffff) + 16
