@@ -91,11 +91,28 @@ def run(image: str, command: Sequence[str], *, name: Optional[str] = None,
     with our_exit_code():
         container = create(image, name, options, temporary=remove)
         try:
-            return process.run(container.launch(command, entrypoint=entrypoint))
+            launch = container.launch(command, entrypoint=entrypoint)
+            if launch.argv[0].startswith("-"):
+                _refuse_option(container, launch.argv[0], image)
+            return process.run(launch)
         finally:
             if remove:
                 container.remove(force=True, timeout=1)
                 container.sweep(container.store)
+
+
+def _refuse_option(container: "Container", word: str, image: str) -> None:
+    """An option of ours that is behind the image is the program, as with Docker; there is hardly
+    one of that name."""
+    from ..container.links import contained_program
+    from ..errors import LinkFailed, ProgramMissing
+    try:
+        contained_program(container, word, "")
+    except LinkFailed:
+        raise ProgramMissing(f'cannot run "{word}" in container "{container.name}": there is no '
+                             "such program",
+                             hint=f'options of "lpmx run" come before the image: lpmx run {word} '
+                                  f"... {image}") from None
 
 
 def _create(words: Sequence[str]) -> Optional[int]:

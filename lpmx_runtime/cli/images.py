@@ -310,7 +310,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 def _inspected(store: "Store", name: str) -> dict[str, Any]:
     from ..store import Image
-    found = named.container_or_image(store, name, failing=f'cannot inspect "{name}"')
+    found = named.container_or_image(store, name, failing=f'cannot inspect "{name}"', to_use=False)
     if isinstance(found, Image):
         from ..image.history import history
         return {"kind": "image", **described(found), "config": dict(found.config),
@@ -328,7 +328,7 @@ def _history(arguments: argparse.Namespace) -> None:
     from ..store import Store
     from . import output
     store = Store.open()
-    steps = history(store, store.images.find(arguments.image))
+    steps = history(store, store.images.find(arguments.image, to_use=False))
     if arguments.json:
         output.print_json([step._asdict() for step in steps])
         return

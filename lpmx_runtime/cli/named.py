@@ -15,8 +15,9 @@ def container(name: str) -> "Container":
     return Container.open(Store.open(), name)
 
 
-def container_or_image(store: "Store", name: str, *, failing: str) -> "Union[Container, Image]":
-    """A container of that name, else an image: containers have names of their own."""
+def container_or_image(store: "Store", name: str, *, failing: str,
+                       to_use: bool = True) -> "Union[Container, Image]":
+    """A container of that name, else an image (`Images.find`): containers have names of their own."""
     from ..container import Container
     from ..errors import ContainerUnknown, ImageUnknown
     try:
@@ -24,7 +25,11 @@ def container_or_image(store: "Store", name: str, *, failing: str) -> "Union[Con
     except ContainerUnknown:
         pass
     try:
-        return store.images.find(name)
+        return store.images.find(name, to_use=to_use)
     except ImageUnknown as error:
+        from difflib import get_close_matches
+        near = get_close_matches(name, [one.name for one in Container.list(store)], 1)
+        hint = (f'was container "{near[0]}" meant? {error.hint}' if near
+                else f'{error.hint}; "lpmx ps" lists the containers')
         raise ImageUnknown(f"{failing}: there is no container and no image of this name",
-                           hint=error.hint) from None
+                           hint=hint) from None

@@ -49,7 +49,7 @@ def push(store: Store, text: str, destination: Optional[str] = None, *, compress
     none of whose layers has to be compressed anew keeps its digest. Where the image's
     own name says so, its record has the digest that it has in the registry afterwards.
     """
-    image = store.images.find(text)
+    image = store.images.find(text, to_use=False)
     if image.live:
         raise UnsupportedImage('cannot push image "host": it is this machine itself',
                                hint="make an image with \"lpmx bootstrap\"")

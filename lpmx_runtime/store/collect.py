@@ -52,7 +52,7 @@ def remove_image(store: "Store", text: str) -> Image:
     Raises `ImageInUse` if a container uses it. While another process pulls, the
     image goes at once and its layers with the next call that frees something.
     """
-    image = store.images.find(text)
+    image = store.images.find(text, to_use=False)
     if image.live:
         raise ImageInUse('cannot remove image "host": it is this machine itself',
                          hint="it takes no space in the store")

@@ -105,9 +105,12 @@ class Images:
         except FileNotFoundError:
             raise self._unknown(name) from None
 
-    def find(self, text: str) -> Image:
+    def find(self, text: str, *, to_use: bool = True) -> Image:
         """The image that `text` means: a name as people type it, or the beginning of
-        a digest. A name goes before a digest that looks like one."""
+        a digest. A name goes before a digest that looks like one.
+
+        Not `to_use`: for whom it would be of no use to pull it, were it not here.
+        """
         if text == HOST_NAME:
             return host_image()
         try:
@@ -118,7 +121,7 @@ class Images:
                 return found
             if isinstance(error, InvalidReference):
                 raise
-            raise self._unknown(text) from None
+            raise self._unknown(text, to_use) from None
 
     def own(self) -> list[Image]:
         """The images of this store itself, by name."""
@@ -216,23 +219,25 @@ class Images:
                                hint="write more of the digest, or the name")
         return found[0] if found else None
 
-    def _unknown(self, text: str) -> ImageUnknown:
-        return ImageUnknown(f'cannot find image "{text}": it is not in the store',
-                            hint=self._suggestion(text))
-
-    def _suggestion(self, text: str) -> str:
+    def _unknown(self, text: str, to_use: bool = True) -> ImageUnknown:
         try:
-            wanted = Reference.parse(text)
+            others = self._near(Reference.parse(text))
         except InvalidReference:
-            return 'run "lpmx images" to see what is there'
+            others, to_use = [], False
+        pull = f'run "lpmx pull {text}"' if to_use else ""
+        if others:
+            hint = f'{pull}{"; " if pull else ""}the store has {", ".join(others[:5])}'
+        else:
+            hint = f'{pull}{", or" if pull else "run"} "lpmx images" to see what is there'
+        return ImageUnknown(f'cannot find image "{text}": it is not in the store', hint=hint)
+
+    def _near(self, wanted: Reference) -> Sequence[str]:
+        """Images whose repository's last word is that of `wanted`, or else nearly so."""
         from difflib import get_close_matches
         short = wanted.repository.rpartition("/")[2]
         of_short: dict[str, list[str]] = {}
         for image in self.list():
             of_short.setdefault(Reference.parse(image.name).repository.rpartition("/")[2],
                                 []).append(image.familiar)
-        others = of_short.get(short) or [name for near in get_close_matches(short, of_short)
-                                         for name in of_short[near]]
-        if others:
-            return f'run "lpmx pull {text}"; the store has {", ".join(others[:5])}'
-        return f'run "lpmx pull {text}", or "lpmx images" to see what is there'
+        return of_short.get(short) or [name for near in get_close_matches(short, of_short)
+                                       for name in of_short[near]]

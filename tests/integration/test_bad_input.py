@@ -107,6 +107,22 @@ def test_too_many_arguments_are_told(tiny, container):
     assert 0 != full.returncode and "rgument list too long" in full.stderr
 
 
+@pytest.mark.parametrize("words", [["--rm", "true"], ["--", "-e", "A=1", "true"]], ids=" ".join)
+def test_option_behind_the_image_is_told_where_it_belongs(tiny, words):
+    """There it is the program, which there is hardly one of."""
+    word = [each for each in words if each != "--"][0]
+    assert_refused(tiny("run", tiny.image, *words), 127,
+                   f'cannot run "{word}" in container "', f"before the image: lpmx run {word} ...")
+
+
+def test_program_with_the_name_of_an_option_is_run(tiny, tmp_path):
+    """It is the user's to have one."""
+    (tmp_path / "--rm").write_text("#!/bin/true\n")
+    (tmp_path / "--rm").chmod(0o755)
+
+    assert 0 == tiny("run", "-e", f"PATH={tmp_path}", tiny.image, "--rm").returncode
+
+
 # -- containers and images
 
 
@@ -116,6 +132,17 @@ def test_missing_image_is_125(tiny):
                    'cannot find image "nosuch:1": it is not in the store', "lpmx pull nosuch:1")
     assert_refused(tiny("create", "nosuch:1"), 1,
                    'cannot find image "nosuch:1": it is not in the store', "lpmx pull nosuch:1")
+
+
+def test_what_is_not_there_need_not_be_pulled_to_be_removed_or_looked_at(tiny, container):
+    """The hint is what is there, images and containers."""
+    name = tiny.image.partition(":")[0]
+    assert_refused(tiny("rmi", name[:-1]), 1, f'cannot find image "{name[:-1]}"',
+                   f"the store has {tiny.image}")
+    assert_refused(tiny("rmi", "nosuch"), 1, 'cannot find image "nosuch"', 'run "lpmx images"')
+    assert_refused(tiny("inspect", "bat"), 1, 'cannot inspect "bat"', 'was container "bad" meant?')
+    for command in (["rmi", "nosuch"], ["inspect", "nosuch"], ["history", "nosuch"]):
+        assert "pull" not in tiny(*command).stderr
 
 
 def test_name_that_cannot_be_an_images_is_told(tiny):

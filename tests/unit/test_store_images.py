@@ -185,6 +185,17 @@ def test_unknown_image_comes_with_a_hint(opened: Store) -> None:
     assert 'run "lpmx pull fedora", or' in (far.value.hint or "")
 
 
+def test_who_has_no_use_for_a_pull_is_not_told_to(opened: Store) -> None:
+    """What is not here need not be removed, shown or pushed: the hint says what is here."""
+    put(opened, UBUNTU, layer("a"))
+
+    for text, hint in (("ubunto", "the store has ubuntu:18.04"),
+                       ("fedora", 'run "lpmx images" to see what is there')):
+        with pytest.raises(ImageUnknown, match=f'cannot find image "{text}"') as unknown:
+            remove_image(opened, text)
+        assert hint == unknown.value.hint
+
+
 def test_text_that_is_no_reference(opened: Store) -> None:
     """Says why, as parsing does."""
     with pytest.raises(InvalidReference):
