@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -17,10 +18,12 @@ import pytest
 import zmq
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 
-from lpmx_jupyter.session import clear_abandoned
+from lpmx_jupyter.provisioner import LpmxProvisioner
+from lpmx_jupyter.session import Settings, clear_abandoned
 from lpmx_runtime.container import processes
 from lpmx_runtime.store import Store
 from support.notebooks import Jupyter, Running
+from traitlets.config import Config
 from zmq.utils.monitor import recv_monitor_message
 
 
@@ -275,6 +278,20 @@ def test_transport_may_be_tcp(jupyter: Jupyter) -> None:
 
     assert "tcp" == kernel.manager.transport
     assert "2" == kernel.text("print(1 + 1)")
+
+
+def test_settings_may_come_from_jupyters_configuration(jupyter: Jupyter) -> None:
+    """`c.LpmxProvisioner...` in jupyter_server_config.py: what a kernel spec does not say. All have a help."""
+    manager = jupyter.manager(jupyter.install("tiny"))
+    manager.config = Config(LpmxProvisioner={"transport": "tcp", "env": {"OF_SITE": "yes"}})
+    manager.start_kernel(cwd=str(jupyter.folder))
+    jupyter.running.append(Running(manager))
+
+    assert "tcp" == manager.transport
+    assert "yes" == jupyter.running[-1].text("import os; print(os.environ['OF_SITE'])")
+    settings = LpmxProvisioner.class_own_traits(config=True)
+    assert {one.name for one in fields(Settings)} < set(settings)
+    assert all(trait.help for trait in settings.values())
 
 
 @pytest.mark.parametrize("image,transport", [("tiny", "tcp"), ("kernel", "ipc")])
