@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Iterator
 
 import pytest
@@ -75,14 +76,14 @@ def test_case_is_as_on_overlayfs(overlaid: Bench, case: str) -> None:
 def test_what_is_another_s_is_not_opened_with_o_creat_without_the_root_illusion() -> None:
     """In a sticky directory that all may write to, O_CREAT of a device or file of another is refused."""
     uid, gid = identity()
-    layer = {"": directory(), "proc": directory(0o555), "tmp": directory(0o1777), "tmp/null": device(1, 3, 0o666), "tmp/fifo": fifo(0o666),
-             "tmp/file": regular(b"x", 0o666), "tmp/own": regular(b"x", uid=uid, gid=gid)}
+    layer = {"": directory(), "proc": directory(0o555), "tmp": directory(0o1777), "tmp/null": replace(device(1, 3, 0o666), uid=7),
+             "tmp/fifo": replace(fifo(0o666), uid=7), "tmp/file": regular(b"x", 0o666, uid=7), "tmp/root": regular(b"x", 0o666), "tmp/own": regular(b"x", uid=uid, gid=gid)}
 
     with Bench([layer], ["plain", "self"]) as bench:
         plain, ours = bench.fresh()
         plain.ask(("become", uid, gid))
 
-        for path in ("/tmp/null", "/tmp/fifo", "/tmp/file", "/tmp/own", "/tmp/new", "/tmp/new"):
+        for path in ("/tmp/null", "/tmp/fifo", "/tmp/file", "/tmp/root", "/tmp/own", "/tmp/new", "/tmp/new"):
             for flags in (0, PATH, os.O_CREAT, os.O_CREAT | os.O_EXCL):
                 operation = ("open", 1, HERE, path, os.O_RDWR | os.O_NONBLOCK | flags, 0o600)
                 assert (operation, plain.ask(operation)) == (operation, ours.ask(operation))
