@@ -29,8 +29,10 @@ BINARIES = ("loader", "preload.so", "lpmx", "gdbinit")
 
 
 def make_native() -> None:
+    # what was said to a make that has this built, TARGETS=layer perhaps, is not for this one
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     subprocess.run(["make", "-C", str(HERE / "native"), f"BUILD={BUILD}",
-                    f"-j{os.cpu_count() or 1}"], check=True)
+                    f"-j{os.cpu_count() or 1}"], check=True, env=environment)
 
 
 class BuildWithNative(build_py):

@@ -1,10 +1,12 @@
 """The native parts build without a warning, and are what they claim to be."""
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Set, Tuple
 
@@ -86,6 +88,21 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_builds_without_a_warning(built: Built) -> None:
     """Loader, library, contained command and front come out of gcc and of clang, and for aarch64."""
     assert {"loader", "preload.so", "lpmx", "front"} <= {path.name for path in built.directory.iterdir()}
+
+
+def test_what_make_is_told_is_not_told_to_the_make_of_native(tmp_path: Path) -> None:
+    """`make fuzz TARGETS=layer` builds the wheel first, if that is not there."""
+    make = tmp_path / "make"
+    make.write_text("#!/bin/sh\nprintf '%s' \"asked with <$MAKEFLAGS>\"\n")
+    make.chmod(0o755)
+    code = ("import runpy, setuptools; setuptools.setup = lambda **options: None; "
+            "runpy.run_path('setup.py')['make_native']()")
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=NATIVE.parent, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "MAKEFLAGS": " -- TARGETS=layer"})
+
+    assert (0, "asked with <>") == (done.returncode, done.stdout)
 
 
 @pytest.mark.parametrize("program", ["loader", "lpmx", "front"])
