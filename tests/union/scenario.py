@@ -60,16 +60,16 @@ def changed_layers(bench: Bench) -> List[str]:
 def compared(operations: Sequence[Operation], answers: Answers, most_links: int) -> List[str]:
     """What is wrong about the first operation that differs: what follows follows from it."""
     ours = [name for name in answers if name in OURS]
-    right = [answers[name] for name in answers if name not in OURS]
-    differing = [name for name in ours if answers[name] != right[0]
+    kernels = [answers[name] for name in answers if name not in OURS]
+    differing = [name for name in ours if answers[name] != kernels[0]
                  or any(LINE + b"!" in answer for answer in answers[name])]
     for number, operation in enumerate(operations if differing else []):
         found: List[str] = []
         for name in differing:
-            told, possible = answers[name][number], [those[number] for those in right]
+            told, possible = answers[name][number], [those[number] for those in kernels]
             if operation == LOOK:
                 found += [f"{name}: {fault}" for fault in _looks(told, possible, most_links)]
-            elif not _right(told, possible, most_links):
+            elif not right(told, possible, most_links):
                 found.append(f"{number} {operation}: {name} {_text(told)}, not "
                              + " or ".join(map(_text, dict.fromkeys(possible))))
         if found:
@@ -77,21 +77,21 @@ def compared(operations: Sequence[Operation], answers: Answers, most_links: int)
     return []
 
 
-def _looks(told: bytes, right: Sequence[bytes], most_links: int) -> List[str]:
+def _looks(told: bytes, possible: Sequence[bytes], most_links: int) -> List[str]:
     """Where a tree is odd, or neither of the right ones has the same."""
-    if told in right and LINE + b"!" not in told:
+    if told in possible and LINE + b"!" not in told:
         return []
-    tree, trees = _objects(told), [_objects(each) for each in right]
+    tree, trees = _objects(told), [_objects(each) for each in possible]
     found = [_text(line[1:]) for line in told.split(LINE) if line[:1] == b"!"]
     for path in sorted(set(tree).union(*trees)):
-        possible = [each.get(path) for each in trees]
-        if not _right(tree.get(path), possible, most_links):
+        here = [each.get(path) for each in trees]
+        if not right(tree.get(path), here, most_links):
             found.append(f"{_text(path)}: {_text(tree.get(path))}, not "
-                         + " or ".join(map(_text, dict.fromkeys(possible))))
+                         + " or ".join(map(_text, dict.fromkeys(here))))
     return found
 
 
-def _right(told: Optional[bytes], possible: Sequence[Optional[bytes]], most_links: int) -> bool:
+def right(told: Optional[bytes], possible: Sequence[Optional[bytes]], most_links: int) -> bool:
     """Whether it is what the plain directory tells, or overlayfs, but for two things.
 
     A name that they list twice while names come and go is listed once.
@@ -105,9 +105,9 @@ def _right(told: Optional[bytes], possible: Sequence[Optional[bytes]], most_link
     plain = possible[0]
     if told is None or plain is None or LINKS.sub(b"", told) != LINKS.sub(b"", plain):
         return False
-    links, right = (int(match.group(1)) if match else 0
+    links, least = (int(match.group(1)) if match else 0
                     for match in (LINKS.search(told), LINKS.search(plain)))
-    return right < links <= most_links
+    return least < links <= most_links
 
 
 def _objects(look: bytes) -> Dict[bytes, bytes]:

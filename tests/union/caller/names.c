@@ -474,10 +474,17 @@ static void fstatfs_(const struct word *a)
 	say_fs(call(SYS_fstatfs, fd_of(a[0].number), P(&fs)), &fs);
 }
 
-/* become UID GID: another user, in no other group */
+/* become UID GID [GROUP...]: another user, in no other groups than these */
 static void become(const struct word *a)
 {
-	long result = call(SYS_setgroups, 0, 0);
+	unsigned groups[WORDS];
+	long count = 0, result;
+
+	while (count + 2 < WORDS && a[count + 2].number) {
+		groups[count] = (unsigned)a[count + 2].number;
+		count++;
+	}
+	result = call(SYS_setgroups, count, P(groups));
 
 	if (!result)
 		result = call(SYS_setresgid, a[1].number, a[1].number, a[1].number);
