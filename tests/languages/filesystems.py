@@ -95,7 +95,8 @@ FILE_SYSTEMS = (
     suite("acl 2.3", SCRIPTS.format(name="acl")),
     suite("libfuse 3.14: calls", CALLS),
     suite("rsync 3.2", "cd /srv/rsync && ./runtests.sh"),
-    suite("bash 5.2", BASH),
+    suite("bash 5.2", BASH, elsewhere={
+        "run-nameref": "it asks who is quicker, a coprocess or its shell, in the chroot, too"}),
     suite("fio and dbench", FIO, elsewhere={
         f"io_uring {order}": "io_uring is refused: docs/reference/differences.md"
         for order in ("write", "randwrite", "randrw")}),
@@ -112,6 +113,7 @@ FILE_SYSTEMS = (
                 "rm/empty-immutable-skip", "tail-2/append-only")}}),
     suite("coreutils 9.1", COREUTILS.format("check SUBDIRS=."), image=COMPILED, confined=False,
           somebody="/srv/coreutils", elsewhere={
+              "tests/misc/timeout-group": "skipped where the machine is slow, in the chroot, too",
               "tests/misc/sort-NaN-infloop": "sort 9.1 compares the padding of numbers: what a call has left on the "
                                              "stack decides, of any preloaded library"}),
     suite("Open POSIX Test Suite 1.5", OPEN_POSIX, image=COMPILED, elsewhere={
