@@ -33,6 +33,7 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = "{place}/homes/{{username}}"
 c.Spawner.cmd = ["{python}", "-m", "jupyterhub.singleuser"]
 c.Spawner.environment = {environment}
+c.Spawner.start_timeout = c.Spawner.http_timeout = {patience}
 c.JupyterHub.services = [{{"name": "tests", "api_token": "{token}"}}]
 c.JupyterHub.load_roles = [{{"name": "tests", "services": ["tests"],
                             "scopes": ["admin:users", "admin:servers", "access:servers"]}}]
@@ -49,6 +50,7 @@ class Hub:
         configuration = place / "hub.py"
         configuration.write_text(CONFIG.format(
             front=front, hub=hub, proxy=proxy, place=place, token=TOKEN, python=sys.executable,
+            patience=2 * PATIENCE,
             command=json.dumps([str(program), str(
                 node / "node_modules/configurable-http-proxy/bin/configurable-http-proxy")]),
             environment=json.dumps({"PYTHONPATH": str(packages), **environment})))
