@@ -12,6 +12,7 @@ from lpmx_runtime.progress import ignore
 from lpmx_runtime.store import Store
 
 from .. import detached, kernelspecs
+from ..kernels import ENCRYPTION
 from ..session import DESCRIPTION, Owner, kernel_of, owners, told
 from .failures import RequestFailed
 from .handlers import Answer, Handler, operation
@@ -123,7 +124,7 @@ def _is_plain(store: Store, spec: kernelspecs.Installed) -> bool:
     return (spec.name.startswith("lpmx-") and spec.display_name.startswith("LPMX: ")
             and set(config) <= {"image", "kernel"} and not values.get("env")
             and metadata.get(kernelspecs.STORE) == str(store.path)
-            and set(metadata) <= {"kernel_provisioner", "debugger", kernelspecs.STORE})
+            and set(metadata) <= {"kernel_provisioner", "debugger", ENCRYPTION, kernelspecs.STORE})
 
 
 class OneKernelspec(Handler):

@@ -11,6 +11,7 @@ from lpmx_runtime.cli import direct
 from lpmx_runtime.container import Container
 from lpmx_runtime.image.commit import commit
 from lpmx_runtime.store import Store
+from lpmx_runtime.store.collect import remove_image
 
 #: Slow to import, each of them, and needed by none of the plain calls.
 SLOW = {"argparse", "asyncio", "ctypes", "dataclasses", "gettext", "glob", "hashlib", "ipaddress",
@@ -49,7 +50,7 @@ def image(make: Any, opened: Store) -> Any:
     made = commit(opened, container, "starts:two")
     assert 2 == len(made.diff_ids)
     yield made.familiar
-    opened.images.remove(made.name)
+    remove_image(opened, made.familiar)
 
 
 def test_a_plain_call_imports_nothing_that_is_slow(imported: Any, image: str) -> None:
