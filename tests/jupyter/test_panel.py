@@ -36,7 +36,7 @@ def test_from_an_empty_store_through_a_notebook_and_back(
         "() => [...document.querySelectorAll('.lpmx-Part [role=progressbar]')]"
         ".some(bar => bar.ariaValueNow > 0 && bar.ariaValueNow < 100)")
     person.shot("panel-pull")
-    page.goto(f"{person.server.url}lab")
+    person.load_again()
     layer.wait_for()  # the panel is open, as it was left
     go.set()
     person.image(image).wait_for()

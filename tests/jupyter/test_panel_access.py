@@ -115,7 +115,7 @@ def test_axe_finds_nothing_in_any_theme(shown: PanelPerson) -> None:
     for theme, name in THEMES.items():
         lab.request("PUT", "../lab/api/settings/@jupyterlab/apputils-extension:themes",
                     json={"raw": f'{{"theme": "{theme}"}}'})
-        page.goto(f"{lab.url}lab")
+        shown.load_again()
         page.wait_for_selector(f'body[data-jp-theme-name="{theme}"]', state="attached")
         shown.open_panel()
         unfold_all(shown)

@@ -207,8 +207,7 @@ def test_settings(person: PanelPerson, image: str) -> None:
     page.locator('.jp-mod-left [data-id="lpmx-panel"]').wait_for()
 
     person.server.request("PUT", "../lab/api/settings/lpmx-jupyter:panel", json={"raw": '{"side": "right"}'})
-    page.goto(f"{person.server.url}lab")
-    page.wait_for_selector(".jp-Launcher")
+    person.load_again()
 
     page.locator('.jp-mod-right [data-id="lpmx-panel"]').wait_for()
     person.open_panel()

@@ -56,6 +56,11 @@ class Person:
         self.page.goto(f"{self.server.url}lab?token={TOKEN}&reset")
         self.page.wait_for_selector(".jp-Launcher")
 
+    def load_again(self) -> None:
+        """Load the page anew, with no document open: it is as it was left when the launcher is there."""
+        self.page.goto(f"{self.server.url}lab")
+        self.page.wait_for_selector(".jp-Launcher")
+
     def card(self, title: str) -> Any:
         return self.page.locator(f'.jp-LauncherCard[data-category="Notebook"][title="{title}"]')
 
