@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-
 from ..errors import ImageDamaged
 from ..light import TYPE_CHECKING, NamedTuple
 from .digest import is_digest

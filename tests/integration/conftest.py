@@ -1,6 +1,8 @@
 """What tests of containers share."""
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 
@@ -43,3 +45,18 @@ def tiny(loaded, lpmx):
     run.image = loaded("tiny")
     run.store = loaded.path
     return run
+
+
+@pytest.fixture
+def begin():
+    """Start a shell in a container, which has answered its first lines so, and waits for more."""
+    def start(container, lines, answer):
+        from lpmx_runtime.container import process
+        child = process.popen(container.launch(["sh"], entrypoint=False), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+        child.stdin.write(lines)
+        child.stdin.flush()
+        assert answer == child.stdout.readline()
+        return child
+
+    return start

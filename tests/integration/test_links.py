@@ -44,15 +44,10 @@ def test_link_is_a_program_of_the_container(make, shell):
     assert "/bin/un" not in shell("diff", container.name, check=True).stdout
 
 
-def test_link_appears_while_a_program_runs(make, shell):
+def test_link_appears_while_a_program_runs(make, shell, begin):
     """A shell that was there before calls it."""
     container = make()
-    from lpmx_runtime.container import process
-    child = process.popen(container.launch(["sh"], entrypoint=False), stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True)
-    child.stdin.write("un; echo $?\n")
-    child.stdin.flush()
-    assert "127\n" == child.stdout.readline()
+    child = begin(container, "un; echo $?\n", "127\n")
 
     shell("link", container.name, "un=host:uname", check=True)
 

@@ -98,15 +98,11 @@ def test_special_variables_do_what_the_table_says(built, opened):
         container.remove(force=True)
 
 
-def test_running_shell_keeps_its_path(make):
+def test_running_shell_keeps_its_path(make, begin):
     """And starts what has the new one; `exec` of itself begins anew."""
-    from lpmx_runtime.container import process
     container = make()
-    child = process.popen(container.launch(["sh"], entrypoint=False), stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True)
-    child.stdin.write("mkdir /tools; printf '#!/bin/sh\\necho found\\n' >/tools/tool; chmod 755 /tools/tool; echo made\n")
-    child.stdin.flush()
-    assert "made\n" == child.stdout.readline()
+    child = begin(container, "mkdir /tools; printf '#!/bin/sh\\necho found\\n' >/tools/tool; "
+                             "chmod 755 /tools/tool; echo made\n", "made\n")
 
     container.environment.set("PATH", "/tools:/bin")
 

@@ -119,6 +119,12 @@ def mmdebstrap(suite: str, tar: Path, *packages: str, devices: bool = True,
         *([] if devices else ["--skip=output/mknod"]), *options, suite, tar, mirror())
 
 
+def extract(suite: str, tar: Path, *packages: str, options: Sequence[str]) -> None:
+    """The packages' files, and none of their programs is run: that takes no namespace."""
+    run("mmdebstrap", "--variant=extract", "--mode=chrootless", f"--include={','.join(packages)}",
+        *options, suite, tar, mirror())
+
+
 def new_layout(built: Built, *tars: Path) -> str:
     """Make the OCI layout with a layer for each tar; returns umoci's name for the image."""
     image = f"{built.layout}:{built.reference}"
@@ -334,9 +340,8 @@ def kernel(built: Built, cache: "Cache") -> None:
 def crane(built: Built, cache: "Cache") -> None:
     """No image: crane, a program of one file, under bin; newer than a stable Debian has."""
     tar = built.directory / "crane.tar"
-    run("mmdebstrap", "--variant=extract", "--mode=chrootless", "--include=crane",
-        '--aptopt=Acquire::Check-Valid-Until "false"',
-        '--aptopt=APT::Install-Recommends "false"', "sid", tar, mirror())
+    extract("sid", tar, "crane", options=['--aptopt=Acquire::Check-Valid-Until "false"',
+                                          '--aptopt=APT::Install-Recommends "false"'])
     with tarfile.open(tar) as packed:
         program = packed.extractfile("./usr/bin/crane")
         assert program is not None
@@ -362,9 +367,8 @@ def nvidia(built: Built, cache: "Cache") -> None:
     """No image: NVIDIA's own libraries of user space and nvidia-smi, in bin; Debian has them in
     non-free. They need no GPU to say exactly what they miss."""
     tar = built.directory / "nvidia.tar"
-    run("mmdebstrap", "--variant=extract", "--mode=chrootless", "--components=main,contrib,non-free",
-        "--include=libcuda1,libnvidia-ml1,nvidia-smi", '--aptopt=APT::Install-Recommends "false"',
-        "bookworm", tar, mirror())
+    extract("bookworm", tar, "libcuda1", "libnvidia-ml1", "nvidia-smi", options=[
+        "--components=main,contrib,non-free", '--aptopt=APT::Install-Recommends "false"'])
     built.program("").mkdir()
     run("tar", "-C", built.program(""), "--strip-components=6", "--wildcards", "-xf", tar,
         "./usr/lib/*/nvidia/current/*")
@@ -551,8 +555,7 @@ ARM64 = ("base-files", "libc6", "busybox-static", "dash", "coreutils", "diffutil
 
 def emulated(built: Built, cache: "Cache") -> None:
     """Debian's packages for aarch64, taken apart: none of their programs is run. For emulated.py."""
-    run("mmdebstrap", "--variant=extract", "--architectures=arm64", f"--include={','.join(ARM64)}",
-        "--mode=chrootless", "--skip=output/mknod", "trixie", built.tar, mirror())
+    extract("trixie", built.tar, *ARM64, options=["--architectures=arm64", "--skip=output/mknod"])
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
     python3 -m support.soak [--after COMMAND...]
 
-Runs the command, if there is one, and whatever becomes of that takes the rows that were recorded since (in this checkout and, for root, in the copy that
-support.prepare makes) over into docs/reference/soak.json, and writes docs/reference/soak.md and
-docs/reference/programs.md from that. A row replaces the older one of the same subject and what; all others stay, with
-their own date and commit, so a part can be run alone.
+Runs the command, if there is one, and whatever becomes of that takes the rows that were recorded since
+(in this checkout and, for root, in the copy that support.prepare makes) over into
+docs/reference/soak.json, and writes docs/reference/soak.md and docs/reference/programs.md from that. A
+row replaces the older one of the same subject and what; all others stay, with their own date and
+commit, so a part can be run alone.
 """
 from __future__ import annotations
 
