@@ -150,9 +150,11 @@ def test_session_that_is_ended_clears_away(tmp_path: Path) -> None:
 
 def test_what_is_left_is_ended(tmp_path: Path) -> None:
     """Whatever uses something of the session's directories does not outlive it."""
-    left = subprocess.Popen(["sleep", "1000"], cwd=tmp_path)
+    left = subprocess.Popen(["sh", "-c", "echo begun; read line"], cwd=tmp_path,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        assert {left.pid: "sleep 1000"} == leftovers.processes([tmp_path])
+        assert left.stdout is not None and b"begun\n" == left.stdout.readline()
+        assert {left.pid: "sh -c echo begun; read line"} == leftovers.processes([tmp_path])
 
         leftovers.end([tmp_path])
 
@@ -160,4 +162,4 @@ def test_what_is_left_is_ended(tmp_path: Path) -> None:
         assert [] == leftovers.wait_for_none([tmp_path])
     finally:
         left.kill()
-        left.wait()
+        left.communicate()
