@@ -188,115 +188,163 @@ static long protection(const Elf64_Phdr *h)
 	       (h->p_flags & PF_X ? PROT_EXEC : 0);
 }
 
-/*
- * Map the first segment so far that all of [low, high) is taken, as linked or elsewhere;
- * *bias is the difference.  The others are mapped over it.
- */
-static long reserve(long fd, const Elf64_Phdr *first, const struct loader_image *image, int fixed,
-		    int near_pie, int randomize, uint64_t alignment, uint64_t *bias)
+static int is_mapped(const Elf64_Phdr *h)
 {
-	uint64_t size = image->high - image->low, at, wanted;
-	long offset = (long)PAGE_DOWN(first->p_offset), prot = protection(first), r;
-
-	*bias = 0;
-	if (fixed) {
-		r = sys_call6(__NR_mmap, (long)image->low, (long)size, prot,
-			      MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, offset);
-		if (!SYS_FAILED(r) && (uint64_t)r != image->low) {
-			/* older kernels take the flag for a wish */
-			sys_call2(__NR_munmap, r, size);
-			return -EEXIST;
-		}
-		return SYS_FAILED(r) ? r : 0;
-	}
-	if (near_pie) {
-		wanted = PIE_BASE;
-		if (randomize)
-			wanted += (random_number() % PIE_RANDOM_PAGES) * PAGE;
-		wanted &= ~(alignment - 1);
-		r = sys_call6(__NR_mmap, (long)wanted, (long)size, prot,
-			      MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, offset);
-		if (!SYS_FAILED(r)) {
-			if ((uint64_t)r == wanted) {
-				*bias = wanted - image->low;
-				return 0;
-			}
-			sys_call2(__NR_munmap, r, size);
-		}
-	}
-	if (alignment == PAGE) {
-		r = sys_call6(__NR_mmap, 0, (long)size, prot, MAP_PRIVATE, fd, offset);
-		*bias = (uint64_t)r - image->low;
-		return SYS_FAILED(r) ? r : 0;
-	}
-	/* room for any alignment, and in it the place */
-	r = sys_call6(__NR_mmap, 0, (long)(size + alignment), PROT_NONE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (SYS_FAILED(r))
-		return r;
-	at = ((uint64_t)r + alignment - 1) & ~(alignment - 1);
-	if (at > (uint64_t)r)
-		sys_call2(__NR_munmap, r, at - (uint64_t)r);
-	if (at < (uint64_t)r + alignment)
-		sys_call2(__NR_munmap, at + size, (uint64_t)r + alignment - at);
-	*bias = at - image->low;
-	r = sys_call6(__NR_mmap, (long)at, (long)size, prot, MAP_PRIVATE | MAP_FIXED, fd, offset);
-	return SYS_FAILED(r) ? r : 0;
+	return h->p_type == PT_LOAD && h->p_memsz;
 }
 
-/* Map a segment, of which the first is there already, and clear what is behind its file. */
-static long map_segment(long fd, const Elf64_Phdr *h, int is_first, uint64_t bias)
+/* The pages of a segment, as linked. */
+static uint64_t start_of(const Elf64_Phdr *h)
 {
-	uint64_t start = h->p_vaddr + bias, file_end = start + h->p_filesz;
-	uint64_t end = PAGE_UP(start + h->p_memsz), zero = PAGE_DOWN(start);
-	long prot = protection(h), r;
+	return PAGE_DOWN(h->p_vaddr);
+}
+
+static uint64_t end_of(const Elf64_Phdr *h)
+{
+	return PAGE_UP(h->p_vaddr + h->p_memsz);
+}
+
+static void unmap(uint64_t low, uint64_t high)
+{
+	if (high > low)
+		sys_call2(__NR_munmap, (long)low, (long)(high - low));
+}
+
+/* Map at this place and at no other; without MAP_FIXED over nothing that is there. */
+static long map_at(uint64_t at, uint64_t size, long prot, long flags, long fd, uint64_t offset)
+{
+	long r;
+
+	if (!(flags & MAP_FIXED))
+		flags |= MAP_FIXED_NOREPLACE;
+	r = sys_call6(__NR_mmap, (long)at, (long)size, prot, MAP_PRIVATE | flags, fd, (long)offset);
+
+	if (SYS_FAILED(r) || (uint64_t)r == at)
+		return SYS_FAILED(r) ? r : 0;
+	/* older kernels take the flag for a wish */
+	sys_call2(__NR_munmap, r, size);
+	return -EEXIST;
+}
+
+/* Map a segment and clear what is behind its file; `there`: it is mapped, all of it from the file. */
+static long map_segment(long fd, const Elf64_Phdr *h, uint64_t bias, int there)
+{
+	uint64_t start = start_of(h) + bias, end = end_of(h) + bias, zero = start;
+	uint64_t file_end = h->p_vaddr + bias + h->p_filesz;
+	long prot = protection(h), r = 0;
 
 	if (h->p_filesz) {
-		r = is_first ? 0
-			     : sys_call6(__NR_mmap, (long)PAGE_DOWN(start),
-					 (long)(file_end - PAGE_DOWN(start)), prot,
-					 MAP_PRIVATE | MAP_FIXED, fd, (long)PAGE_DOWN(h->p_offset));
-		if (SYS_FAILED(r))
-			return r;
 		zero = PAGE_UP(file_end);
+		if (!there)
+			r = map_at(start, file_end - start, prot, 0, fd, PAGE_DOWN(h->p_offset));
+		if (r < 0)
+			return r;
 		if (h->p_memsz > h->p_filesz && (prot & PROT_WRITE))
 			memset((void *)file_end, 0, zero - file_end);
 	}
 	if (end > zero) {
-		r = sys_call6(__NR_mmap, (long)zero, (long)(end - zero), prot,
-			      MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
-		if (SYS_FAILED(r))
-			return r;
-	}
-	return 0;
-}
-
-/* Map all segments over the first; nothing is between them, as the kernel has it. */
-static long map_segments(long fd, const Elf64_Phdr *headers, long count, uint64_t bias)
-{
-	uint64_t end = 0;
-	long r = 0;
-
-	for (long i = 0; i < count && r >= 0; i++) {
-		const Elf64_Phdr *h = &headers[i];
-
-		if (h->p_type != PT_LOAD || !h->p_memsz)
-			continue;
-		if (end && PAGE_DOWN(h->p_vaddr) > end)
-			sys_call2(__NR_munmap, end + bias, PAGE_DOWN(h->p_vaddr) - end);
-		r = map_segment(fd, h, !end, bias);
-		if (PAGE_UP(h->p_vaddr + h->p_memsz) > end)
-			end = PAGE_UP(h->p_vaddr + h->p_memsz);
+		r = map_at(zero, end - zero, prot, MAP_ANONYMOUS | (there ? MAP_FIXED : 0), -1, 0);
+		if (r < 0)
+			unmap(start, zero);
 	}
 	return r;
 }
 
-static const Elf64_Phdr *first_segment(const Elf64_Phdr *headers, long count)
+/*
+ * Map all segments but `there`, which is, each at its place: nothing is mapped over another,
+ * which would cost the kernel parts to cut out, and nothing is between them.  If it fails, none
+ * is left.
+ */
+static long map_segments(long fd, const Elf64_Phdr *headers, long count, uint64_t bias,
+			 const Elf64_Phdr *there)
 {
+	uint64_t end = 0;
+	long r = 0, i;
+
+	for (i = 0; i < count && r >= 0; i++) {
+		const Elf64_Phdr *h = &headers[i];
+
+		if (!is_mapped(h))
+			continue;
+		/* of pages that two have the second has them */
+		if (end > start_of(h))
+			unmap(start_of(h) + bias, (end < end_of(h) ? end : end_of(h)) + bias);
+		r = map_segment(fd, h, bias, h == there);
+		if (end_of(h) > end)
+			end = end_of(h);
+	}
+	if (r >= 0)
+		return 0;
+	if (there)
+		unmap(start_of(there) + bias, end_of(there) + bias);
+	for (i -= 2; i >= 0; i--)
+		if (is_mapped(&headers[i]))
+			unmap(start_of(&headers[i]) + bias, end_of(&headers[i]) + bias);
+	return r;
+}
+
+/*
+ * Let the kernel say where the last segment is to be, and map the others below it, which is where
+ * it would put the next thing: nothing is reserved first.
+ */
+static long map_below(long fd, const Elf64_Phdr *headers, long count, uint64_t alignment,
+		      uint64_t *bias)
+{
+	const Elf64_Phdr *last = 0;
+	long r;
+
 	for (long i = 0; i < count; i++)
-		if (headers[i].p_type == PT_LOAD && headers[i].p_memsz)
-			return &headers[i];
-	return 0;
+		if (is_mapped(&headers[i]))
+			last = &headers[i];
+	r = sys_call6(__NR_mmap, 0, (long)(end_of(last) - start_of(last)), protection(last),
+		      MAP_PRIVATE | (last->p_filesz ? 0 : MAP_ANONYMOUS), last->p_filesz ? fd : -1,
+		      last->p_filesz ? (long)PAGE_DOWN(last->p_offset) : 0);
+	if (SYS_FAILED(r))
+		return r;
+	*bias = (uint64_t)r - start_of(last);
+	if (*bias & (alignment - 1)) {
+		unmap((uint64_t)r, (uint64_t)r + end_of(last) - start_of(last));
+		*bias &= ~(alignment - 1);
+		last = 0;
+	}
+	return map_segments(fd, headers, count, *bias, last);
+}
+
+/* The same with the room of all taken first, and given back for them. */
+static long map_anywhere(long fd, const Elf64_Phdr *headers, long count,
+			 const struct loader_image *image, uint64_t alignment, uint64_t *bias)
+{
+	uint64_t size = image->high - image->low + alignment - PAGE;
+	long r = sys_call6(__NR_mmap, 0, (long)size, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (SYS_FAILED(r))
+		return r;
+	unmap((uint64_t)r, (uint64_t)r + size);
+	*bias = (((uint64_t)r + alignment - 1) & ~(alignment - 1)) - image->low;
+	return map_segments(fd, headers, count, *bias, 0);
+}
+
+/* Map all of it, as linked or elsewhere; *bias is the difference. */
+static long map_image(long fd, const Elf64_Phdr *headers, long count,
+		      const struct loader_image *image, int fixed, int near_pie, int randomize,
+		      uint64_t alignment, uint64_t *bias)
+{
+	uint64_t wanted = PIE_BASE;
+	long r;
+
+	*bias = 0;
+	if (fixed)
+		return map_segments(fd, headers, count, 0, 0);
+	if (near_pie) {
+		if (randomize)
+			wanted += (random_number() % PIE_RANDOM_PAGES) * PAGE;
+		*bias = (wanted & ~(alignment - 1)) - image->low;
+		if (map_segments(fd, headers, count, *bias, 0) >= 0)
+			return 0;
+	}
+	r = map_below(fd, headers, count, alignment, bias);
+	return r < 0 ? map_anywhere(fd, headers, count, image, alignment, bias) : r;
 }
 
 /* From the headers: extent, alignment, interpreter.  -ENOEXEC if they make no sense. */
@@ -318,7 +366,7 @@ static long measure(long fd, const void *header, long size, const Elf64_Phdr *he
 		}
 		if (h->p_type == PT_GNU_STACK)
 			image->executable_stack = !!(h->p_flags & PF_X);
-		if (h->p_type != PT_LOAD || !h->p_memsz)
+		if (!is_mapped(h))
 			continue;
 		if (h->p_filesz > h->p_memsz || h->p_vaddr < last || h->p_vaddr >= 1ul << ADDRESS_BITS ||
 		    h->p_memsz >= 1ul << ADDRESS_BITS ||
@@ -355,16 +403,14 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 		return count;
 	r = measure(fd, header, size, headers, count, image, &alignment);
 	if (!r)
-		r = reserve(fd, first_segment(headers, count), image, e->e_type == ET_EXEC,
-			    !is_interpreter, randomize, alignment, &bias);
-	if (!r)
-		r = map_segments(fd, headers, count, bias);
+		r = map_image(fd, headers, count, image, e->e_type == ET_EXEC, !is_interpreter,
+			      randomize, alignment, &bias);
 	if (r < 0)
 		return r;
 	for (long i = 0; i < count; i++) {
 		const Elf64_Phdr *h = &headers[i];
 
-		if (h->p_type != PT_LOAD || !h->p_memsz)
+		if (!is_mapped(h))
 			continue;
 		if (e->e_phoff >= h->p_offset && e->e_phoff < h->p_offset + h->p_filesz)
 			image->headers = e->e_phoff - h->p_offset + h->p_vaddr + bias;

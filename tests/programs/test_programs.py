@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -549,6 +550,99 @@ def test_unlimited_stack_and_no_address_randomization(
     bare = bench.run(["/usr/bin/setarch", "-R", program, "x"])
     contained = bench.run(["/usr/bin/setarch", "-R", program, "x"], view)
     assert bare.stdout == contained.stdout
+
+
+PARTS = """
+#include <stdio.h>
+#include <string.h>
+
+char zero[100000], some[] = "some";
+int main(int argc, char **argv)
+{
+	char line[5000];
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	for (unsigned i = 0; i < sizeof(zero); i++)
+		if (zero[i])
+			return 1;
+	while (fgets(line, sizeof(line), maps))
+		if (strstr(line, argv[1]))
+			puts(line);
+	return 0;
+}
+"""
+
+
+def parts(shown: str) -> List[str]:
+    """Of lines of /proc/PID/maps: length, rights and place in the file; and what is between two."""
+    found, end = [], 0
+    for line in shown.splitlines():
+        if "-" in line:
+            place, rights, offset = line.split()[:3]
+            start, behind = (int(number, 16) for number in place.split("-"))
+            found.append(f"{start - end if end else 0:x} {behind - start:x} {rights} {offset}")
+            end = behind
+    return found
+
+
+@pytest.mark.parametrize("interpreter", [False, True], ids=["program", "interpreter"])
+@pytest.mark.parametrize("alignment", [0x1000, 0x10000, 0x200000])
+def test_parts_of_a_program_lie_as_the_kernel_puts_them(bench: Bench, alignment: int,
+                                                        interpreter: bool) -> None:
+    """With nothing between them, and aligned as the program says, whatever is in the way."""
+    source, program = bench.built / "parts.c", bench.built / f"parts-{alignment:x}-{interpreter}"
+    source.write_text(PARTS)
+    words = ["gcc", "-o", program, source]
+    if interpreter:
+        plain = subprocess.run(["readelf", "-lW", "/bin/sh"], check=True, stdout=subprocess.PIPE,
+                               text=True).stdout
+        linker = re.search(r"interpreter: (.*)\]", plain)
+        assert linker
+        file = bytearray(Path(linker[1]).read_bytes())
+        for at in range(64, 64 + 56 * file[56], 56):
+            if file[at] == 1:  # PT_LOAD
+                file[at + 48:at + 56] = alignment.to_bytes(8, "little")
+        shown = bench.built / f"ld-{alignment:x}.so"
+        shown.write_bytes(file)
+        shown.chmod(0o755)
+        words += [f"-Wl,--dynamic-linker={shown}"]
+    else:
+        shown = program
+        words += [f"-Wl,-z,max-page-size={alignment}"]
+    subprocess.run(words, check=True)
+
+    bare = bench.run([str(program), str(shown)])
+    for limit in ["ulimit -s 8192", "ulimit -s unlimited"]:
+        for _ in range(20):
+            contained = bench.run([str(program), str(shown)], "container", prefix=[limit])
+            assert parts(bare.stdout) == parts(contained.stdout)
+            assert not int(contained.stdout.split("-")[0], 16) % alignment
+
+    assert len(parts(bare.stdout)) > 3
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it is written in x86-64's instructions")
+@pytest.mark.parametrize("kind", [2, 3], ids=["fixed", "anywhere"])
+def test_of_a_page_that_two_parts_have_the_second_has_it(bench: Bench, kind: int) -> None:
+    """As the kernel maps them, one over the other."""
+    base = 0x400000 if kind == 2 else 0
+    code = bytes.fromhex(
+        "c605 79020000 21"   # movb $'!', its text
+        "c605 72110000 01"   # movb $1, what is zero
+        "488d35 6b020000"    # lea its text, %rsi
+        "bf01000000 ba02000000 b801000000 0f05"  # write(1, text, 2)
+        "31ff b8e7000000 0f05")                   # exit_group(0)
+    header = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack(
+        "<HHIQQQIHHHHHH", kind, 62, 1, base + 0x1080, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    first = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, 0x1300, 0x1300, 0x1000)
+    second = struct.pack("<IIQQQQQQ", 1, 7, 0x1300, base + 0x1300, base + 0x1300, 0x10, 0x1000, 0x1000)
+    program = bench.built / f"shared-{kind}"
+    program.write_bytes((header + first + second).ljust(0x1080, b"\0") + code.ljust(0x280, b"\0")
+                        + b".\n".ljust(0x10, b"\0"))
+    program.chmod(0o755)
+
+    assert "!\n" == bench.run([str(program)]).stdout
+    assert "!\n" == bench.run([str(program)], "container").stdout
 
 
 @pytest.mark.parametrize("view", VIEWS)
