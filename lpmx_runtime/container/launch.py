@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: What the loader is told by us alone, never by an image (native/loader/stack.c).
 PRIVATE = ("LPMX_VIEW", "LPMX_PROGRAM", "LPMX_STATE", "LPMX_START", "LPMX_CWD", "LPMX_NO_TRAP",
            "LPMX_TRACE", "LPMX_CALL", "LPMX_REFUSED", "LPMX_TRACED", "LPMX_REWRITE",
-           "LPMX_SINCE")
+           "LPMX_SINCE", "LPMX_FILE", "LPMX_INTERPRETER")
 
 
 class Launch(NamedTuple):

@@ -284,6 +284,13 @@ static uint64_t value_hash(const char *value)
 	return value && hash == NO_VALUE ? 2 : hash;
 }
 
+size_t core_environment_count(const struct core_view *view)
+{
+	uint32_t n = view->control ? in_use(&view->control->environment) : 0;
+
+	return n < LPMX_CONTROL_TABLE_SLOTS ? n : LPMX_CONTROL_TABLE_SLOTS;
+}
+
 uint64_t core_environment_generation(const struct core_view *view)
 {
 	return view->control ? __atomic_load_n(&view->control->environment.generation, __ATOMIC_ACQUIRE)
@@ -350,7 +357,9 @@ static int private_name(const char *entry)
 	return text_begins(entry, LPMX_ENV_VIEW "=") || text_begins(entry, LPMX_ENV_PROGRAM "=") ||
 	       text_begins(entry, LPMX_ENV_STATE "=") || text_begins(entry, LPMX_ENV_CALL "=") ||
 	       text_begins(entry, LPMX_ENV_REFUSED "=") || text_begins(entry, LPMX_ENV_TRACED "=") ||
-	       text_begins(entry, LPMX_ENV_SINCE "=") || text_begins(entry, "LPMX_CWD=");
+	       text_begins(entry, LPMX_ENV_SINCE "=") || text_begins(entry, "LPMX_CWD=") ||
+	       text_begins(entry, "LPMX_START=") || text_begins(entry, "LPMX_FILE=") ||
+	       text_begins(entry, "LPMX_INTERPRETER=");
 }
 
 static int has_name(char *const *envp, const char *name, size_t length)

@@ -5,6 +5,28 @@
  */
 #include "internal.h"
 
+long core_exec_keep(struct core_exec *exec, const char **field, const char *a, const char *b, size_t max)
+{
+	size_t room = sizeof(exec->text) - exec->used;
+	char *to = exec->text + exec->used;
+	long n = path_join(to, room < max ? room : max, a, b);
+
+	if (n < 0)
+		return n;
+	*field = to;
+	exec->used += (size_t)n + 1;
+	return 0;
+}
+
+static void begin(struct core_exec *exec, enum core_kind kind)
+{
+	exec->program = exec->host = exec->view_file = exec->called = exec->call_file = "";
+	exec->used = exec->kept;
+	exec->refused = exec->starts_elsewhere = 0;
+	exec->rule = 0;
+	exec->kind = kind;
+}
+
 long core_exec_nameless(struct core_task *task, int fd)
 {
 	char link[32];
@@ -65,11 +87,11 @@ static int plain(const char *path)
 /* May it be called?  What a call is called is kept for the log. */
 static long decide(struct core_task *task, const char *called, struct core_exec *exec)
 {
-	if (text_length(called) >= sizeof(exec->called))
-		return -ENAMETOOLONG;
-	text_put(exec->called, called);
-	exec->refused = !core_call_allowed(task->view, called, &exec->rule);
-	return 0;
+	long r = core_exec_keep(exec, &exec->called, called, "", CORE_SAID_MAX);
+
+	if (r >= 0)
+		exec->refused = !core_call_allowed(task->view, called, &exec->rule);
+	return r;
 }
 
 /* The same of a program of the host.  The runtime's own command is not called by its place,
@@ -103,11 +125,10 @@ static long host_program(struct core_task *task, const char *path, struct core_e
 
 	if (!task->view->host_view.length)
 		return -EACCES;
-	r = path_join(exec->program, sizeof(exec->program), path, "");
+	r = core_exec_keep(exec, &exec->program, path, "", CORE_PATH_MAX);
+	exec->host = exec->program;
 	if (r >= 0)
-		r = path_join(exec->host, sizeof(exec->host), path, "");
-	if (r >= 0)
-		r = path_join(exec->view_file, sizeof(exec->view_file), task->view->host_view.text, "");
+		r = core_exec_keep(exec, &exec->view_file, task->view->host_view.text, "", CORE_PATH_MAX);
 	if (r >= 0)
 		r = sys_call4(__NR_newfstatat, AT_FDCWD, path, &st, 0);
 	if (r < 0)
@@ -141,6 +162,8 @@ static int search_here(struct search *s)
 		return 0;
 	s->path[n] = '/';
 	text_put(s->path + n + 1, s->name);
+	/* the one before was none */
+	begin(s->exec, s->task->view->kind);
 	r = host_program(s->task, s->path, s->exec);
 	if (!r || r == -EACCES)
 		s->result = r;
@@ -195,6 +218,27 @@ static long host_search(struct core_task *task, const char *name, struct core_ex
 	return n < 0 ? n : s.result;
 }
 
+/* A program of another container, whose view is in the file `view`, `n` bytes.  It is for that to
+ * resolve it: its loader is told the program as typed. */
+static long other_program(struct core_task *task, const char *view, size_t n, const char *program,
+			  const char *called, struct core_exec *exec)
+{
+	char *to = exec->text + exec->used;
+	long r;
+
+	if (n >= CORE_PATH_MAX || n >= sizeof(exec->text) - exec->used)
+		return -ENAMETOOLONG;
+	bytes_copy(to, view, n);
+	to[n] = 0;
+	exec->view_file = to;
+	exec->used += n + 1;
+	r = core_exec_keep(exec, &exec->program, program, "", CORE_PATH_MAX);
+	exec->host = "";
+	exec->kind = CORE_VIEW_CONTAINER;
+	exec->mode = S_IFREG | 0755;
+	return r < 0 ? r : decide(task, called, exec);
+}
+
 /* A program that a call file says how to call. */
 static long called_program(struct core_task *task, const char *file, struct core_exec *exec)
 {
@@ -202,29 +246,19 @@ static long called_program(struct core_task *task, const char *file, struct core
 	struct core_call call;
 	long r;
 
-	if (text_length(file) >= sizeof(exec->call_file))
-		return -ENAMETOOLONG;
+	r = core_exec_keep(exec, &exec->call_file, file, "", CORE_SAID_MAX);
+	if (r < 0)
+		return r;
 	r = core_call_read(file, text, sizeof(text), 1, &call);
 	if (r < 0)
 		return r == -EINVAL ? -ENOEXEC : r;
 	if (text_equal(call.view, task->view->host_view.text)) {
 		r = host_program(task, call.program, exec);
 	} else {
-		if (text_length(call.view) >= sizeof(exec->view_file) ||
-		    text_length(call.program) >= sizeof(exec->program))
-			return -ENAMETOOLONG;
-		text_put(exec->view_file, call.view);
-		text_put(exec->program, call.program);
-		/* the other view resolves it */
-		exec->host[0] = 0;
-		exec->kind = CORE_VIEW_CONTAINER;
-		exec->mode = S_IFREG | 0755;
-		r = decide(task, call.called, exec);
+		r = other_program(task, call.view, text_length(call.view), call.program, call.called, exec);
 	}
-	if (r >= 0) {
-		text_put(exec->call_file, file);
+	if (r >= 0)
 		exec->starts_elsewhere = call.cwd[0] != 0;
-	}
 	return r;
 }
 
@@ -237,6 +271,8 @@ static long mapped_program(struct core_task *task, const char *path, struct core
 
 	if (!target)
 		return 0;
+	/* nothing that was found before counts */
+	begin(exec, task->view->kind);
 	if ((n = text_begins(target, "call:"))) {
 		r = called_program(task, target + n, exec);
 		return r < 0 ? r : 1;
@@ -250,18 +286,9 @@ static long mapped_program(struct core_task *task, const char *path, struct core
 	for (const char *p = target; *p; p++)
 		if (p[0] == ':' && p[1] == '/')
 			program = p + 1;
-	if (!program || (size_t)(program - 1 - target) >= sizeof(exec->view_file))
+	if (!program || (size_t)(program - 1 - target) >= CORE_PATH_MAX)
 		return -ENOEXEC;
-	bytes_copy(exec->view_file, target, (size_t)(program - 1 - target));
-	exec->view_file[program - 1 - target] = 0;
-	if (text_length(program) >= sizeof(exec->program))
-		return -ENAMETOOLONG;
-	text_put(exec->program, program);
-	/* the other view resolves it: its loader is told the program as typed */
-	exec->host[0] = 0;
-	exec->kind = CORE_VIEW_CONTAINER;
-	exec->mode = S_IFREG | 0755;
-	r = decide(task, target, exec);
+	r = other_program(task, target, (size_t)(program - 1 - target), program, target, exec);
 	return r < 0 ? r : 1;
 }
 
@@ -269,25 +296,28 @@ static long host_view_resolve(struct core_task *task, int dirfd, const char *pat
 			      struct core_exec *exec)
 {
 	struct stat st;
+	char *host;
 	long n, fd;
 
 	fd = sys_call4(__NR_openat, dirfd, path,
 		       O_PATH | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0);
 	if (fd < 0)
 		return fd;
-	n = host_of_fd(task->view, (int)fd, exec->host, sizeof(exec->host));
+	exec->program = exec->host = host = exec->text + exec->used;
+	n = host_of_fd(task->view, (int)fd, host, CORE_HOST_MAX);
 	if (n >= 0)
 		n = sys_call2(__NR_fstat, fd, &st);
 	sys_call1(__NR_close, fd);
 	if (n < 0)
 		return n;
+	n = (long)text_length(host) + 1;
+	if (n > CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	exec->used += (size_t)n;
 	if (!IS(st.st_mode, S_IFREG))
 		return IS(st.st_mode, S_IFLNK) ? -ELOOP : -EACCES;
 	exec->mode = st.st_mode;
 	exec->kind = CORE_VIEW_HOST;
-	(void)task;
-	if (path_join(exec->program, sizeof(exec->program), exec->host, "") < 0)
-		return -ENAMETOOLONG;
 	return sys_call4(__NR_faccessat, AT_FDCWD, exec->host, 1, 0);
 }
 
@@ -312,10 +342,7 @@ long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int 
 	size_t n;
 	long r;
 
-	exec->view_file[0] = exec->called[0] = exec->call_file[0] = 0;
-	exec->refused = exec->starts_elsewhere = 0;
-	exec->rule = 0;
-	exec->kind = view->kind;
+	begin(exec, view->kind);
 	if (view->kind == CORE_VIEW_HOST)
 		return host_view_resolve(task, dirfd, path, flags, exec);
 	if ((n = text_begins(path, LPMX_HOST_PREFIX "/")))
@@ -346,13 +373,15 @@ long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int 
 	r = check_file(task, &node, &exec->mode);
 	if (r < 0)
 		return r;
-	text_put(exec->program, node.path);
-	text_put(exec->host, node.host);
+	r = core_exec_keep(exec, &exec->program, node.path, "", CORE_PATH_MAX);
+	if (r >= 0)
+		r = core_exec_keep(exec, &exec->host, node.host, "", CORE_HOST_MAX);
+	if (r < 0)
+		return r;
 	/* only its own program stays in the kernel view */
 	if (view->kind == CORE_VIEW_KERNEL && !text_equal(node.path, view->program.text)) {
 		exec->kind = CORE_VIEW_CONTAINER;
-		if (path_join(exec->view_file, sizeof(exec->view_file), view->container_view.text, "") < 0)
-			return -ENAMETOOLONG;
+		exec->view_file = view->container_view.text;
 	}
 	return 0;
 }

@@ -32,6 +32,23 @@ static long map_file(const char *path, long limit, int shared, long *size, void 
 	return 0;
 }
 
+/* The whole file, if it fits: its size, or -EFBIG. */
+static long read_file(const char *path, char *room, size_t size)
+{
+	long fd, r;
+	size_t n = 0;
+
+	fd = sys_call4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	do {
+		r = sys_call3(__NR_read, fd, room + n, size - n);
+		n += r > 0 ? (size_t)r : 0;
+	} while (r > 0 && n < size);
+	sys_call1(__NR_close, fd);
+	return r < 0 ? r : n == size ? -EFBIG : n ? (long)n : -EINVAL;
+}
+
 /* The next NUL-terminated field, or NULL at the end of a well-formed file. */
 static const char *field(const char **at, const char *end, struct core_string *s)
 {
@@ -229,12 +246,8 @@ static void find_devices(struct core_view *view)
 	}
 }
 
-long core_view_open(struct core_view *view, const char *path)
-{
-	return view_open(view, path, 0);
-}
-
-long view_open(struct core_view *view, const char *path, int mend)
+/* `mend`: replace a control page that is none. */
+static long open_view(struct core_view *view, const char *path, char *room, size_t room_size, int mend)
 {
 	static const struct core_string none = { "", 0 };
 	static uint64_t views;
@@ -243,11 +256,17 @@ long view_open(struct core_view *view, const char *path, int mend)
 	long size, r;
 
 	bytes_zero(view, __builtin_offsetof(struct core_view, layers));
-	bytes_zero(&view->index, sizeof(*view) - __builtin_offsetof(struct core_view, index));
 	while (strings <= &view->index_path)
 		*strings++ = none;
 	view->opened = __atomic_add_fetch(&views, 1, __ATOMIC_RELAXED);
-	r = map_file(path, VIEW_SIZE_MAX, 0, &size, &data);
+	r = room_size ? read_file(path, room, room_size) : -EFBIG;
+	if (r >= 0) {
+		data = room;
+		size = r;
+	} else if (r == -EFBIG) {
+		r = map_file(path, VIEW_SIZE_MAX, 0, &size, &data);
+		view->file_is_mapped = 1;
+	}
 	if (r < 0)
 		return r;
 	view->file.text = data;
@@ -277,13 +296,28 @@ long view_open(struct core_view *view, const char *path, int mend)
 	return r;
 }
 
+long core_view_open(struct core_view *view, const char *path)
+{
+	return open_view(view, path, 0, 0, 0);
+}
+
+long core_view_open_in(struct core_view *view, const char *path, char *room, size_t size)
+{
+	return open_view(view, path, room, size, 0);
+}
+
+long view_open(struct core_view *view, const char *path, int mend)
+{
+	return open_view(view, path, 0, 0, mend);
+}
+
 void core_view_close(struct core_view *view)
 {
 	if (view->index)
 		sys_call2(__NR_munmap, view->index, view->index->file_size);
 	if (view->control)
 		sys_call2(__NR_munmap, view->control, sizeof(*view->control));
-	if (view->file.length)
+	if (view->file.length && view->file_is_mapped)
 		sys_call2(__NR_munmap, view->file.text, view->file.length);
 	bytes_zero(view, sizeof(*view));
 }
@@ -364,7 +398,7 @@ void core_task_init(struct core_task *task, const struct core_view *view)
 	task->view = view;
 	task->check_pointers = 1;
 	task->stack_low = task->stack_high = 0;
-	task->program[0] = task->program_host[0] = 0;
+	task->program = task->program_host = "";
 	task->root = "";
 	task->roots_made = 0;
 	task->environment_start = 0;
@@ -382,8 +416,6 @@ void core_task_copy(struct core_task *to, const struct core_task *from)
 	bytes_copy(to, from, __builtin_offsetof(struct core_task, environment_own));
 	bytes_copy(to->environment_own, from->environment_own,
 		   from->environment_count * sizeof(from->environment_own[0]));
-	text_put(to->program, from->program);
-	text_put(to->program_host, from->program_host);
 	to->root = "";
 	to->roots_made = 0;
 	if (*task_root(from))

@@ -40,11 +40,9 @@ struct core_bind {
 /* A view, as read from a view file; constant after core_view_open. */
 struct core_view {
 	enum core_kind kind;
+	uint32_t layer_count, bind_count;
 	struct core_string name, directory, upper, work, control_path, loader, preload,
 		program, container_view, host_view, host_environment, file, index_path;
-	uint32_t layer_count, bind_count;
-	struct core_string layers[CORE_LAYERS_MAX];
-	struct core_bind binds[CORE_BINDS_MAX];
 	const struct lpmx_index_header *index; /* or NULL: live layers */
 	uint64_t opened;                       /* which of this process's views it is, from 1 */
 	struct lpmx_control *control;          /* or NULL */
@@ -59,6 +57,10 @@ struct core_view {
 	uint64_t mount;                        /* statx's stx_mnt_id of all that is in the union */
 	uint64_t attributes_mask;              /* and its stx_attributes_mask */
 	uint32_t mount_mask;                   /* STATX_MNT_ID, where the kernel knows it */
+	int file_is_mapped;                    /* `file`: or it is in memory of the caller's */
+	/* last, for most of them is never touched */
+	struct core_string layers[CORE_LAYERS_MAX];
+	struct core_bind binds[CORE_BINDS_MAX];
 };
 
 /* Emulated credentials of a process (root illusion). */
@@ -89,10 +91,9 @@ struct core_task {
 	uint64_t environment_start;
 	/* host path of the file that is told what is intercepted, or NULL: none is */
 	const char *trace;
+	/* the running program: in the view, canonical; and on the host.  Constant once it runs */
+	const char *program, *program_host;
 	struct { uint64_t name, value; } environment_own[1024];
-	/* the running program: in the view, canonical; and on the host */
-	char program[CORE_PATH_MAX];
-	char program_host[CORE_HOST_MAX];
 	/* where roots are kept, one after the other */
 	char roots[CORE_ROOTS][CORE_PATH_MAX];
 };
@@ -102,6 +103,8 @@ struct core_task {
 /* Map the view file `path` and all it names into *view.  -EINVAL: not a view
  * file or another version; -EIO: its index is damaged. */
 long core_view_open(struct core_view *view, const char *path);
+/* The same; a view file that fits is read into room[size], and not mapped. */
+long core_view_open_in(struct core_view *view, const char *path, char *room, size_t size);
 /* Make the points in the upper that the binds appear at, as a runtime does for
  * mounts: an empty directory or file where the view has none.  Done once, when
  * a container is created. */
@@ -225,23 +228,31 @@ int core_is_open_as(const char *host, int fd, int flags);
 
 /*
  * What to run for an exec of `path`: fills `program` (canonical path in the
- * view that the program will have), `host` (file to map) and *view_file (view
- * file of the view it runs in; NULL: the same view).  Applies the exec map,
+ * view that the program will have), `host` (file to map) and `view_file` (view
+ * file of the view it runs in).  Applies the exec map,
  * LPMX_HOST_PREFIX and the kernel view's rule; checks execute permission.
  */
 struct core_exec {
-	enum core_kind kind;           /* of the target view */
+	enum core_kind kind;    /* of the target view */
 	uint32_t mode;
-	int refused;                   /* the site does not allow it */
-	int starts_elsewhere;          /* its call file says where to start */
-	const char *rule;              /* which one refuses it; NULL: none allows it */
-	char program[CORE_PATH_MAX];
-	char host[CORE_HOST_MAX];
-	char view_file[CORE_PATH_MAX]; /* "" : stay in this view */
+	int refused;            /* the site does not allow it */
+	int starts_elsewhere;   /* its call file says where to start */
+	const char *rule;       /* which one refuses it; NULL: none allows it */
+	const char *program, *host;
+	const char *view_file;  /* "" : stay in this view */
 	/* of a call to another view: what rules and the log call it; "" : it is none */
-	char called[CORE_SAID_MAX];
-	char call_file[CORE_SAID_MAX]; /* host path; "" : there is none */
+	const char *called;
+	const char *call_file;  /* host path; "" : there is none */
+	/* all of them, one behind the other: each page that is touched costs more than what it
+	 * holds.  Room for the largest, and for what the caller has before and behind them */
+	size_t kept; /* the caller's, before them */
+	size_t used;
+	char text[4 * CORE_PATH_MAX + CORE_HOST_MAX + 5 * CORE_SAID_MAX];
 };
+/* Keep `a` and `b`, one after the other, in the text; -ENAMETOOLONG if that has `max` bytes
+ * or more with its NUL, or does not fit. */
+long core_exec_keep(struct core_exec *exec, const char **field, const char *a, const char *b,
+		    size_t max);
 /* In `flags`, beside AT_SYMLINK_NOFOLLOW: the path is canonical, from the view's real root. */
 #define CORE_EXEC_CANONICAL 0x40000000
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
@@ -294,6 +305,8 @@ struct core_change {
 
 /* The next change: 1, or 0 at the end. */
 long core_environment_history(const struct core_view *view, struct core_change *change);
+/* How many variables are live, at this moment. */
+size_t core_environment_count(const struct core_view *view);
 /* A number that grows with each change; 0 where there is no live environment. */
 uint64_t core_environment_generation(const struct core_view *view);
 /* Remember what the program starts with; called once by the loader. */

@@ -17,12 +17,30 @@
 #define NOT_EXECUTABLE 126
 #define PAGE 4096ul
 
-char loader_view_file[CORE_PATH_MAX];
+/* A view file is mostly smaller. */
+#define VIEW_FILE_ROOM 8192ul
 
-static char trace_file[CORE_SAID_MAX];
+const char *loader_view_file;
+
 static struct core_view the_view;
 static struct loader_stack the_stack;
 static struct loader_image program, interpreter;
+
+/*
+ * Texts that stay: programs write over their environment.  One behind the other, for each page
+ * that a start touches costs it.
+ */
+static char texts[2 * CORE_PATH_MAX + CORE_HOST_MAX + CORE_SAID_MAX + VIEW_FILE_ROOM];
+static size_t texts_used;
+
+/* `text` is shorter than what there is room for. */
+static const char *keep(const char *text)
+{
+	char *to = texts + texts_used;
+
+	texts_used += (size_t)(text_put(to, text) - to) + 1;
+	return to;
+}
 
 static void open_view(const struct loader_stack *s)
 {
@@ -34,12 +52,13 @@ static void open_view(const struct loader_stack *s)
 		loader_say("hint: use \"lpmx run\"", (char *)0);
 		loader_leave(CANNOT_RUN);
 	}
-	r = text_length(s->view) < sizeof(loader_view_file) ? 0 : -ENAMETOOLONG;
+	r = text_length(s->view) < CORE_PATH_MAX ? 0 : -ENAMETOOLONG;
 	if (!r) {
-		/* a copy: programs write over their environment */
-		text_put(loader_view_file, s->view);
-		r = core_view_open(&the_view, loader_view_file);
+		loader_view_file = keep(s->view);
+		r = core_view_open_in(&the_view, loader_view_file, texts + texts_used, VIEW_FILE_ROOM);
 	}
+	if (!r && !the_view.file_is_mapped)
+		texts_used += the_view.file.length;
 	if (r == -ENOENT && s->call) {
 		loader_say("lpmx: cannot run \"", s->program, "\": its container is gone: there is "
 			   "no view file \"", s->view, "\"", (char *)0);
@@ -63,10 +82,8 @@ static void open_view(const struct loader_stack *s)
 	}
 	if (s->state)
 		core_task_load(&trap_task, s->state);
-	if (s->trace && s->trace[0] == '/' && text_length(s->trace) < sizeof(trace_file)) {
-		text_put(trace_file, s->trace);
-		trap_task.trace = trace_file;
-	}
+	if (s->trace && s->trace[0] == '/' && text_length(s->trace) < CORE_SAID_MAX)
+		trap_task.trace = keep(s->trace);
 }
 
 /* What the variable says goes before what the view says, and passes on. */
@@ -117,15 +134,29 @@ static __attribute__((noreturn)) void cannot_map(const char *what, long error)
 	loader_leave(NOT_EXECUTABLE);
 }
 
+/* The name that the kernel has for what is open, where links may lead to it. */
+static const char *real_name(int fd, const char *said)
+{
+	char link[32], *to = texts + texts_used;
+	long n;
+
+	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
+	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, to, CORE_HOST_MAX - 1);
+	if (n <= 0)
+		return keep(said);
+	to[n] = 0;
+	texts_used += (size_t)n + 1;
+	return to;
+}
+
 /*
- * Open what LPMX_PROGRAM names, or take the descriptor that exec passed.  `command`: what it
- * is called after, as since Linux 6.14 the file itself where no path was said (begin_new_exec).
+ * Open what exec found LPMX_PROGRAM to be, or take the descriptor that it passed.  `command`: what
+ * it is called after, as since Linux 6.14 the file itself where no path was said (begin_new_exec).
  */
 static long open_program(const struct loader_stack *s, const char **name, const char **command)
 {
-	static struct core_exec found;
 	const char *p = s->start;
-	long fd = -1, r;
+	long fd = -1;
 
 	if (*p >= '0' && *p <= '9')
 		fd = (long)text_number(&p, 10);
@@ -136,17 +167,18 @@ static long open_program(const struct loader_stack *s, const char **name, const 
 		*command = *name;
 	if (text_length(s->program) >= CORE_PATH_MAX)
 		return -ENAMETOOLONG;
-	text_put(trap_task.program, s->program);
-	if (fd >= 0) {
-		text_put(trap_task.program_host, s->program);
+	trap_task.program = trap_task.program_host = keep(s->program);
+	if (fd >= 0)
 		return fd;
-	}
-	/* from the real root, whatever the program has for its own */
-	r = core_exec_resolve(&trap_task, AT_FDCWD, s->program, CORE_EXEC_CANONICAL, &found);
-	if (r < 0)
-		return r;
-	text_put(trap_task.program_host, found.host);
-	return core_host_open(found.host, O_RDONLY | O_CLOEXEC);
+	if (!s->file)
+		return -ENOENT;
+	if (text_length(s->file) >= CORE_HOST_MAX)
+		return -ENAMETOOLONG;
+	fd = core_host_open(s->file, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		trap_task.program_host = the_view.kind == CORE_VIEW_HOST ? real_name((int)fd, s->file)
+									 : keep(s->file);
+	return fd;
 }
 
 /*
@@ -171,17 +203,38 @@ static void part_vdso_from_stack(const struct loader_stack *s)
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
-static void map_interpreter(int randomize)
+/* Where exec found the interpreter, unless another program is by now at the path; or NULL. */
+static const char *found_interpreter(const struct loader_stack *s)
+{
+	const char *p = s->interpreter;
+	size_t n;
+
+	if (!p)
+		return 0;
+	n = text_number(&p, 10);
+	p += *p == ':';
+	if (n != text_length(program.interpreter) || !text_same(p, program.interpreter, n))
+		return 0;
+	return p + n;
+}
+
+static __attribute__((noinline)) long find_interpreter(const char **host)
 {
 	static struct core_node node;
-	const char *host = program.interpreter;
+
+	*host = node.host;
+	return core_resolve(&trap_task, AT_FDCWD, program.interpreter, 0, &node);
+}
+
+static void map_interpreter(const struct loader_stack *s, int randomize)
+{
+	const char *host = found_interpreter(s);
 	long fd, r = 0;
 
-	/* the kernel view's program is the host's, and so is its interpreter */
-	if (the_view.kind == CORE_VIEW_CONTAINER) {
-		r = core_resolve(&trap_task, AT_FDCWD, host, 0, &node);
-		host = node.host;
-	}
+	if (!host && the_view.kind == CORE_VIEW_CONTAINER)
+		r = find_interpreter(&host);
+	else if (!host) /* the kernel view's program is the host's, and so is its interpreter */
+		host = program.interpreter;
 	fd = r < 0 ? r : core_host_open(host, O_RDONLY | O_CLOEXEC);
 	r = fd < 0 ? fd : loader_map(fd, 1, randomize, &interpreter);
 	if (r < 0)
@@ -243,7 +296,7 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	sys_call1(__NR_close, fd);
 	if (program.interpreter[0]) {
 		part_vdso_from_stack(s);
-		map_interpreter(randomize);
+		map_interpreter(s, randomize);
 	}
 	loader_set_name(command, command != name);
 	jump.sp = loader_stack_write(s, &program, program.interpreter[0] ? &interpreter : 0, name);

@@ -22,20 +22,23 @@
 
 /* What is known about a program before it is executed. */
 struct plan {
+	/* large and seldom used: what is small lies together behind them, and the texts follow */
+	char name_of_descriptor[CORE_SAID_MAX + 32];
+	char lines[SCRIPTS_MAX][SCRIPT_LINE];
 	struct core_task *task;
-	struct core_exec target;
-	char name[CORE_PATH_MAX];        /* for AT_EXECFN and the command name */
+	const char *name;                /* for AT_EXECFN and the command name */
 	int descriptor;                  /* the program itself, where it has no path; or -1 */
 	int by_descriptor;               /* no path was said */
 	int name_is_lost;                /* `name` goes through a descriptor that exec closes */
 	int scripts;
-	char lines[SCRIPTS_MAX][SCRIPT_LINE];
 	const char *words[2 * SCRIPTS_MAX + 3]; /* filled from the end */
 	int first_word;
-	char interpreter[CORE_PATH_MAX]; /* PT_INTERP, "" if there is none */
+	const char *interpreter;         /* PT_INTERP, "" if there is none */
+	const char *interpreter_host;    /* "": that is for the loader to find */
 	int alone;                       /* it ends itself if a library is preloaded */
 	int starts_container;            /* a loader: its environment says what to run in which */
 	int script_elsewhere;            /* a script that another view reads */
+	struct core_exec target;
 };
 
 static const struct core_view *view(void)
@@ -44,33 +47,34 @@ static const struct core_view *view(void)
 }
 
 /* The name that the kernel would give to the file: "/dev/fd/3/tool". */
-static long name_of(int dirfd, const char *path, char name[CORE_PATH_MAX])
+static const char *name_of(int dirfd, const char *path, char name[CORE_SAID_MAX + 32])
 {
-	char *p = name;
+	char *p;
 
-	if (path[0] != '/' && dirfd != AT_FDCWD) {
-		p = text_put_number(text_put(p, "/dev/fd/"), (uint64_t)(unsigned)dirfd, 10);
-		if (!path[0])
-			return 0;
-		*p++ = '/';
-	}
-	if ((size_t)(p - name) + text_length(path) >= CORE_PATH_MAX)
-		return -ENAMETOOLONG;
-	text_put(p, path);
-	return 0;
+	if (path[0] == '/' || dirfd == AT_FDCWD)
+		return path;
+	p = text_put_number(text_put(name, "/dev/fd/"), (uint64_t)(unsigned)dirfd, 10);
+	if (path[0])
+		text_put(text_put(p, "/"), path);
+	return name;
 }
 
 /* What is open as `fd` has no path in the view: the descriptor goes to the loader. */
-static long find_nameless(struct plan *plan, int fd)
+static long find_nameless(struct plan *plan, int fd, const char *host)
 {
 	struct core_exec *target = &plan->target;
+	char link[32];
+	long r;
 
 	plan->descriptor = fd;
-	if (text_length(target->host) >= CORE_PATH_MAX)
-		return -ENAMETOOLONG;
-	text_put(target->program, target->host);
-	text_put_number(text_put(target->host, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
-	target->view_file[0] = 0;
+	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
+	target->used = target->kept;
+	r = core_exec_keep(target, &target->program, host, "", CORE_PATH_MAX);
+	if (r >= 0)
+		r = core_exec_keep(target, &target->host, link, "", sizeof(link));
+	if (r < 0)
+		return r;
+	target->view_file = "";
 	target->kind = view()->kind;
 	return core_exec_nameless(plan->task, fd);
 }
@@ -80,42 +84,40 @@ static long find_nameless(struct plan *plan, int fd)
  * that; if not (memfd_create, unlinked, replaced) the descriptor itself goes to the
  * loader.
  */
-static long find_by_descriptor(struct plan *plan, int fd)
+static __attribute__((noinline)) long find_by_descriptor(struct plan *plan, int fd)
 {
-	struct core_exec *target = &plan->target;
-	char link[32];
+	char host[CORE_HOST_MAX], path[CORE_PATH_MAX], link[32];
 	long n;
 
 	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
-	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, target->host, sizeof(target->host) - 1);
+	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, host, sizeof(host) - 1);
 	/* deeper than the kernel tells: as if it had none */
 	if (n == -ENAMETOOLONG)
-		n = text_put(target->host, link + 1) - target->host;
+		n = text_put(host, link + 1) - host;
 	if (n < 0)
 		return n == -ENOENT ? -EBADF : n;
-	target->host[n] = 0;
-	if (target->host[0] == '/' && !text_begins(target->host, "/memfd:") &&
-	    !(n > 10 && text_equal(target->host + n - 10, " (deleted)"))) {
+	host[n] = 0;
+	if (host[0] == '/' && !text_begins(host, "/memfd:") &&
+	    !(n > 10 && text_equal(host + n - 10, " (deleted)"))) {
 		if (view()->kind == CORE_VIEW_HOST)
-			return core_exec_resolve(plan->task, AT_FDCWD, target->host,
-						 AT_SYMLINK_NOFOLLOW_, target);
-		if (core_exec_path(plan->task, fd, plan->interpreter))
-			return core_exec_resolve(plan->task, AT_FDCWD, plan->interpreter,
-						 CORE_EXEC_CANONICAL, target);
+			return core_exec_resolve(plan->task, AT_FDCWD, host, AT_SYMLINK_NOFOLLOW_,
+						 &plan->target);
+		if (core_exec_path(plan->task, fd, path))
+			return core_exec_resolve(plan->task, AT_FDCWD, path, CORE_EXEC_CANONICAL,
+						 &plan->target);
 		/* of a layer: its name there is told as the program's */
-		if (core_from_host(view(), target->host, plan->interpreter, CORE_PATH_MAX) >= 0)
-			text_put(target->host, plan->interpreter);
+		if (core_from_host(view(), host, path, CORE_PATH_MAX) >= 0)
+			return find_nameless(plan, fd, path);
 	}
-	return find_nameless(plan, fd);
+	return find_nameless(plan, fd, host);
 }
 
 static long find(struct plan *plan, int dirfd, const char *path, int flags)
 {
-	long r = name_of(dirfd, path, plan->name);
+	long r;
 	int fd;
 
-	if (r < 0)
-		return r;
+	plan->name = name_of(dirfd, path, plan->name_of_descriptor);
 	plan->name_is_lost = path[0] != '/' && dirfd != AT_FDCWD &&
 			     sys_call2(__NR_fcntl, dirfd, F_GETFD) == FD_CLOEXEC;
 	if (!path[0])
@@ -141,15 +143,36 @@ static long add_script(struct plan *plan, const struct loader_script *script, co
 	return 0;
 }
 
-static long check_interpreter(struct plan *plan)
+static __attribute__((noinline)) long find_interpreter(struct plan *plan)
 {
 	struct core_node node;
+	long r = core_resolve(plan->task, AT_FDCWD, plan->interpreter, 0, &node);
 
+	return r < 0 ? r : core_exec_keep(&plan->target, &plan->interpreter_host, node.host, "", CORE_HOST_MAX);
+}
+
+static long check_interpreter(struct plan *plan)
+{
 	/* the kernel view's own program has the host's, which is not in the view */
 	if (!plan->interpreter[0] || plan->target.view_file[0] ||
 	    plan->target.kind != CORE_VIEW_CONTAINER)
 		return 0;
-	return core_resolve(plan->task, AT_FDCWD, plan->interpreter, 0, &node);
+	return find_interpreter(plan);
+}
+
+/* Read the interpreter's name to where the other texts are. */
+static long read_interpreter(struct plan *plan, long fd, const void *header, long size)
+{
+	struct core_exec *target = &plan->target;
+	char *name = target->text + target->used;
+	long r;
+
+	if (sizeof(target->text) - target->used < CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	r = loader_interpreter(fd, header, size, name, &plan->alone);
+	plan->interpreter = name;
+	target->used += text_length(name) + 1;
+	return r;
 }
 
 /* Look into the file: 0 for a program, 1 for a script whose interpreter is now the
@@ -170,7 +193,7 @@ static long look_into(struct plan *plan, long fd)
 			return 0;
 		}
 		if (!r)
-			r = loader_interpreter(fd, header, size, plan->interpreter, &plan->alone);
+			r = read_interpreter(plan, fd, header, size);
 		return r < 0 ? r : check_interpreter(plan);
 	}
 	/* another view reads its own scripts */
@@ -247,17 +270,19 @@ static const char *preload_for(const struct plan *plan)
 }
 
 /* Why a call is not allowed, for people. */
-static const char *refusal(char *to, size_t size, const struct core_exec *target)
+static const char *refusal(struct core_exec *target)
 {
 	const char *rules = core_call_rules(view());
-	char *p;
+	char *to = target->text + target->used, *p;
 
-	if (text_length(rules) + (target->rule ? text_length(target->rule) : 0) + 64 > size)
+	if (text_length(rules) + (target->rule ? text_length(target->rule) : 0) + 64 >
+	    sizeof(target->text) - target->used)
 		return "the site's rules refuse it";
 	p = target->rule ? text_put(text_put(text_put(to, "the rule \""), target->rule), "\"")
 			 : text_put(to, "no rule");
 	text_put(text_put(text_put(text_put(p, " of \"allowed_calls\" in \""), rules), "\" "),
 		 target->rule ? "refuses it" : "allows it");
+	target->used += text_length(to) + 1;
 	return to;
 }
 
@@ -276,17 +301,19 @@ static int needs_start(const struct plan *plan)
  * The working directory as another view is told it (LPMX_ENV_CALL): 1 if it is of the
  * container's layers or its upper, whose parts are seen together only here.
  */
-static int caller_directory(struct core_task *task, char to[CORE_PATH_MAX])
+static __attribute__((noinline)) int caller_directory(struct plan *plan, const char **directory)
 {
+	struct core_task *task = plan->task;
 	const struct core_view *v = task->view;
-	char host[CORE_PATH_MAX];
+	static const char nowhere[] = { LPMX_CALL_PRIVATE, 0 };
+	char to[CORE_PATH_MAX], host[CORE_PATH_MAX];
 	const long here[6] = { (long)(to + 1), CORE_PATH_MAX - 1 };
 	long n = sys_call2(__NR_getcwd, host, sizeof(host));
 	int own;
 
 	to[0] = LPMX_CALL_PRIVATE;
 	if (n <= 0 || core_call(task, __NR_getcwd, here) <= 0) {
-		to[1] = 0;
+		*directory = nowhere;
 		return 1;
 	}
 	n = (long)text_begins(host, v->directory.text);
@@ -295,8 +322,10 @@ static int caller_directory(struct core_task *task, char to[CORE_PATH_MAX])
 		n = (long)text_begins(host, v->layers[i].text);
 		own = n && (!host[n] || host[n] == '/');
 	}
-	if (!own)
-		bytes_copy(to, to + 1, text_length(to + 1) + 1);
+	if (core_exec_keep(&plan->target, directory, own ? to : to + 1, "", CORE_PATH_MAX) < 0) {
+		*directory = nowhere;
+		own = 1;
+	}
 	return own;
 }
 
@@ -315,8 +344,8 @@ static long open_again(int fd)
 static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv, char *const *envp)
 {
 	static char *const no_arguments[] = { (char *)"", 0 };
-	char directory[CORE_PATH_MAX], reason[3 * CORE_SAID_MAX];
-	int own_directory = plan->target.call_file[0] && caller_directory(plan->task, directory);
+	const char *directory = 0;
+	int own_directory = plan->target.call_file[0] && caller_directory(plan, &directory);
 	/* programs find themselves, and what they are to do, by their name: a link's is not theirs */
 	const char *const as_target[] = { plan->target.program, 0 };
 	const char *debugger[LOADER_DEBUGGER_WORDS];
@@ -324,10 +353,12 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 		.program = plan->target.program,
 		.name = plan->target.view_file[0] && plan->target.host[0] ? plan->target.host : plan->name,
 		.preload = preload_for(plan),
+		.interpreter = plan->interpreter,
+		.interpreter_host = plan->interpreter_host,
 		.descriptor = -1,
 		.by_descriptor = plan->by_descriptor,
 		.fresh = needs_start(plan) || own_directory,
-		.cwd = plan->target.call_file[0] ? directory : 0,
+		.cwd = directory,
 		.keep_state = plan->target.kind != CORE_VIEW_HOST && !plan->target.called[0],
 		.prefix = plan->scripts                ? plan->words + plan->first_word
 			  : plan->target.call_file[0] ? as_target
@@ -343,9 +374,11 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 	else if (plan->target.view_file[0] && plan->target.kind == CORE_VIEW_HOST &&
 		 view()->host_environment.length)
 		what.environment = view()->host_environment.text;
+	if (!what.fresh && plan->descriptor < 0)
+		what.host = plan->target.host;
 	if (plan->target.called[0]) {
 		if (plan->target.refused)
-			what.refused = refusal(reason, sizeof(reason), &plan->target);
+			what.refused = refusal(&plan->target);
 		core_call_log(plan->task, &plan->target);
 	}
 	if (!argv || (trap_readable(argv, sizeof(*argv)) && !argv[0]))
@@ -358,6 +391,10 @@ static long launch(struct trap_slot *slot, struct plan *plan, char *const *argv,
 	if (!what.prefix && loader_debugger(plan->task, &plan->target, argv, debugger))
 		what.prefix = debugger;
 	what.traced = trap_stop_hold();
+	/* behind the other texts, mostly on the same page */
+	plan->target.used = (plan->target.used + 7) & ~7ul;
+	what.room = plan->target.text + plan->target.used;
+	what.room_size = sizeof(plan->target.text) - plan->target.used;
 	r = loader_vectors(slot, &what, argv, envp, &new_argv, &new_envp);
 	if (!r) {
 		trap_before_exec();
@@ -383,52 +420,58 @@ static long check(struct plan *plan, int dirfd, const char *path, int flags)
 	return r < 0 ? r : plan->target.refused ? -EACCES : 0;
 }
 
-static long execute(struct trap_slot *slot, int dirfd, const char *name, char *const *argv,
-		    char *const *envp, int flags)
+/* `plan` has its target's text begun: with `name`, or with nothing. */
+static long execute(struct trap_slot *slot, struct plan *plan, int dirfd, const char *name,
+		    char *const *argv, char *const *envp, int flags)
 {
-	struct plan plan;
 	long r;
 
-	plan.task = slot->task;
-	plan.descriptor = -1;
-	plan.by_descriptor = !name[0];
-	plan.scripts = 0;
-	plan.alone = 0;
-	plan.starts_container = 0;
-	plan.script_elsewhere = 0;
-	plan.target.refused = plan.target.starts_elsewhere = 0;
-	plan.target.called[0] = plan.target.call_file[0] = 0;
-	plan.interpreter[0] = 0;
-	plan.first_word = sizeof(plan.words) / sizeof(*plan.words) - 1;
-	plan.words[plan.first_word] = 0;
+	plan->task = slot->task;
+	plan->descriptor = -1;
+	plan->by_descriptor = !name[0];
+	plan->scripts = 0;
+	plan->alone = 0;
+	plan->starts_container = 0;
+	plan->script_elsewhere = 0;
+	plan->target.refused = plan->target.starts_elsewhere = 0;
+	plan->target.view_file = plan->target.called = plan->target.call_file = "";
+	plan->target.used = plan->target.kept;
+	plan->interpreter = plan->interpreter_host = "";
+	plan->first_word = sizeof(plan->words) / sizeof(*plan->words) - 1;
+	plan->words[plan->first_word] = 0;
 	if (flags & AT_EXECVE_CHECK_)
-		return check(&plan, dirfd, name, flags);
-	r = prepare(&plan, dirfd, name, flags);
+		return check(plan, dirfd, name, flags);
+	r = prepare(plan, dirfd, name, flags);
 	if (r < 0)
 		return r;
-	return plan.starts_container ? start_container(slot, &plan, argv, envp)
-				     : launch(slot, &plan, argv, envp);
+	return plan->starts_container ? start_container(slot, plan, argv, envp)
+				      : launch(slot, plan, argv, envp);
 }
 
 long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
 		 char *const *envp, int flags)
 {
-	char name[CORE_SAID_MAX];
+	struct plan plan;
+	char *name = plan.target.text;
 	long r;
 
 	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW_ | AT_EXECVE_CHECK_))
 		return -EINVAL;
-	r = trap_string(path, name, sizeof(name), -ENAMETOOLONG);
+	r = trap_string(path, name, CORE_SAID_MAX, -ENAMETOOLONG);
 	if (r < 0)
 		return r;
+	plan.target.kept = (size_t)r + 1;
 	if (!r && !(flags & AT_EMPTY_PATH))
 		return -ENOENT;
 	if (!r && dirfd == AT_FDCWD)
 		return -EACCES;
-	return execute(slot, dirfd, name, argv, envp, flags);
+	return execute(slot, &plan, dirfd, name, argv, envp, flags);
 }
 
 long loader_exec_path(struct trap_slot *slot, const char *path, char *const *argv, char *const *envp)
 {
-	return execute(slot, AT_FDCWD, path, argv, envp, 0);
+	struct plan plan;
+
+	plan.target.kept = 0;
+	return execute(slot, &plan, AT_FDCWD, path, argv, envp, 0);
 }

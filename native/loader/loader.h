@@ -23,6 +23,13 @@ struct trap_slot;
  * from outside, or from another view, and finds out everything itself.
  */
 #define LOADER_ENV_START "LPMX_START"
+/*
+ * With it, what exec found, and need not be found again.  Where there is no descriptor: the host
+ * path of the file that LPMX_PROGRAM names.  Of a program that has an interpreter in the view:
+ * "LENGTH:NAME" as the file says it, and behind that its host path.
+ */
+#define LOADER_ENV_FILE "LPMX_FILE"
+#define LOADER_ENV_INTERPRETER "LPMX_INTERPRETER"
 #define LOADER_BY_DESCRIPTOR '!'
 /* From the runtime: the directory of the view to start in. */
 #define LOADER_ENV_CWD "LPMX_CWD"
@@ -32,7 +39,7 @@ struct trap_slot;
 /* ---- begin.c ---- */
 
 /* Host path of the view file. */
-extern char loader_view_file[CORE_PATH_MAX];
+extern const char *loader_view_file;
 
 struct loader_jump {
 	uint64_t sp, entry;
@@ -47,7 +54,7 @@ struct loader_stack {
 	uint64_t (*auxv)[2];
 	/* private variables: their values, or NULL */
 	const char *view, *program, *state, *start, *cwd, *trace, *call, *refused, *traced, *rewrite,
-		*since;
+		*since, *file, *interpreter;
 	int no_trap;
 	/* as the kernel laid the strings out */
 	uint64_t arg_start, arg_end, env_start, env_end;
@@ -119,6 +126,9 @@ long loader_exec_path(struct trap_slot *slot, const char *path, char *const *arg
 
 struct loader_exec_vectors {
 	const char *view_file, *program, *name, *preload;
+	const char *host;   /* path of the program; NULL: a descriptor, or another view finds it */
+	/* its interpreter as it says it, and that one's host path; "": there is none in the view */
+	const char *interpreter, *interpreter_host;
 	int descriptor;     /* or -1 */
 	int by_descriptor;  /* the file names the command */
 	int fresh;          /* the target view starts from outside: no start variable */
@@ -129,9 +139,11 @@ struct loader_exec_vectors {
 	const char *refused;     /* the reason why it is not allowed, or NULL */
 	char traced;             /* trap_stop_hold's answer */
 	const char *const *prefix; /* words in front of argv[1], NULL-ended; or NULL */
+	char *room;         /* memory that stays until the exec, aligned for pointers */
+	size_t room_size;
 };
 
-/* Build both in the slot's arena. */
+/* Build both in what->room, or in the slot's arena if they are larger. */
 long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *what,
 		    char *const *argv, char *const *envp, char *const **new_argv, char ***new_envp);
 void loader_vectors_drop(struct trap_slot *slot);

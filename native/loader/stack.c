@@ -29,6 +29,8 @@ static int private_variable(struct loader_stack *s, const char *variable)
 		{ LPMX_ENV_TRACED "=", &s->traced },
 		{ LPMX_ENV_REWRITE "=", &s->rewrite },
 		{ LPMX_ENV_SINCE "=", &s->since },
+		{ LOADER_ENV_FILE "=", &s->file },
+		{ LOADER_ENV_INTERPRETER "=", &s->interpreter },
 	};
 
 	if (!text_begins(variable, "LPMX_"))

@@ -2,9 +2,9 @@
  * argv and envp for an exec.
  *
  * They may be large (thousands of variables), and a vfork child that execs never
- * comes back to free what it took from memory it shares with its parent.  So they
- * are built in an arena that belongs to the slot and is used again by the next
- * exec from there.
+ * comes back to free what it took from memory it shares with its parent.  So what does
+ * not fit the caller's stack is built in an arena that belongs to the slot and is used
+ * again by the next exec from there.
  */
 #include <asm-generic/errno.h>
 #include <linux/fcntl.h>
@@ -14,12 +14,14 @@
 #include "../trap/trap.h"
 #include "loader.h"
 
-#define PRIVATE_MAX 12
+#define PRIVATE_MAX 14
 #define PREFIX_MAX 16
-#define LIVE_MAX LPMX_CONTROL_TABLE_SLOTS
+/* Of what others set while we look. */
+#define LIVE_MORE 16
 #define OTHERS_FIRST 512
-#define STRINGS (8 * CORE_PATH_MAX)
-#define LIVE_FIRST (64ul << 10)
+/* What core_task_save wants beside the root, names of variables, numbers. */
+#define STRINGS_MORE 2048
+#define LIVE_FIRST (8ul << 10)
 #define LIVE_LARGEST (2 * (size_t)LPMX_CONTROL_HEAP_SIZE)
 #define ARENA_KEPT (256ul << 10)
 
@@ -98,20 +100,38 @@ static char *preload_pair(char **at, const char *ours, const char *theirs)
 	return start;
 }
 
-static long put_private(char **to, char **at, const struct loader_exec_vectors *what,
+/* How long the strings may become that put_private and preload_pair write. */
+static size_t strings_size(const struct loader_exec_vectors *what, const struct core_task *task,
+			   const char *theirs)
+{
+	const char *const parts[] = {
+		what->view_file, what->program, what->name, what->preload, what->host, what->interpreter,
+		what->interpreter_host, what->cwd, what->refused, theirs, task->trace,
+	};
+	/* the root may be another by then, and a call file may say where to start */
+	size_t n = STRINGS_MORE + CORE_PATH_MAX + (what->call_file ? CORE_PATH_MAX : 0);
+
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		n += parts[i] ? text_length(parts[i]) + 1 : 0;
+	return n;
+}
+
+/* `end` is behind what `at` may fill. */
+static long put_private(char **to, char **at, const char *end, const struct loader_exec_vectors *what,
 			const struct core_task *task, const char *start_in, uint64_t since)
 {
-	char state[CORE_PATH_MAX + 1024], start[CORE_PATH_MAX + 32], *p = start;
 	const char *rewrite = trap_sites_told();
 	long n = 0, r;
+	char *p;
 
 	to[n++] = pair(at, LPMX_ENV_VIEW, what->view_file);
 	to[n++] = pair(at, LPMX_ENV_PROGRAM, what->program);
 	if (what->keep_state) {
-		r = core_task_save(task, state, sizeof(state));
+		p = text_put(to[n++] = *at, LPMX_ENV_STATE "=");
+		r = core_task_save(task, p, (size_t)(end - p));
 		if (r < 0)
 			return r;
-		to[n++] = pair(at, LPMX_ENV_STATE, state);
+		*at = p + r + 1;
 	}
 	if (task->trace)
 		to[n++] = pair(at, LPMX_ENV_TRACE, task->trace);
@@ -129,15 +149,23 @@ static long put_private(char **to, char **at, const struct loader_exec_vectors *
 	if (what->fresh && start_in)
 		to[n++] = pair(at, LOADER_ENV_CWD, start_in);
 	if (!what->fresh) {
+		p = text_put(to[n++] = *at, LOADER_ENV_START "=");
 		if (what->descriptor >= 0)
 			p = text_put_number(p, (uint64_t)what->descriptor, 10);
 		if (what->by_descriptor)
 			*p++ = LOADER_BY_DESCRIPTOR;
 		*p++ = ':';
-		text_put(p, what->name);
-		to[n++] = pair(at, LOADER_ENV_START, start);
-		text_put_number(start, since, 10);
-		to[n++] = pair(at, LPMX_ENV_SINCE, start);
+		*at = text_put(p, what->name) + 1;
+		p = text_put(to[n++] = *at, LPMX_ENV_SINCE "=");
+		*at = text_put_number(p, since, 10) + 1;
+		if (what->host)
+			to[n++] = pair(at, LOADER_ENV_FILE, what->host);
+		if (what->interpreter_host[0]) {
+			p = text_put(to[n++] = *at, LOADER_ENV_INTERPRETER "=");
+			p = text_put_number(p, text_length(what->interpreter), 10);
+			p = text_put(text_put(p, ":"), what->interpreter);
+			*at = text_put(p, what->interpreter_host) + 1;
+		}
 	}
 	return n;
 }
@@ -169,7 +197,8 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 {
 	/* of another place the variables are counted while they are read */
 	size_t others = what->call_file || what->environment ? OTHERS_FIRST : 0;
-	size_t bytes = 0, live_size = LIVE_FIRST, max, words;
+	size_t bytes = 0, live_size = others || core_environment_count(trap_task.view) ? LIVE_FIRST : 0;
+	size_t strings, max, words;
 	long argc = 0, envc, n, r;
 	const char *theirs = 0, *start_in = 0;
 	char **env, *memory, *at;
@@ -186,12 +215,13 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 	for (long i = 0; i < envc; i++)
 		if (is_preload(envp[i]))
 			theirs = envp[i] + sizeof("LD_PRELOAD=") - 1;
-	for (;; live_size *= 8, others *= 8) {
-		size_t strings = STRINGS + (theirs ? text_length(theirs) : 0);
-
-		max = (size_t)envc + LIVE_MAX + 1 + others;
+	strings = strings_size(what, slot->task, theirs);
+	for (;; live_size = live_size ? 8 * live_size : LIVE_FIRST, others *= 8) {
+		max = (size_t)envc + core_environment_count(trap_task.view) + LIVE_MORE + 1 + others;
 		words = PRIVATE_MAX + max + PREFIX_MAX + (size_t)argc + 1 + (what->call_file ? max : 0);
-		memory = arena(slot, words * sizeof(char *) + strings + live_size);
+		memory = words * sizeof(char *) + strings + live_size <= what->room_size
+				 ? what->room
+				 : arena(slot, words * sizeof(char *) + strings + live_size);
 		if (!memory)
 			return -ENOMEM;
 		env = (char **)memory;
@@ -221,7 +251,8 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 			env[n++] = *from;
 	/* ours last: programs that write a title over their arguments go on over the
 	 * environment, as far as it lies without a gap */
-	r = put_private(env + n, &at, what, slot->task, start_in, since);
+	r = put_private(env + n, &at, memory + words * sizeof(char *) + strings, what, slot->task, start_in,
+			since);
 	if (r < 0)
 		return r;
 	env[n + r] = 0;
