@@ -124,12 +124,35 @@ def test_loader_text_lies_in_the_window_and_nothing_else_does(built: Built) -> N
                 re.findall(r"LOAD\s+\S+ (0x\w+) 0x\w+ 0x\w+ (0x\w+) (.{3})",
                            built.tool("readelf", "-lW", built / "loader"))]
 
+    sections = [(name, int(address, 16), int(length, 16)) for name, address, length in re.findall(
+        r"\] (\S+) +\S+ +(\w{16}) \w+ (\w+) \w\w +W?A", built.tool("readelf", "-SW", built / "loader"))]
+
     inside = [flags for address, length, flags in segments
               if address < start + size and address + length > start]
+    named = [name for name, address, length in sections
+             if address < start + size and address + length > start]
 
-    assert ["R E"] == inside
+    assert ["R E"] == inside and [".text"] == named
+    assert {".text", ".rodata", ".bss"} <= {name for name, *_ in sections}
     assert len(segments) > 1
     assert not [flags for *_, flags in segments if "W" in flags and "E" in flags]
+
+
+def test_loader_is_two_parts_of_which_one_is_zero(built: Built) -> None:
+    """Each part costs each start, fork and exit; the first stack has read-only memory below it."""
+    segments = [[int(number, 16) for number in numbers] for *numbers, _ in re.findall(
+        r"LOAD\s+\S+ (0x\w+) 0x\w+ (0x\w+) (0x\w+) (.{3})", built.tool("readelf", "-lW", built / "loader"))]
+    found = sorted((int(address, 16), int(size, 16), name) for address, size, name in re.findall(
+        r"^(\w+) (\w+) [bB] (\S+)$", built.tool("nm", "-S", built / "loader"), re.MULTILINE))
+
+    (text, in_file, in_memory), (data, of_data, _) = segments
+    small = [address for address, size, _ in found if size <= 512]
+
+    assert in_file == in_memory and 0 == of_data
+    assert 0 < data - (text + in_memory) < 4096
+    assert (data, "trap_first_chunk") == (found[0][0], found[0][2])
+    assert (4096, "trap_wiped") == found[-1][1:]
+    assert max(small) - min(small) < 2 * 4096
 
 
 def test_loader_touches_no_vector_register(built: Built) -> None:

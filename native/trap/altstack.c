@@ -25,7 +25,8 @@
 /* What trap_accept and a small handler of the program use. */
 #define HEADROOM 2048ul
 
-static uint64_t smallest = TRAP_SMALLEST_STACK + HEADROOM;
+/* Of the kernel's frame here, if it says so. */
+static uint64_t frame_size;
 
 static struct {
 	volatile uint64_t theirs;
@@ -34,8 +35,12 @@ static struct {
 
 void trap_altstack_begin(uint64_t needed)
 {
-	if (needed + HEADROOM > smallest)
-		smallest = needed + HEADROOM;
+	frame_size = needed;
+}
+
+static uint64_t smallest(void)
+{
+	return (frame_size > TRAP_SMALLEST_STACK ? frame_size : TRAP_SMALLEST_STACK) + HEADROOM;
 }
 
 /* Our stack for the program's at `sp`; 0 if there is none to be had. */
@@ -186,7 +191,7 @@ long trap_altstack_run(const struct trap_slot *slot, const long a[6])
 		return -EPERM;
 	stack = *given;
 	if (!(stack.flags & SS_DISABLE) && stack.size >= TRAP_SMALLEST_STACK &&
-	    stack.size < smallest) {
+	    stack.size < smallest()) {
 		uint64_t ours = replacement(stack.sp);
 
 		if (ours) {

@@ -10,17 +10,16 @@ static const char *environment_get(const char *name, const char *own)
 	return core_environment_get(&trap_task, name, own);
 }
 
-static struct lpmx_entry entry = {
-	.version = LPMX_ABI_VERSION,
-	.size = sizeof(struct lpmx_entry),
-	.call = trap_call,
-	.environment_get = environment_get,
-};
+static struct lpmx_entry entry;
 
 void trap_begin_program(void)
 {
 	const struct lpmx_control *control = trap_task.view->control;
 
+	entry.version = LPMX_ABI_VERSION;
+	entry.size = sizeof(entry);
+	entry.call = trap_call;
+	entry.environment_get = environment_get;
 	entry.environment_generation = control ? &control->environment.generation : 0;
 	entry.environment_start = trap_task.environment_start;
 }

@@ -52,8 +52,8 @@ static struct {
 } seen[1 << SEEN_BITS];
 
 static int wanted;
-/* How often a site must have trapped. */
-static uint32_t enough = ENOUGH;
+/* How often a site must have trapped; 0: ENOUGH times. */
+static uint32_t enough;
 /* The user's word, a number; or that of a program's filter. */
 static char told[TOLD_SIZE];
 static volatile uint32_t busy;
@@ -305,6 +305,6 @@ void trap_site_seen(uint64_t ip, uint64_t nr)
 		seen[i].ip = ip;
 		seen[i].count = 0;
 	}
-	if (++seen[i].count == enough)
+	if (++seen[i].count == (enough ? enough : ENOUGH))
 		often(ip, nr);
 }

@@ -5,6 +5,8 @@
  * registers on top of it:
  *
  *   lowest address   guard page | stack, growing down ... | struct trap_slot
+ *
+ * The first has no guard page: below it nothing can be written to.
  */
 #ifndef LPMX_TRAP_SLOT_H
 #define LPMX_TRAP_SLOT_H

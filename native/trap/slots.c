@@ -65,15 +65,18 @@ _Static_assert(offsetof(struct trap_ucontext, mask) == TRAP_UC_MASK, "slot.h");
 _Static_assert(offsetof(struct trap_slot, kept) == TRAP_SLOT_KEPT, "slot.h");
 #endif
 
-/* The entry from rewritten sites takes this one, or none. */
+/* The entry from rewritten sites takes this one, or none.  Nothing that can be written to is
+ * below it (loader.lds): it needs no guard. */
 char trap_first_chunk[TRAP_SLOT_SIZE] __attribute__((aligned(4096)));
-static char *volatile chunks[CHUNKS_MAX]; /* used from the front */
+/* The others, used from the front; mostly not touched at all. */
+static char *volatile more[CHUNKS_MAX - 1];
 static int fast_thread;
 /* The first thread takes the slot that the loader has run on: its pages are there. */
 static uint64_t main_stack;
 #define MAIN_STACK_REACH (8ul << 20)
 
-/* The process id, in a page of its own; zero in the child of a fork. */
+/* The process id, in a page of its own; zero in the child of a fork.  Last of all, so that the
+ * kernel has one part more, not two. */
 union {
 	volatile uint32_t pid;
 	char page[4096];
@@ -82,6 +85,12 @@ union {
 static struct trap_slot *slot_at(char *chunk, unsigned n)
 {
 	return (struct trap_slot *)(chunk + (n + 1) * (size_t)TRAP_SLOT_SIZE - TRAP_SLOT_HEADER);
+}
+
+/* The chunk of this number, or 0: there are no more. */
+static char *chunk_at(unsigned chunk)
+{
+	return !chunk ? trap_first_chunk : chunk < CHUNKS_MAX ? more[chunk - 1] : 0;
 }
 
 static unsigned slots_in(unsigned chunk)
@@ -103,7 +112,6 @@ void trap_slots_begin(int fast, uint64_t sp)
 {
 	fast_thread = fast;
 	main_stack = sp;
-	chunks[0] = trap_first_chunk;
 	sys_call3(__NR_madvise, &trap_wiped, sizeof(trap_wiped), MADV_WIPEONFORK);
 	trap_wiped.pid = (uint32_t)sys_call0(__NR_getpid);
 }
@@ -145,11 +153,13 @@ static uint64_t caller(void)
 /* The stack of ours that `address` lies on, or 0: one of the program's. */
 static uint64_t stack_of(uint64_t address)
 {
-	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++) {
-		uint64_t at = address - (uint64_t)chunks[c];
+	char *chunk;
+
+	for (unsigned c = 0; (chunk = chunk_at(c)); c++) {
+		uint64_t at = address - (uint64_t)chunk;
 
 		if (at < slots_in(c) * (size_t)TRAP_SLOT_SIZE)
-			return (uint64_t)chunks[c] + at / TRAP_SLOT_SIZE * TRAP_SLOT_SIZE;
+			return (uint64_t)chunk + at / TRAP_SLOT_SIZE * TRAP_SLOT_SIZE;
 	}
 	return 0;
 }
@@ -183,7 +193,7 @@ static int abandoned(const struct trap_slot *slot, uint64_t seen, uint64_t sp, u
 
 static void guard(struct trap_slot *slot)
 {
-	if (slot->guarded)
+	if (slot->guarded || slot == trap_first_slot())
 		return;
 	slot->guarded = 1;
 	sys_call3(__NR_mprotect, lowest(slot), TRAP_GUARD, PROT_NONE);
@@ -191,7 +201,6 @@ static void guard(struct trap_slot *slot)
 
 int trap_slots_for_sites(void)
 {
-	guard(trap_first_slot());
 	return fast_thread;
 }
 
@@ -209,9 +218,11 @@ static struct trap_slot *ready(struct trap_slot *slot, uint64_t sp, uint64_t fra
 /* Free the slots of handlers that ran on the stack of `slot`, now abandoned. */
 static __attribute__((noinline)) void drop_nested(const struct trap_slot *slot, uint64_t me)
 {
-	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++)
+	char *chunk;
+
+	for (unsigned c = 0; (chunk = chunk_at(c)); c++)
 		for (unsigned n = 0; n < slots_in(c); n++) {
-			struct trap_slot *other = slot_at(chunks[c], n);
+			struct trap_slot *other = slot_at(chunk, n);
 			uint64_t sp = other->sp;
 
 			if (other == slot || other->owner != me || sp <= (uint64_t)lowest(slot) ||
@@ -253,7 +264,7 @@ static __attribute__((noinline)) void more_slots(unsigned c)
 		return;
 	}
 	sys_call3(__NR_madvise, memory, CHUNK_SIZE, MADV_NOHUGEPAGE);
-	if (!__sync_bool_compare_and_swap(&chunks[c], 0, (char *)memory))
+	if (!__sync_bool_compare_and_swap(&more[c - 1], 0, (char *)memory))
 		sys_call2(__NR_munmap, memory, CHUNK_SIZE);
 }
 
@@ -263,9 +274,11 @@ static __attribute__((noinline)) void more_slots(unsigned c)
  */
 static __attribute__((noinline)) void drop_jumped_out_of(uint64_t me)
 {
-	for (unsigned c = 0; c < CHUNKS_MAX && chunks[c]; c++)
+	char *chunk;
+
+	for (unsigned c = 0; (chunk = chunk_at(c)); c++)
 		for (unsigned n = 0; n < slots_in(c); n++) {
-			struct trap_slot *slot = slot_at(chunks[c], n);
+			struct trap_slot *slot = slot_at(chunk, n);
 			uint64_t sp = slot->sp;
 
 			if (slot->owner != me || !sp || !slot->left.size ||
@@ -302,10 +315,11 @@ struct trap_slot *trap_claim(uint64_t sp, uint64_t frame)
 		drop_jumped_out_of(me);
 	for (;;) {
 		unsigned c;
+		char *chunk;
 
-		for (c = 0; c < CHUNKS_MAX && chunks[c]; c++)
+		for (c = 0; (chunk = chunk_at(c)); c++)
 			for (unsigned n = 0; n < slots_in(c); n++) {
-				struct trap_slot *slot = slot_at(chunks[c], (start + n) % slots_in(c));
+				struct trap_slot *slot = slot_at(chunk, (start + n) % slots_in(c));
 				uint64_t owner = slot->owner, seen;
 
 				if (!owner) {
