@@ -121,7 +121,9 @@ long control_room(const struct core_view *view, uint64_t at, uint64_t size) HIDD
 long user_probe(const struct core_task *task, const void *p) HIDDEN;
 /* -EFAULT unless the `size` bytes at `p` can be written; they are undefined then. */
 long user_writable(const struct core_task *task, void *p, size_t size) HIDDEN;
-/* Copy a NUL-terminated path from the program: its length, -EFAULT, -ENAMETOOLONG. */
+/* Copy a NUL-terminated text from the program: its length, -EFAULT, -ENAMETOOLONG. */
+long user_text(const struct core_task *task, const char *from, char *to, size_t size) HIDDEN;
+/* And a path. */
 long user_path(const struct core_task *task, const char *from, char to[CORE_SAID_MAX]) HIDDEN;
 
 /* core_resolve of a path in the program's memory. */
@@ -150,8 +152,77 @@ const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index
 					   const struct lpmx_index_entry *directory,
 					   uint32_t n) HIDDEN;
 
+/* ---- known.c ---- */
+
+/* Paths that the quick way has room for; and on the host. */
+#define KNOWN_MAX 512
+#define KNOWN_HOST_MAX 1024
+
+/* A path whose names are plain: no bind, no ".", nothing special in the upper. */
+struct known_names {
+	uint64_t hash, above;       /* of the whole path, and of its directory */
+	uint32_t at;                /* where the directory's path ends */
+	int touched, touched_above; /* whether they may be in the upper */
+	int unsure;                 /* a directory that was to be checked is not there */
+};
+
+/* Of directories to be checked: none. */
+#define UNCHECKED ~0u
+
+/* At the root. */
+void known_begin(const struct core_view *view, struct known_names *n) HIDDEN;
+/* Go on from the beginning that `n` knows: 1, or 0 if some name is not plain, or this user may
+ * perhaps not search a directory for one that begins at `checked` or later. */
+int known_names(const struct core_task *task, const char *path, uint32_t length, uint32_t checked,
+		struct known_names *n) HIDDEN;
+/* May this user plainly search the directory at the first `length` bytes of `path`? */
+int is_passable(const struct core_task *task, const char *path, uint32_t length, uint64_t hash,
+		int touched) HIDDEN;
+
+enum {
+	KNOWN_NOT,
+	KNOWN,         /* this is it, or `entry` NULL: nothing, in a directory that is there */
+	KNOWN_UPPER,   /* the path is this, and may be in the upper */
+	KNOWN_NOWHERE, /* nothing, nor the directory for it */
+};
+
+struct known {
+	const struct lpmx_index_entry *entry;
+	uint64_t hash;
+	uint32_t length;
+	/* for who goes the long way: how much of `path` is the directory that a
+	 * relative one begins in, if that was found; and whether it was looked for at all */
+	uint32_t base;
+	int based, tried;
+	char path[KNOWN_MAX]; /* canonical */
+};
+
+#define KNOWN_FOLLOW 1    /* a link in the last place, too */
+#define KNOWN_CANONICAL 2 /* the path is from the view's real root, and nothing is checked or followed */
+
+/* What the index can tell of a path: one of the above. */
+int known_path(const struct core_task *task, int dirfd, const char *path, int flags,
+	       struct known *k) HIDDEN;
+
+/*
+ * The quick way of a call for a path in the program's memory: one of KNOWN_*, or -EFAULT.  The
+ * path is in said[KNOWN_MAX], or that is "": it is long, or there is nothing in it.
+ */
+int known_said(const struct core_task *task, int dirfd, const char *user, int flags, char *said,
+	       struct known *k) HIDDEN;
+
 /* ---- path.c ---- */
 
+/* What is bound at a path itself; NULL: nothing. */
+const struct core_bind *bind_exact(const struct core_view *view, const char *path, uint32_t length,
+				   uint64_t hash) HIDDEN;
+/* /.lpmx itself */
+static inline int is_prefix_directory(const char *path, uint32_t length)
+{
+	return length == sizeof(LPMX_PREFIX) - 1 && text_same(path, LPMX_PREFIX, length);
+}
+/* Is this host path a layer's, and shown as such? */
+int is_lower(const struct core_view *view, const char *host) HIDDEN;
 /* The emulated root of the process. */
 const char *task_root(const struct core_task *task) HIDDEN;
 void task_set_root(struct core_task *task, const char *path) HIDDEN;
@@ -162,6 +233,9 @@ long path_join(char *to, size_t size, const char *a, const char *b) HIDDEN;
 /* core_resolve, under the rules of openat2: `how` is RESOLVE_* or 0. */
 long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
 		  struct core_node *node) HIDDEN;
+/* core_resolve of what was looked for by known_path: `found` is what that said. */
+long path_resolve_known(struct core_task *task, int found, const struct known *k, int dirfd,
+			const char *path, int flags, struct core_node *node) HIDDEN;
 /* The node of a canonical path, nothing followed.  -ENOENT only for bad parents. */
 long path_node(struct core_task *task, const char *path, struct core_node *node) HIDDEN;
 /* The view's path of a descriptor (AT_FDCWD: the working directory). */
@@ -411,6 +485,9 @@ long permission_of_path(struct core_task *task, const char *path, int want) HIDD
 const char *permission_host(const struct core_node *node) HIDDEN;
 /* May it search a directory of the layers? */
 int permission_to_pass(const struct core_task *task, const struct lpmx_index_entry *entry) HIDDEN;
+/* The same as permission() of what the layers have. */
+long permission_of_entry(const struct core_task *task, const struct lpmx_index_entry *entry,
+			 int want) HIDDEN;
 /* May it search a directory?  Asked on every way, so without a system call where possible. */
 long permission_to_search(struct core_task *task, const struct core_node *node) HIDDEN;
 long permission_of_owner(struct core_task *task, const struct core_node *node) HIDDEN;

@@ -6,7 +6,7 @@
  * call.  Its inode number is made from its place in the index, in a range that
  * file systems do not use.  What is copied up keeps that number (meta.c).
  *
- * A descriptor only tells the kernel's numbers.  `known` remembers which index
+ * A descriptor only tells the kernel's numbers.  `learned` remembers which index
  * entry stands behind a pair of them; layers do not change, so what was true
  * once in this process stays true.  Each place of the table is two words written
  * one after the other without a lock; the second repeats a part of the first's
@@ -17,12 +17,12 @@
 /* Below 2^53, which is what a program in JavaScript can hold. */
 #define NUMBER_BASE (1ull << 51)
 #define GROUP_BASE (NUMBER_BASE | 1ull << 40)
-#define KNOWN 1024u
+#define LEARNED 1024u
 
 static struct {
 	volatile uint64_t key;   /* inode number of the kernel */
 	volatile uint64_t value; /* entry number + 1, and above it bits of the hash */
-} known[KNOWN];
+} learned[LEARNED];
 
 static const struct lpmx_index_entry *entries(const struct lpmx_index_header *index)
 {
@@ -152,12 +152,12 @@ const struct lpmx_index_entry *object_known(const struct core_view *view, const 
 {
 	uint64_t hash = mix(st->st_dev, st->st_ino), key, value;
 	const struct lpmx_index_entry *entry;
-	unsigned at = (unsigned)hash & (KNOWN - 1);
+	unsigned at = (unsigned)hash & (LEARNED - 1);
 
 	if (!view->index)
 		return 0;
-	key = __atomic_load_n(&known[at].key, __ATOMIC_ACQUIRE);
-	value = __atomic_load_n(&known[at].value, __ATOMIC_ACQUIRE);
+	key = __atomic_load_n(&learned[at].key, __ATOMIC_ACQUIRE);
+	value = __atomic_load_n(&learned[at].value, __ATOMIC_ACQUIRE);
 	if (key != st->st_ino || !value || (value & ~0xffffffffull) != seal(hash, view) ||
 	    (uint32_t)value > view->index->entry_count)
 		return 0;
@@ -173,11 +173,11 @@ void object_learn(const struct core_view *view, const struct stat *st,
 		  const struct lpmx_index_entry *entry)
 {
 	uint64_t hash = mix(st->st_dev, st->st_ino);
-	unsigned at = (unsigned)hash & (KNOWN - 1);
+	unsigned at = (unsigned)hash & (LEARNED - 1);
 
-	__atomic_store_n(&known[at].value, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&known[at].key, st->st_ino, __ATOMIC_RELEASE);
-	__atomic_store_n(&known[at].value,
+	__atomic_store_n(&learned[at].value, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&learned[at].key, st->st_ino, __ATOMIC_RELEASE);
+	__atomic_store_n(&learned[at].value,
 			 seal(hash, view) | ((uint64_t)(entry - entries(view->index)) + 1),
 			 __ATOMIC_RELEASE);
 }

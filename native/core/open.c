@@ -281,26 +281,55 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	return fd;
 }
 
-static long open_at(struct core_task *task, int dirfd, const char *user, int flags, int mode,
-		    uint64_t how)
+/* Flags that change nothing of what is done with a file that is read. */
+#define READING                                                                                    \
+	(O_NOCTTY | O_APPEND | O_NONBLOCK | O_SYNC | 020000 /* FASYNC */ | 0100000 /* O_LARGEFILE */ | \
+	 O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+/* What is read only, of the layers and a file or directory: a descriptor, or any error. */
+static NOINLINE long open_entry(struct core_task *task, const struct known *k, int flags, int mode)
 {
-	char path[CORE_SAID_MAX];
+	const struct core_view *view = task->view;
+	const struct lpmx_index_entry *entry = k->entry;
+	char host[KNOWN_HOST_MAX];
+	struct stat st;
+	long fd;
+
+	if (!(IS(entry->mode, S_IFREG) && !(flags & O_DIRECTORY)) && !IS(entry->mode, S_IFDIR))
+		return -EAGAIN;
+	if (view->layers[entry->layer].length + k->length + 1 >= sizeof(host) ||
+	    permission_of_entry(task, entry, 4) < 0)
+		return -EAGAIN;
+	layer_host(view, entry->layer, k->path, k->length, host);
+	fd = sys_call4(__NR_openat, AT_FDCWD, host, flags | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return fd;
+	if (IS(entry->mode, S_IFDIR))
+		dir_opened((int)fd);
+	/* most programs ask next what they have opened */
+	if (!sys_call2(__NR_fstat, fd, &st))
+		object_learn(view, &st, entry);
+	return fd;
+}
+
+/* `said`: the path, for which known_path found `found`; or "", if it is long or empty. */
+static NOINLINE long open_found(struct core_task *task, int found, const struct known *k,
+				const char *said, int dirfd, const char *user, int flags, int mode,
+				uint64_t how)
+{
+	int nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
+	const char *path = said;
+	char far[CORE_SAID_MAX];
 	struct core_node node;
-	int nofollow;
 	long length, r;
 
-	if (flags & O_PATH) {
-		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	} else if ((flags & O_TMPFILE) == O_TMPFILE) {
-		if ((flags & O_CREAT) || (flags & O_ACCMODE) == O_RDONLY)
-			return -EINVAL;
-	} else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
-		return -EINVAL;
+	if (!said[0]) {
+		r = user_path(task, user, far);
+		if (r < 0)
+			return r;
+		path = far;
 	}
-	nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
-	length = user_path(task, user, path);
-	if (length < 0)
-		return length;
+	length = (long)text_length(path);
 	if ((flags & O_CREAT) && length && path[length - 1] == '/') {
 		/* no file has such a name, whatever is there */
 		r = path_resolve(task, dirfd, path, CORE_ENTRY | CORE_MAY_BE_ABSENT, HOW_WAY(how),
@@ -310,10 +339,12 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 									  : -EISDIR;
 	}
 	for (int tries = 0;; tries++) {
-		r = path_resolve(task, dirfd, path,
-				 (nofollow ? CORE_NOFOLLOW : 0) |
-					 (flags & O_CREAT ? CORE_MAY_BE_ABSENT : 0),
-				 HOW_WAY(how), &node);
+		int resolve = (nofollow ? CORE_NOFOLLOW : 0) |
+			      (flags & O_CREAT ? CORE_MAY_BE_ABSENT : 0);
+
+		r = !tries && said[0] && !HOW_WAY(how)
+			    ? path_resolve_known(task, found, k, dirfd, path, resolve, &node)
+			    : path_resolve(task, dirfd, path, resolve, HOW_WAY(how), &node);
 		if (r < 0)
 			return r;
 		if ((flags & O_TMPFILE) == O_TMPFILE)
@@ -333,6 +364,42 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 				return r;
 		}
 	}
+}
+
+static long open_at(struct core_task *task, int dirfd, const char *user, int flags, int mode,
+		    uint64_t how)
+{
+	char said[KNOWN_MAX];
+	struct known k;
+	int nofollow, found;
+	long r;
+
+	if (flags & O_PATH) {
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	} else if ((flags & O_TMPFILE) == O_TMPFILE) {
+		if ((flags & O_CREAT) || (flags & O_ACCMODE) == O_RDONLY)
+			return -EINVAL;
+	} else if ((flags & O_CREAT) && (flags & O_DIRECTORY)) {
+		return -EINVAL;
+	}
+	nofollow = (flags & O_NOFOLLOW) || ((flags & O_CREAT) && (flags & O_EXCL));
+	said[0] = 0;
+	found = KNOWN_NOT;
+	if (!HOW_WAY(how)) {
+		found = known_said(task, dirfd, user, nofollow ? 0 : KNOWN_FOLLOW, said, &k);
+		if (found < 0)
+			return found;
+		if (!(flags & O_CREAT) &&
+		    (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry)))
+			return -ENOENT;
+		/* nothing but plain reading: no O_CREAT, O_TRUNC, O_TMPFILE, O_PATH */
+		if (found == KNOWN && k.entry && !(flags & ~READING)) {
+			r = open_entry(task, &k, flags, mode);
+			if (r >= 0)
+				return r;
+		}
+	}
+	return open_found(task, found, &k, said, dirfd, user, flags, mode, how);
 }
 
 #define TMPFILE_ (O_TMPFILE & ~O_DIRECTORY)

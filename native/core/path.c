@@ -1,11 +1,10 @@
 /*
  * From a path as a program says it to one object of the view.
  *
- * Two ways.  `resolve_known` handles what most calls bring: an absolute path
- * without links in it.  One pass computes the hashes of all its prefixes; as
- * soon as one prefix is untouched, nothing below it is in the upper, and the
- * index alone answers, without a system call.  Everything else is walked
- * component by component by `walk`, which follows links inside the view.
+ * Two ways.  The quick one (known.c) handles what most calls bring: a path without special
+ * names, of which the index alone tells all, or all but what the upper has in the last
+ * place.  Everything else is walked component by component by `walk`, which follows links
+ * inside the view.
  */
 #include <linux/openat2.h>
 
@@ -109,6 +108,18 @@ long layer_find(const struct core_view *view, uint32_t layer, const char *path, 
 	return r >= 0 ? 1 : absent(r) ? 0 : r;
 }
 
+/* `entry` is what is at the path. */
+static void lower_is(const struct core_view *view, const struct lpmx_index_entry *entry,
+		     const char *path, uint32_t length, struct core_node *node)
+{
+	node->entry = entry;
+	node->mode = entry->mode;
+	node->layer = entry->layer;
+	node->place = CORE_LOWER;
+	node->lower_below = 1;
+	layer_host(view, entry->layer, path, length, node->host);
+}
+
 long lower_find(const struct core_view *view, const char *path, uint32_t length, uint64_t hash,
 	       struct core_node *node)
 {
@@ -117,12 +128,7 @@ long lower_find(const struct core_view *view, const char *path, uint32_t length,
 
 		if (!entry || entry->layer >= view->layer_count)
 			return 0;
-		node->entry = entry;
-		node->mode = entry->mode;
-		node->layer = entry->layer;
-		node->place = CORE_LOWER;
-		node->lower_below = 1;
-		layer_host(view, entry->layer, path, length, node->host);
+		lower_is(view, entry, path, length, node);
 		return 1;
 	}
 	for (uint32_t layer = view->layer_count; layer--;) {
@@ -143,29 +149,31 @@ long lower_find(const struct core_view *view, const char *path, uint32_t length,
 	return 0;
 }
 
+static NOINLINE long live_exists(const struct core_view *view, const struct core_node *node)
+{
+	char host[CORE_HOST_MAX];
+	struct stat st;
+
+	for (uint32_t layer = view->layer_count; layer--;) {
+		long there = layer_find(view, layer, node->path, node->path_length, host, &st);
+
+		if (there)
+			return there == LAYER_HIDES ? 0 : there;
+	}
+	return 0;
+}
+
 /* Is there a lower object, without saying so in the node? */
 static long lower_exists(const struct core_view *view, struct core_node *node)
 {
-	if (view->index) {
-		node->entry = index_find(view->index, node->hash, node->path, node->path_length);
-		return node->entry != 0;
-	} else {
-		char host[CORE_HOST_MAX];
-		struct stat st;
-
-		for (uint32_t layer = view->layer_count; layer--;) {
-			long there = layer_find(view, layer, node->path, node->path_length, host,
-						&st);
-
-			if (there)
-				return there == LAYER_HIDES ? 0 : there;
-		}
-		return 0;
-	}
+	if (!view->index)
+		return live_exists(view, node);
+	node->entry = index_find(view->index, node->hash, node->path, node->path_length);
+	return node->entry != 0;
 }
 
-static const struct core_bind *bind_exact(const struct core_view *view, const char *path,
-					  uint32_t length, uint64_t hash)
+const struct core_bind *bind_exact(const struct core_view *view, const char *path, uint32_t length,
+				   uint64_t hash)
 {
 	if (!(view->bind_filter & (1ull << (hash & 63))))
 		return 0;
@@ -200,6 +208,14 @@ static long look_bind(const struct core_bind *bind, struct core_node *node)
 	else
 		node->mode = st.st_mode;
 	return r < 0 && !absent(r) ? r : 0;
+}
+
+/* Nothing is at `node->path`; it would go to the upper. */
+static void is_absent(const struct core_view *view, struct core_node *node)
+{
+	node->place = CORE_ABSENT;
+	bytes_copy(node->host, view->upper.text, view->upper.length);
+	bytes_copy(node->host + view->upper.length, node->path, node->path_length + 1);
 }
 
 /*
@@ -256,9 +272,7 @@ static long look_union(const struct core_view *view, struct core_node *node, int
 		node->has_lower = 1;
 		return r < 0 ? r : 0;
 	}
-	node->place = CORE_ABSENT;
-	bytes_copy(node->host, view->upper.text, view->upper.length);
-	bytes_copy(node->host + view->upper.length, node->path, node->path_length + 1);
+	is_absent(view, node);
 	return 0;
 }
 
@@ -274,11 +288,6 @@ static void look_prefix(const struct core_view *view, struct core_node *node)
 	node->mode = S_IFDIR | 0555;
 	bytes_copy(node->host, view->loader.text, view->loader.length + 1);
 	node->host[path_parent(node->host, view->loader.length)] = 0;
-}
-
-static int is_prefix_directory(const char *path, uint32_t length)
-{
-	return length == sizeof(LPMX_PREFIX) - 1 && text_same(path, LPMX_PREFIX, length);
 }
 
 static void node_clear(struct core_node *node)
@@ -297,35 +306,29 @@ static void node_clear(struct core_node *node)
 
 /* ---- the quick way --------------------------------------------------------- */
 
-/* Is the first part of `path`, none of whose names is special, a directory? */
-static NOINLINE int is_known_directory(const struct core_view *view, const char *path,
-				       uint32_t length, uint64_t hash)
+static NOINLINE int is_touched_directory(const struct core_view *view, const char *path,
+					 uint32_t length, uint64_t hash)
 {
 	struct core_node node;
 
-	if (!length)
-		return 1;
 	node.hash = hash;
 	node_path(&node, path, length);
 	return look_union(view, &node, 1) >= 0 && node.place != CORE_ABSENT &&
 	       IS(node.mode, S_IFDIR);
 }
 
-#define UNCHECKED ~0u
-
-/*
- * May this user plainly search the directory at the first `length` bytes of `path`?  If it
- * is in the upper, it is known that everybody may: then the layers' need not be one, or one
- * for all.
- */
-static int is_passable(const struct core_task *task, const char *path, uint32_t length,
-		       uint64_t hash, int touched)
+/* Is the first part of `path`, none of whose names is special, a directory? */
+static int is_known_directory(const struct core_view *view, const char *path, uint32_t length,
+			      uint64_t hash)
 {
-	const struct lpmx_index_entry *entry = index_find(task->view->index, hash, path, length);
+	const struct lpmx_index_entry *entry;
 
-	if (touched && upper_closed(task->view, hash))
-		return 0;
-	return entry ? permission_to_pass(task, entry) : touched;
+	if (!length)
+		return 1;
+	if (view->upper.length && upper_touched(view, hash))
+		return is_touched_directory(view, path, length, hash);
+	entry = index_find(view->index, hash, path, length);
+	return entry && IS(entry->mode, S_IFDIR);
 }
 
 /*
@@ -337,39 +340,49 @@ static NOINLINE int resolve_known(struct core_task *task, const char *path, uint
 				  int follow, uint32_t checked, struct core_node *node)
 {
 	const struct core_view *view = task->view;
-	uint64_t hash = LPMX_FNV_BASIS, above = hash;
-	int touched = view->upper.length != 0;
-	uint32_t at = 0, start = 0;
+	struct known_names n;
 
 	if (!view->index || length < 2 || length >= CORE_PATH_MAX)
 		return 0;
-	while (at < length) {
-		start = at + 1;
-		above = hash;
-		if (start >= checked && !is_passable(task, path, at, hash, touched))
-			return 0;
-		hash = fnv_more(hash, "/", 1);
-		for (at = start; at < length && path[at] != '/'; at++)
-			hash = (hash ^ (unsigned char)path[at]) * LPMX_FNV_PRIME;
-		if (at == start || (path[start] == '.' &&
-				    (at == start + 1 || (at == start + 2 && path[start + 1] == '.'))))
-			return 0;
-		if (bind_exact(view, path, at, hash) || is_prefix_directory(path, at))
-			return 0;
-		if (touched && upper_touched(view, hash)) {
-			if (upper_special(view, hash))
-				return 0;
-		} else {
-			touched = 0;
-		}
-	}
-	node->hash = hash;
+	known_begin(view, &n);
+	if (!known_names(task, path, length, checked, &n) || n.unsure)
+		return 0;
+	node->hash = n.hash;
 	node->last = CORE_LAST_NAME;
 	node_path(node, path, length);
 	if (look_union(view, node, 1) < 0)
 		return 0;
 	if (node->place == CORE_ABSENT)
-		return length - start <= 255 && is_known_directory(view, path, start - 1, above);
+		return is_known_directory(view, path, n.at, n.above);
+	return !(follow && IS(node->mode, S_IFLNK));
+}
+
+static int known_node(const struct core_task *task, int found, const struct known *k, int follow,
+		      struct core_node *node)
+{
+	const struct core_view *view = task->view;
+	uint32_t above;
+
+	if (found != KNOWN && found != KNOWN_UPPER)
+		return 0;
+	node_clear(node);
+	node->hash = k->hash;
+	node->last = CORE_LAST_NAME;
+	node_path(node, k->path, k->length);
+	if (found == KNOWN) {
+		node->read_only = !view->upper.length;
+		node->has_lower = k->entry != 0;
+		if (k->entry)
+			lower_is(view, k->entry, k->path, k->length, node);
+		else
+			is_absent(view, node);
+		return 1;
+	}
+	if (look_union(view, node, 1) < 0)
+		return 0;
+	above = path_parent(k->path, k->length);
+	if (node->place == CORE_ABSENT)
+		return is_known_directory(view, k->path, above, fnv(k->path, above));
 	return !(follow && IS(node->mode, S_IFLNK));
 }
 
@@ -398,6 +411,20 @@ static void walk_to_root(struct walk *w)
 	w->lower = 1;
 }
 
+/* Does the upper's directory hide the lower ones?  -ENOENT if it is none. */
+static NOINLINE long is_opaque(const struct core_view *view, const char *path, uint32_t length)
+{
+	char host[CORE_HOST_MAX];
+	struct stat st;
+	long r;
+
+	bytes_copy(host, view->upper.text, view->upper.length);
+	bytes_copy(host + view->upper.length, path, length);
+	host[view->upper.length + length] = 0;
+	r = opaque_is(host);
+	return r || lstat_host(host, &st) || IS(st.st_mode, S_IFDIR) ? r : -ENOENT;
+}
+
 /*
  * Begin at the canonical `node->path`, which is or was a directory: is it open to the
  * lower layers?  -ENOENT if it is gone, by a whiteout or by what took its place.
@@ -409,8 +436,6 @@ static long walk_state(struct walk *w)
 	uint32_t length = node->path_length;
 	const struct core_bind *bind = 0;
 	uint64_t hash = LPMX_FNV_BASIS;
-	char host[CORE_HOST_MAX];
-	struct stat st;
 	long r;
 
 	w->lower = 1;
@@ -423,16 +448,11 @@ static long walk_state(struct walk *w)
 		if (bind_exact(view, node->path, at, hash))
 			bind = bind_exact(view, node->path, at, hash);
 		if (!bind && view->upper.length && upper_special(view, hash)) {
-			bytes_copy(host, view->upper.text, view->upper.length);
-			bytes_copy(host + view->upper.length, node->path, at);
-			host[view->upper.length + at] = 0;
-			r = opaque_is(host);
+			r = is_opaque(view, node->path, at);
 			if (r < 0)
 				return r;
 			if (r)
 				w->lower = 0;
-			else if (!lstat_host(host, &st) && !IS(st.st_mode, S_IFDIR))
-				return -ENOENT;
 		}
 	}
 	node->hash = hash;
@@ -592,33 +612,13 @@ static NOINLINE long walk_magic(struct walk *w, const char *rest)
 	return WALK_ON;
 }
 
-/* Follow the symlink at node->path, whose parent ends at `parent`: WALK_* or -errno. */
-static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
+/* Go on at the target of the symlink at node->path, whose parent ends at `parent`. */
+static long walk_on(struct walk *w, const char *target, long length, uint32_t parent,
+		    const char *rest)
 {
 	struct core_node *node = w->node;
-	char target[CORE_PATH_MAX];
-	long length, r;
+	long r = walk_link(w, target, length, rest);
 
-	if (w->how & RESOLVE_NO_SYMLINKS)
-		return -ELOOP;
-	if (node->place == CORE_BIND && proc_magic(node->host))
-		return walk_magic(w, rest);
-	if (node->entry && node->place == CORE_LOWER) {
-		const char *text = index_bytes(w->task->view->index, node->entry->target,
-					       node->entry->target_length);
-
-		if (!text)
-			return -EIO;
-		length = node->entry->target_length;
-		if (length >= CORE_PATH_MAX)
-			return -ENAMETOOLONG;
-		bytes_copy(target, text, (size_t)length);
-	} else {
-		length = sys_call4(__NR_readlinkat, AT_FDCWD, node->host, target, sizeof(target));
-		if (length < 0)
-			return length;
-	}
-	r = walk_link(w, target, length, rest);
 	if (r < 0)
 		return r;
 	if (target[0] == '/') {
@@ -634,6 +634,34 @@ static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
 		node->path[parent] = 0;
 	}
 	return walk_state(w);
+}
+
+static NOINLINE long walk_upper_link(struct walk *w, uint32_t parent, const char *rest)
+{
+	char target[CORE_PATH_MAX];
+	long length = sys_call4(__NR_readlinkat, AT_FDCWD, w->node->host, target, sizeof(target));
+
+	return length < 0 ? length : walk_on(w, target, length, parent, rest);
+}
+
+/* Follow the symlink at node->path: WALK_* or -errno. */
+static long walk_follow(struct walk *w, uint32_t parent, const char *rest)
+{
+	struct core_node *node = w->node;
+	const char *text;
+
+	if (w->how & RESOLVE_NO_SYMLINKS)
+		return -ELOOP;
+	if (node->place == CORE_BIND && proc_magic(node->host))
+		return walk_magic(w, rest);
+	if (!node->entry || node->place != CORE_LOWER)
+		return walk_upper_link(w, parent, rest);
+	text = index_bytes(w->task->view->index, node->entry->target, node->entry->target_length);
+	if (!text)
+		return -EIO;
+	if (node->entry->target_length >= CORE_PATH_MAX)
+		return -ENAMETOOLONG;
+	return walk_on(w, text, node->entry->target_length, parent, rest);
 }
 
 /*
@@ -848,8 +876,9 @@ static long walk(struct walk *w, char *at, int flags)
  * Resolve `path` from `base`, an absolute path of the view's real root that is a
  * directory, or "".
  */
-static long resolve_from(struct core_task *task, const char *root, const char *base,
-			 const char *path, int flags, uint64_t how, struct core_node *node)
+static NOINLINE long resolve_from(struct core_task *task, const char *root, const char *base,
+				  const char *path, int flags, uint64_t how, int tried,
+				  struct core_node *node)
 {
 	struct walk w;
 	long length, start, r;
@@ -870,7 +899,7 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 		return length;
 	w.checked = w.rest + start;
 	length += start;
-	if (!how &&
+	if (!how && !tried &&
 	    resolve_known(task, w.rest, (uint32_t)length, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)),
 			  w.emulated ? (uint32_t)start : UNCHECKED, node))
 		return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT) ? -ENOENT : 0;
@@ -884,11 +913,8 @@ static long resolve_from(struct core_task *task, const char *root, const char *b
 	return r < 0 ? r : walk(&w, w.rest + start, flags);
 }
 
-/*
- * Nothing in the path is a link, so nothing above its last name need be looked at but
- * what may have become something else.
- */
-NOINLINE long path_node(struct core_task *task, const char *path, struct core_node *node)
+static NOINLINE long walk_node(struct core_task *task, const char *path, int tried,
+			       struct core_node *node)
 {
 	uint32_t length = (uint32_t)text_length(path), above = path_parent(path, length);
 	struct walk w;
@@ -897,7 +923,7 @@ NOINLINE long path_node(struct core_task *task, const char *path, struct core_no
 	if (length >= CORE_PATH_MAX)
 		return -ENAMETOOLONG;
 	node_clear(node);
-	if (resolve_known(task, path, length, 0, UNCHECKED, node))
+	if (!tried && resolve_known(task, path, length, 0, UNCHECKED, node))
 		return 0;
 	node_clear(node);
 	w.task = task;
@@ -924,6 +950,18 @@ NOINLINE long path_node(struct core_task *task, const char *path, struct core_no
 	return 0;
 }
 
+/*
+ * Nothing in the path is a link, so nothing above its last name need be looked at but
+ * what may have become something else.
+ */
+NOINLINE long path_node(struct core_task *task, const char *path, struct core_node *node)
+{
+	struct known k;
+	int found = known_path(task, AT_FDCWD, path, KNOWN_CANONICAL, &k);
+
+	return known_node(task, found, &k, 0, node) ? 0 : walk_node(task, path, k.tried, node);
+}
+
 /* ---- descriptors ---------------------------------------------------------------- */
 
 /* The part of `host` below `prefix`: a pointer to its "/" or its end, or NULL. */
@@ -937,15 +975,12 @@ static const char *below(const char *host, const struct core_string *prefix)
 	return *host == '/' || !*host ? host : 0;
 }
 
-/* Is this host path a layer's, and shown as such? */
-static int is_lower(const struct core_view *view, const char *host)
+int is_lower(const struct core_view *view, const char *host)
 {
 	return !in_upper(view, host) && in_layer(view, host) && !in_bind(view, host);
 }
 
-/* *known: the directory's own entry, where nothing on the way to it is special. */
-static long place_of_fd(struct core_task *task, int fd, char *path, size_t size, int only_directory,
-			const struct lpmx_index_entry **known)
+static long place_of_fd(struct core_task *task, int fd, char *path, size_t size, int only_directory)
 {
 	const struct core_view *view = task->view;
 	const struct lpmx_index_entry *entry;
@@ -953,7 +988,6 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 	struct stat st;
 	long n;
 
-	*known = 0;
 	if (fd == AT_FDCWD) {
 		n = host_of_cwd(view, host, sizeof(host));
 		if (n >= 0)
@@ -970,10 +1004,7 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 		entry = IS(st.st_mode, S_IFDIR) ? object_known(view, &st) : 0;
 		if (entry) {
 			n = path_join(path, size, index_text(view->index, entry->path), "");
-			if (n >= 0 && moved_perhaps(view, path))
-				return moved(task, fd, path, size);
-			*known = entry;
-			return n;
+			return n >= 0 ? moved(task, fd, path, size) : n;
 		}
 	}
 	n = host_of_fd(view, fd, host, sizeof(host));
@@ -994,9 +1025,7 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 
 long path_of_fd(struct core_task *task, int fd, char *path, size_t size)
 {
-	const struct lpmx_index_entry *known;
-
-	return place_of_fd(task, fd, path, size, 0, &known);
+	return place_of_fd(task, fd, path, size, 0);
 }
 
 long core_from_host(const struct core_view *view, const char *host, char *path, size_t size)
@@ -1080,7 +1109,6 @@ static NOINLINE long resolve_removed(struct core_task *task, int dirfd, const ch
 				     struct core_node *node)
 {
 	static const struct core_bind nowhere = { { "", 0 }, { "", 0 }, 0, 1 };
-	const struct lpmx_index_entry *known;
 	char base[CORE_PATH_MAX];
 	int dots = path[0] == '.' ? path[1] == '.' ? 2 : 1 : 0;
 	struct stat st;
@@ -1115,7 +1143,7 @@ static NOINLINE long resolve_removed(struct core_task *task, int dirfd, const ch
 	fd = sys_call4(__NR_openat, dirfd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
-	r = place_of_fd(task, (int)fd, base, sizeof(base), 1, &known);
+	r = place_of_fd(task, (int)fd, base, sizeof(base), 1);
 	sys_call1(__NR_close, fd);
 	if (r >= 0)
 		r = path_node(task, base, node);
@@ -1150,79 +1178,77 @@ const char *task_below_root(const struct core_task *task, const char *path)
 
 /* ---- the entry for everybody else ------------------------------------------------- */
 
-/* Is what is at `path`, or above it, bound there? */
-static int in_bound(const struct core_view *view, const char *path)
+/* From a directory that a descriptor is of, or the working directory. */
+static NOINLINE long resolve_at(struct core_task *task, int dirfd, const char *path, int flags,
+				uint64_t how, const struct known *k, struct core_node *node)
 {
-	for (uint32_t i = 0; i < view->bind_count; i++)
-		if (path_below(path, view->binds[i].at.text))
-			return 1;
-	return 0;
-}
-
-/*
- * A plain name in a directory of the layers, at `base`, that a descriptor is of: 1, and `node`
- * is the answer, or 0.  What resolve_known finds out of each name on the way is known: nothing
- * is special, and as the directory is not in the upper, nothing in it is.
- */
-static NOINLINE int resolve_in(struct core_task *task, const struct lpmx_index_entry *directory,
-			       const char *base, const char *name, int follow,
-			       struct core_node *node)
-{
-	const struct core_view *view = task->view;
-	uint32_t above = directory->path_length, length = 0;
-
-	while (name[length] && name[length] != '/')
-		length++;
-	if (name[length] || length > 255 || above + length + 2 > CORE_PATH_MAX ||
-	    (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]))))
-		return 0;
-	if (upper_touched(view, directory->hash) || in_bound(view, base) ||
-	    (permission_is_checked(task) && !permission_to_pass(task, directory)))
-		return 0;
-	node_clear(node);
-	node->last = CORE_LAST_NAME;
-	bytes_copy(node->path, base, above);
-	node->path[above] = '/';
-	bytes_copy(node->path + above + 1, name, length + 1);
-	node->path_length = above + 1 + length;
-	node->hash = fnv_more(directory->hash, node->path + above, 1 + length);
-	if (bind_exact(view, node->path, node->path_length, node->hash) ||
-	    look_union(view, node, 1) < 0)
-		return 0;
-	return !(follow && IS(node->mode, S_IFLNK));
-}
-
-static long resolve_any(struct core_task *task, int dirfd, const char *path, int flags,
-			uint64_t how, struct core_node *node)
-{
-	const struct lpmx_index_entry *known;
 	const char *root = task_root(task);
 	char base[CORE_PATH_MAX];
-	long r;
+	long r = 0;
+
+	if (k && k->based) {
+		bytes_copy(base, k->path, k->base);
+		base[k->base] = 0;
+	} else {
+		r = place_of_fd(task, dirfd, base, sizeof(base), 1);
+	}
+	if (r >= 0) {
+		if (how & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))
+			root = base;
+		r = resolve_from(task, root, base, path, flags, how, k && k->tried, node);
+	}
+	return r == -ENOENT && !how ? resolve_removed(task, dirfd, path, node) : r;
+}
+
+/* `k`: what known_path left, or NULL. */
+static long resolve_any(struct core_task *task, int dirfd, const char *path, int flags,
+			uint64_t how, const struct known *k, struct core_node *node)
+{
+	const char *root = task_root(task);
 
 	if (!*path)
 		return -ENOENT;
 	if (how & RESOLVE_BENEATH && path[0] == '/')
 		return -EXDEV;
 	if (path[0] == '/' && !(how & RESOLVE_IN_ROOT))
-		return resolve_from(task, root, root, path, flags, how, node);
-	r = place_of_fd(task, dirfd, base, sizeof(base), 1, &known);
-	if (r >= 0 && known && !how &&
-	    resolve_in(task, known, base, path, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)), node))
-		return node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT) ? -ENOENT : 0;
-	if (r >= 0) {
-		if (how & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))
-			root = base;
-		r = resolve_from(task, root, base, path, flags, how, node);
-	}
-	return r == -ENOENT && !how ? resolve_removed(task, dirfd, path, node) : r;
+		return resolve_from(task, root, root, path, flags, how, k && k->tried, node);
+	return resolve_at(task, dirfd, path, flags, how, k, node);
+}
+
+long path_resolve_known(struct core_task *task, int found, const struct known *k, int dirfd,
+			const char *path, int flags, struct core_node *node)
+{
+	long r = 0;
+
+	if (found == KNOWN_NOWHERE)
+		r = -ENOENT;
+	else if (!known_node(task, found, k, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)), node))
+		r = resolve_any(task, dirfd, path, flags, 0, k, node);
+	else if (node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT))
+		r = -ENOENT;
+	if (task->trace)
+		trace_path(task, dirfd, path, node, r);
+	return r;
+}
+
+static NOINLINE long resolve(struct core_task *task, int dirfd, const char *path, int flags,
+			     struct core_node *node)
+{
+	struct known k;
+	int found = known_path(task, dirfd, path,
+			       flags & (CORE_NOFOLLOW | CORE_ENTRY) ? 0 : KNOWN_FOLLOW, &k);
+
+	return path_resolve_known(task, found, &k, dirfd, path, flags, node);
 }
 
 long path_resolve(struct core_task *task, int dirfd, const char *path, int flags, uint64_t how,
 		  struct core_node *node)
 {
-	long r = resolve_any(task, dirfd, path, flags, how, node);
+	long r;
 
+	if (!how)
+		return resolve(task, dirfd, path, flags, node);
+	r = resolve_any(task, dirfd, path, flags, how, 0, node);
 	if (task->trace)
 		trace_path(task, dirfd, path, node, r);
 	return r;
@@ -1231,5 +1257,5 @@ long path_resolve(struct core_task *task, int dirfd, const char *path, int flags
 long core_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 		  struct core_node *node)
 {
-	return path_resolve(task, dirfd, path, flags, 0, node);
+	return resolve(task, dirfd, path, flags, node);
 }

@@ -104,6 +104,14 @@ NOINLINE long permission(struct core_task *task, const struct core_node *node, i
 											    : -EACCES;
 }
 
+long permission_of_entry(const struct core_task *task, const struct lpmx_index_entry *entry, int want)
+{
+	const struct core_credentials *c = &task->credentials;
+	const struct meta meta = { .mode = entry->mode, .uid = entry->uid, .gid = entry->gid };
+
+	return !c->fsuid || permission_in(task, &meta, c->fsuid, c->fsgid, want, 0, -1) ? 0 : -EACCES;
+}
+
 NOINLINE long permission_of_path(struct core_task *task, const char *path, int want)
 {
 	struct core_node node;

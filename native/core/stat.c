@@ -139,7 +139,28 @@ static int plain_fd(const struct core_task *task, const struct stat *st)
 	       st->st_uid == view->host_uid;
 }
 
-static long opened_file(struct core_task *task, int fd, const struct stat *st, struct opened *file)
+/* A layer's file that is known by its number; a directory may have been copied up or removed
+ * since it was. */
+static const struct lpmx_index_entry *known_fd(const struct core_view *view, const struct stat *st)
+{
+	const struct lpmx_index_entry *entry = object_known(view, st);
+
+	return entry && IS(st->st_mode, S_IFDIR) && upper_touched(view, entry->hash) ? 0 : entry;
+}
+
+/* What the kernel says, but for the owner. */
+static void meta_of_plain_fd(const struct core_view *view, const struct stat *st, struct meta *meta)
+{
+	meta_of_upper(view, "", -1, &(struct stat){ .st_mode = st->st_mode & ~S_ISVTX,
+						     .st_uid = st->st_uid,
+						     .st_gid = st->st_gid,
+						     .st_rdev = st->st_rdev },
+		      meta);
+	meta->mode = st->st_mode;
+}
+
+static NOINLINE long opened_file(struct core_task *task, int fd, const struct stat *st,
+				 struct opened *file)
 {
 	const struct core_view *view = task->view;
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
@@ -148,17 +169,10 @@ static long opened_file(struct core_task *task, int fd, const struct stat *st, s
 	long n;
 
 	file->by_path = file->root = 0;
-	file->entry = object_known(view, st);
-	/* a directory may have been copied up or removed since it was learned */
-	if (file->entry && (!IS(st->st_mode, S_IFDIR) || !upper_touched(view, file->entry->hash)))
+	file->entry = known_fd(view, st);
+	if (file->entry)
 		return 0;
-	file->entry = 0;
-	meta_of_upper(view, "", -1, &(struct stat){ .st_mode = st->st_mode & ~S_ISVTX,
-						     .st_uid = st->st_uid,
-						     .st_gid = st->st_gid,
-						     .st_rdev = st->st_rdev },
-		      &file->meta);
-	file->meta.mode = st->st_mode;
+	meta_of_plain_fd(view, st, &file->meta);
 	if (plain_fd(task, st))
 		return 0;
 	/* a file too deep for the kernel to tell where, and of no layer: the upper's */
@@ -192,14 +206,11 @@ static long opened_file(struct core_task *task, int fd, const struct stat *st, s
 	return 0;
 }
 
-static long stat_fd(struct core_task *task, int fd, struct stat *out)
+static NOINLINE long stat_opened(struct core_task *task, int fd, struct stat *out)
 {
 	struct opened file;
-	long r = sys_call2(__NR_fstat, fd, out);
+	long r = opened_file(task, fd, out, &file);
 
-	if (r < 0 || task->view->kind == CORE_VIEW_HOST)
-		return r;
-	r = opened_file(task, fd, out, &file);
 	if (r < 0)
 		return r;
 	if (file.entry) {
@@ -217,7 +228,28 @@ static long stat_fd(struct core_task *task, int fd, struct stat *out)
 	return 0;
 }
 
-static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, struct statx *out)
+static long stat_fd(struct core_task *task, int fd, struct stat *out)
+{
+	const struct core_view *view = task->view;
+	const struct lpmx_index_entry *entry;
+	struct meta meta;
+	long r = sys_call2(__NR_fstat, fd, out);
+
+	if (r < 0 || view->kind == CORE_VIEW_HOST)
+		return r;
+	entry = known_fd(view, out);
+	if (entry) {
+		object_stat(view, entry, out);
+		return 0;
+	}
+	if (!plain_fd(task, out))
+		return stat_opened(task, fd, out);
+	meta_of_plain_fd(view, out, &meta);
+	show(view, out, &meta);
+	return 0;
+}
+
+static NOINLINE long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, struct statx *out)
 {
 	struct opened file;
 	struct stat st;
@@ -249,59 +281,54 @@ static long statx_fd(struct core_task *task, int fd, int flags, unsigned mask, s
 	return 0;
 }
 
-/* Of a name, where the index has all that there is to say, or nearly. */
-static long statx_entry(struct core_task *task, const struct core_node *node, int flags,
-			unsigned mask, struct statx *out)
+/* Of a name, where the index has all that there is to say. */
+static long stat_entry(const struct core_task *task, const struct lpmx_index_entry *entry, void *out,
+		       int extended)
 {
-	int more = (mask & ~STATX_KNOWN) != 0;
-	long r = more ? sys_call5(__NR_statx, AT_FDCWD, node->host,
-				  (flags & ~AT_EMPTY_PATH) | AT_SYMLINK_NOFOLLOW, mask, out)
-		      : user_writable(task, out, sizeof(*out));
+	long r = user_writable(task, out, extended ? sizeof(struct statx) : sizeof(struct stat));
 
 	if (r < 0)
 		return r;
-	if (more && !IS(node->mode, S_IFREG) && !IS(node->mode, S_IFDIR))
-		as_no_file(out);
-	show_entry(task->view, node->entry, more, out);
+	if (extended)
+		show_entry(task->view, entry, 0, out);
+	else
+		object_stat(task->view, entry, out);
 	return 0;
 }
 
-static long stat_at(struct core_task *task, int dirfd, const char *user, int flags, unsigned mask,
-		    long out, int extended)
+/* And what more the kernel has to say. */
+static long statx_more(const struct core_task *task, const struct core_node *node, int flags,
+		       unsigned mask, struct statx *out)
 {
-	char path[CORE_PATH_MAX];
+	long r = sys_call5(__NR_statx, AT_FDCWD, node->host,
+			   (flags & ~AT_EMPTY_PATH) | AT_SYMLINK_NOFOLLOW, mask, out);
+
+	if (r < 0)
+		return r;
+	if (!IS(node->mode, S_IFREG) && !IS(node->mode, S_IFDIR))
+		as_no_file(out);
+	show_entry(task->view, node->entry, 1, out);
+	return 0;
+}
+
+/* Of `path`, for which known_path found `found`. */
+static NOINLINE long stat_found(struct core_task *task, int found, const struct known *k, int dirfd,
+				const char *path, int flags, unsigned mask, long out, int extended)
+{
 	struct core_node node;
 	struct meta meta;
 	struct stat st;
 	int last, fd;
 	long r;
 
-	if (!user && (flags & AT_EMPTY_PATH))
-		r = path[0] = 0;
-	else
-		r = user_path(task, user, path);
+	r = path_resolve_known(task, found, k, dirfd, path,
+			       flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
 	if (r < 0)
 		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
-		return extended ? statx_fd(task, dirfd, flags, mask, (struct statx *)out)
-				: stat_fd(task, dirfd, (struct stat *)out);
-	if (extended && (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
-				   AT_STATX_SYNC_TYPE)))
-		return -EINVAL;
-	if (!path[0] && (flags & AT_EMPTY_PATH))
-		text_put(path, ".");
-	r = core_resolve(task, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
-	if (r < 0)
-		return r;
-	if (node.place == CORE_LOWER && node.entry) {
-		/* the index has all that there is to say */
-		if (extended)
-			return statx_entry(task, &node, flags, mask, (struct statx *)out);
-		r = user_writable(task, (void *)out, sizeof(struct stat));
-		if (r >= 0)
-			object_stat(task->view, node.entry, (struct stat *)out);
-		return r;
-	}
+	if (node.place == CORE_LOWER && node.entry)
+		return extended && mask & ~STATX_KNOWN
+			       ? statx_more(task, &node, flags, mask, (struct statx *)out)
+			       : stat_entry(task, node.entry, (void *)out, extended);
 	/* a file without a name is what its descriptor is */
 	fd = node.bind && !(flags & AT_SYMLINK_NOFOLLOW) ? proc_own_fd(node.host) : -1;
 	if (fd >= 0)
@@ -332,6 +359,56 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 		return r;
 	show(task->view, (struct stat *)out, &meta);
 	return 0;
+}
+
+#define STATX_FLAGS                                                                                \
+	(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
+
+/* Of a long path, or without one. */
+static NOINLINE long stat_said(struct core_task *task, int dirfd, const char *user, int flags,
+			       unsigned mask, long out, int extended)
+{
+	char path[CORE_SAID_MAX];
+	long r;
+
+	if (!user && (flags & AT_EMPTY_PATH))
+		r = path[0] = 0;
+	else
+		r = user_path(task, user, path);
+	if (r < 0)
+		return r;
+	if (!path[0] && (flags & AT_EMPTY_PATH)) {
+		if (dirfd != AT_FDCWD)
+			return extended ? statx_fd(task, dirfd, flags, mask, (struct statx *)out)
+					: stat_fd(task, dirfd, (struct stat *)out);
+		text_put(path, ".");
+	}
+	if (extended && (flags & ~STATX_FLAGS))
+		return -EINVAL;
+	return stat_found(task, KNOWN_NOT, 0, dirfd, path, flags, mask, out, extended);
+}
+
+static long stat_at(struct core_task *task, int dirfd, const char *user, int flags, unsigned mask,
+		    long out, int extended)
+{
+	char said[KNOWN_MAX];
+	struct known k;
+	int found;
+
+	if (!user && (flags & AT_EMPTY_PATH))
+		return stat_said(task, dirfd, user, flags, mask, out, extended);
+	found = known_said(task, dirfd, user, flags & AT_SYMLINK_NOFOLLOW ? 0 : KNOWN_FOLLOW, said, &k);
+	if (found < 0)
+		return found;
+	if (!said[0])
+		return stat_said(task, dirfd, user, flags, mask, out, extended);
+	if (extended && (flags & ~STATX_FLAGS))
+		return -EINVAL;
+	if (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry))
+		return -ENOENT;
+	if (found == KNOWN && !(extended && mask & ~STATX_KNOWN))
+		return stat_entry(task, k.entry, (void *)out, extended);
+	return stat_found(task, found, &k, dirfd, said, flags, mask, out, extended);
 }
 
 long call_stat(struct core_task *task, long nr, const long a[6])
@@ -377,8 +454,9 @@ NOINLINE int permission_nameless(struct core_task *task, int fd, int want, long 
 	return 1;
 }
 
-/* As whom the task is for files. */
-static NOINLINE long access_as(struct core_task *task, long nr, const long a[6], int want, int flags)
+/* `said`: the path, for which known_path found `found`; or "", if it is long or empty. */
+static NOINLINE long access_found(struct core_task *task, int found, const struct known *k,
+				  const char *said, long nr, const long a[6], int want, int flags)
 {
 	int at = nr != __NR_access, fd;
 	const struct core_credentials *c = &task->credentials;
@@ -387,10 +465,10 @@ static NOINLINE long access_as(struct core_task *task, long nr, const long a[6],
 	struct meta meta;
 	long r;
 
-	r = user_path(task, (const char *)a[at], path);
+	r = said[0] ? 0 : user_path(task, (const char *)a[at], path);
 	if (r < 0)
 		return r;
-	if (!path[0] && (flags & AT_EMPTY_PATH)) {
+	if (!said[0] && !path[0] && (flags & AT_EMPTY_PATH)) {
 		/* of a descriptor, by its path if it still has one */
 		r = path_of_fd(task, (int)a[0], path, sizeof(path));
 		if (r >= 0)
@@ -402,8 +480,9 @@ static NOINLINE long access_as(struct core_task *task, long nr, const long a[6],
 				       ? r
 				       : sys_call6(nr, a[0], a[1], a[2], a[3], 0, 0);
 	} else {
-		r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path,
-				 flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+		r = path_resolve_known(task, found, k, at ? (int)a[0] : AT_FDCWD,
+				       said[0] ? said : path,
+				       flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
 	}
 	if (r < 0)
 		return r;
@@ -424,6 +503,31 @@ static NOINLINE long access_as(struct core_task *task, long nr, const long a[6],
 		return r;
 	return permission_in(task, &meta, c->fsuid, c->fsgid, want, permission_host(&node), -1) ? 0
 											   : -EACCES;
+}
+
+/* As whom the task is for files. */
+static long access_as(struct core_task *task, long nr, const long a[6], int want, int flags)
+{
+	const struct core_credentials *c = &task->credentials;
+	int at = nr != __NR_access;
+	char said[KNOWN_MAX];
+	struct known k;
+	int found = known_said(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at],
+			       flags & AT_SYMLINK_NOFOLLOW ? 0 : KNOWN_FOLLOW, said, &k);
+
+	if (found < 0)
+		return found;
+	if (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry))
+		return -ENOENT;
+	if (found == KNOWN && !IS(k.entry->mode, S_IFLNK) && task->view->upper.length) {
+		const struct meta meta = { .mode = k.entry->mode,
+					   .uid = k.entry->uid,
+					   .gid = k.entry->gid };
+
+		return !want || permission_in(task, &meta, c->fsuid, c->fsgid, want, 0, -1) ? 0
+											    : -EACCES;
+	}
+	return access_found(task, found, &k, said, nr, a, want, flags);
 }
 
 /*
@@ -480,19 +584,30 @@ static long give(struct core_task *task, const char *text, long length, long to,
 	return length;
 }
 
-long call_readlink(struct core_task *task, long nr, const long a[6])
+static long give_target(struct core_task *task, const struct lpmx_index_entry *entry, long to,
+			long size)
+{
+	const char *target = index_bytes(task->view->index, entry->target, entry->target_length);
+
+	return target ? give(task, target, entry->target_length, to, size) : -EIO;
+}
+
+/* As access_found. */
+static NOINLINE long readlink_found(struct core_task *task, int found, const struct known *k,
+				    const char *said, long nr, const long a[6])
 {
 	int at = nr == __NR_readlinkat;
 	char path[CORE_PATH_MAX];
 	struct core_node node;
 	long r;
 
-	r = user_path(task, (const char *)a[at], path);
+	r = said[0] ? 0 : user_path(task, (const char *)a[at], path);
 	if (r < 0)
 		return r;
-	if (!path[0] && at)
+	if (!said[0] && !path[0] && at)
 		return sys_call4(nr, a[0], a[1], a[2], a[3]);
-	r = core_resolve(task, at ? (int)a[0] : AT_FDCWD, path, CORE_NOFOLLOW, &node);
+	r = path_resolve_known(task, found, k, at ? (int)a[0] : AT_FDCWD, said[0] ? said : path,
+			       CORE_NOFOLLOW, &node);
 	if (r < 0)
 		return r;
 	if (!IS(node.mode, S_IFLNK))
@@ -502,14 +617,27 @@ long call_readlink(struct core_task *task, long nr, const long a[6])
 		if (r)
 			return r < 0 ? r : give(task, path, r, a[at + 1], (int)a[at + 2]);
 	} else if (node.place == CORE_LOWER && node.entry) {
-		const char *target = index_bytes(task->view->index, node.entry->target,
-						 node.entry->target_length);
-
-		return target ? give(task, target, node.entry->target_length, a[at + 1],
-				     (int)a[at + 2])
-			      : -EIO;
+		return give_target(task, node.entry, a[at + 1], (int)a[at + 2]);
 	}
 	return sys_call4(__NR_readlinkat, AT_FDCWD, node.host, a[at + 1], a[at + 2]);
+}
+
+long call_readlink(struct core_task *task, long nr, const long a[6])
+{
+	int at = nr == __NR_readlinkat;
+	char said[KNOWN_MAX];
+	struct known k;
+	int found = known_said(task, at ? (int)a[0] : AT_FDCWD, (const char *)a[at], 0, said, &k);
+
+	if (found < 0)
+		return found;
+	if (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry))
+		return -ENOENT;
+	if (found != KNOWN)
+		return readlink_found(task, found, &k, said, nr, a);
+	return IS(k.entry->mode, S_IFLNK)
+		       ? give_target(task, k.entry, a[at + 1], (int)a[at + 2])
+		       : -EINVAL;
 }
 
 /* ---- calls that hand one resolved path to the kernel ---------------------------------------- */

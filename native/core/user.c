@@ -28,7 +28,7 @@ long user_probe(const struct core_task *task, const void *p)
 	return 0;
 }
 
-long user_path(const struct core_task *task, const char *from, char to[CORE_SAID_MAX])
+long user_text(const struct core_task *task, const char *from, char *to, size_t size)
 {
 	size_t n = 0;
 
@@ -38,12 +38,17 @@ long user_path(const struct core_task *task, const char *from, char to[CORE_SAID
 		if (user_probe(task, from + n) < 0)
 			return -EFAULT;
 		for (; left; left--, n++) {
-			if (n == CORE_SAID_MAX)
+			if (n == size)
 				return -ENAMETOOLONG;
 			if (!(to[n] = from[n]))
 				return (long)n;
 		}
 	}
+}
+
+long user_path(const struct core_task *task, const char *from, char to[CORE_SAID_MAX])
+{
+	return user_text(task, from, to, CORE_SAID_MAX);
 }
 
 long user_resolve(struct core_task *task, int dirfd, long from, int flags, struct core_node *node)

@@ -1,0 +1,294 @@
+/*
+ * From a path as a program says it to an entry of the index: the quick way, which most calls
+ * go to their end.
+ *
+ * One pass over the path computes the hashes of all its beginnings.  As soon as one of them is
+ * untouched, nothing below it is in the upper, and the index alone answers, without a system
+ * call.  Links of the layers are followed here, too: on a merged /usr nearly every path begins
+ * with one.  Whatever is not plainly so is not known, and path.c finds out.
+ *
+ * All this has short buffers and small frames: each page of a stack that a new process touches
+ * costs it more than the look-up.  Long paths go the long way.
+ */
+#include "internal.h"
+
+/* More on one way are followed by who counts them. */
+#define LINKS 8
+
+/*
+ * May this user plainly search the directory at the first `length` bytes of `path`?  If it
+ * is in the upper, it is known that everybody may: then the layers' need not be one, or one
+ * for all.  -1: there is none.
+ */
+static int passable(const struct core_task *task, const char *path, uint32_t length,
+		    uint64_t hash, int touched)
+{
+	const struct lpmx_index_entry *entry = index_find(task->view->index, hash, path, length);
+
+	if (touched && upper_closed(task->view, hash))
+		return 0;
+	return entry ? permission_to_pass(task, entry) : touched ? 1 : -1;
+}
+
+int is_passable(const struct core_task *task, const char *path, uint32_t length, uint64_t hash,
+		int touched)
+{
+	return passable(task, path, length, hash, touched) > 0;
+}
+
+void known_begin(const struct core_view *view, struct known_names *n)
+{
+	n->at = 0;
+	n->hash = LPMX_FNV_BASIS;
+	n->touched = view->upper.length != 0;
+}
+
+int known_names(const struct core_task *task, const char *path, uint32_t length, uint32_t checked,
+		struct known_names *n)
+{
+	const struct core_view *view = task->view;
+	uint64_t hash = n->hash;
+	uint32_t at = n->at;
+
+	n->unsure = 0;
+	while (at < length) {
+		uint32_t start = at + 1;
+
+		n->above = hash;
+		n->touched_above = n->touched;
+		n->at = at;
+		if (start >= checked) {
+			int r = passable(task, path, at, hash, n->touched);
+
+			if (!r)
+				return 0;
+			n->unsure |= r < 0;
+		}
+		hash = (hash ^ '/') * LPMX_FNV_PRIME;
+		for (at = start; at < length && path[at] != '/'; at++)
+			hash = (hash ^ (unsigned char)path[at]) * LPMX_FNV_PRIME;
+		if (at == start || at - start > 255 ||
+		    (path[start] == '.' &&
+		     (at == start + 1 || (at == start + 2 && path[start + 1] == '.'))))
+			return 0;
+		if (bind_exact(view, path, at, hash) || is_prefix_directory(path, at))
+			return 0;
+		if (n->touched && upper_touched(view, hash)) {
+			if (upper_special(view, hash))
+				return 0;
+		} else {
+			n->touched = 0;
+		}
+	}
+	n->hash = hash;
+	return 1;
+}
+
+/* The directory above a name that is nowhere is touched, and plain: is it there? */
+static NOINLINE int is_upper_directory(const struct core_view *view, const char *path,
+				       uint32_t length, uint64_t hash)
+{
+	const struct lpmx_index_entry *entry;
+	char host[KNOWN_HOST_MAX];
+	struct stat st;
+	long r;
+
+	if (!length)
+		return 1;
+	if (view->upper.length + length >= sizeof(host))
+		return 0;
+	bytes_copy(host, view->upper.text, view->upper.length);
+	bytes_copy(host + view->upper.length, path, length);
+	host[view->upper.length + length] = 0;
+	r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	if (r != -ENOENT)
+		return !r && IS(st.st_mode, S_IFDIR);
+	entry = index_find(view->index, hash, path, length);
+	return entry && IS(entry->mode, S_IFDIR);
+}
+
+/* Put the target of the link at the first `at` bytes of the path in the place of its name. */
+static int follow(const struct core_view *view, const struct lpmx_index_entry *link, uint32_t at,
+		  struct known *k)
+{
+	const char *target = index_bytes(view->index, link->target, link->target_length);
+	uint32_t length = link->target_length, above = path_parent(k->path, at), to;
+	uint32_t rest = k->length - at;
+
+	if (!target || !length)
+		return 0;
+	if (target[0] == '/') {
+		above = 0;
+		target++;
+		length--;
+	}
+	/* it stands in a directory of the layers, whose path has no link in it */
+	for (; length > 3 && target[0] == '.' && target[1] == '.' && target[2] == '/'; length -= 3) {
+		above = path_parent(k->path, above);
+		target += 3;
+	}
+	to = above + 1 + length;
+	if (length >= KNOWN_MAX || to + rest >= KNOWN_MAX)
+		return 0;
+	if (to <= at)
+		bytes_copy(k->path + to, k->path + at, rest);
+	else
+		for (uint32_t i = rest; i--;)
+			k->path[to + i] = k->path[at + i];
+	k->based = 0;
+	k->path[above] = '/';
+	bytes_copy(k->path + above + 1, target, length);
+	k->length = to + rest;
+	k->path[k->length] = 0;
+	return 1;
+}
+
+/*
+ * What is at k->path, of which `n` knows the beginning.  Directories are searched for names
+ * that begin at `checked` and later, if this user may.
+ */
+static int find(const struct core_task *task, int flags, uint32_t checked, struct known_names *n,
+		struct known *k)
+{
+	const struct core_view *view = task->view;
+
+	for (int links = 0; links <= LINKS; links++) {
+		const struct lpmx_index_entry *entry;
+		uint32_t at = k->length;
+
+		if (!known_names(task, k->path, k->length, checked, n))
+			return KNOWN_NOT;
+		k->hash = n->hash;
+		if (n->touched)
+			return n->unsure ? KNOWN_NOT : KNOWN_UPPER;
+		entry = k->entry = index_find(view->index, n->hash, k->path, at);
+		if (entry && !(IS(entry->mode, S_IFLNK) && flags & KNOWN_FOLLOW))
+			return n->unsure || entry->layer >= view->layer_count ? KNOWN_NOT : KNOWN;
+		/* nothing, or a link on the way: how far is it there? */
+		if (!entry && n->touched_above)
+			return !n->unsure && is_upper_directory(view, k->path, n->at, n->above)
+				       ? KNOWN
+				       : KNOWN_NOT;
+		if (!entry) {
+			uint64_t hash = n->above;
+
+			for (at = n->at; !(entry = index_find(view->index, hash, k->path, at));) {
+				at = path_parent(k->path, at);
+				hash = fnv(k->path, at);
+				if (!at || (view->upper.length && upper_touched(view, hash)))
+					return KNOWN_NOT;
+			}
+		}
+		if (IS(entry->mode, S_IFDIR))
+			return at < n->at ? KNOWN_NOWHERE : n->unsure ? KNOWN_NOT : KNOWN;
+		if (!IS(entry->mode, S_IFLNK) || flags & KNOWN_CANONICAL ||
+		    entry->layer >= view->layer_count || !follow(view, entry, at, k))
+			return KNOWN_NOT;
+		known_begin(view, n);
+		if (checked != UNCHECKED)
+			checked = 0;
+	}
+	return KNOWN_NOT;
+}
+
+/* Is what is at `path`, or above it, bound there? */
+static int in_bound(const struct core_view *view, const char *path, uint32_t length)
+{
+	for (uint32_t i = 0; i < view->bind_count; i++) {
+		const struct core_string *at = &view->binds[i].at;
+
+		if (at->length <= length && text_same(path, at->text, at->length) &&
+		    (at->length == length || path[at->length] == '/'))
+			return 1;
+	}
+	return 0;
+}
+
+/* Begin in the working directory. */
+static NOINLINE int begin_here(const struct core_view *view, struct known_names *n, struct known *k)
+{
+	char host[KNOWN_HOST_MAX];
+	long r = sys_call2(__NR_getcwd, host, sizeof(host));
+
+	if (r >= 0)
+		r = core_from_host(view, host, k->path, sizeof(k->path));
+	if (r < 0 || (is_lower(view, host) && moved_perhaps(view, k->path)))
+		return 0;
+	k->length = k->base = (uint32_t)r;
+	k->based = 1;
+	known_begin(view, n);
+	return 1;
+}
+
+/* Begin in a directory of the layers that a descriptor is of. */
+static NOINLINE int begin_in(const struct core_view *view, int fd, struct known_names *n,
+			     struct known *k)
+{
+	const struct lpmx_index_entry *entry;
+	const char *path;
+	struct stat st;
+
+	if (sys_call2(__NR_fstat, fd, &st) || !IS(st.st_mode, S_IFDIR))
+		return 0;
+	entry = object_known(view, &st);
+	path = entry ? index_bytes(view->index, entry->path, entry->path_length) : 0;
+	if (!path || entry->path_length >= sizeof(k->path))
+		return 0;
+	bytes_copy(k->path, path, entry->path_length);
+	k->path[entry->path_length] = 0;
+	k->length = k->base = entry->path_length;
+	if (moved_perhaps(view, k->path))
+		return 0;
+	k->based = 1;
+	if (in_bound(view, k->path, k->length))
+		return 0;
+	n->at = k->length;
+	n->hash = entry->hash;
+	n->touched = view->upper.length && upper_touched(view, entry->hash);
+	return 1;
+}
+
+int known_path(const struct core_task *task, int dirfd, const char *path, int flags,
+	       struct known *k)
+{
+	const struct core_view *view = task->view;
+	uint32_t length = (uint32_t)text_length(path), checked = UNCHECKED;
+	struct known_names n;
+
+	k->based = k->tried = 0;
+	if (!view->index || !length || length >= sizeof(k->path) ||
+	    (!(flags & KNOWN_CANONICAL) && task_root(task)[0]))
+		return KNOWN_NOT;
+	if (path[0] == '/') {
+		k->length = 0;
+		known_begin(view, &n);
+	} else if (dirfd == AT_FDCWD ? !begin_here(view, &n, k) : !begin_in(view, dirfd, &n, k)) {
+		return KNOWN_NOT;
+	} else {
+		if (k->length + 1 + length >= sizeof(k->path))
+			return KNOWN_NOT;
+		k->path[k->length] = '/';
+		checked = ++k->length;
+	}
+	bytes_copy(k->path + k->length, path, length + 1);
+	if (!(flags & KNOWN_CANONICAL) && permission_is_checked(task))
+		checked = checked == UNCHECKED ? 0 : checked;
+	else
+		checked = UNCHECKED;
+	k->length += length;
+	k->tried = 1;
+	return find(task, flags, checked, &n, k);
+}
+
+int known_said(const struct core_task *task, int dirfd, const char *user, int flags, char *said,
+	       struct known *k)
+{
+	long r = user_text(task, user, said, KNOWN_MAX);
+
+	if (r < 0)
+		said[0] = 0;
+	if (r == -EFAULT)
+		return -EFAULT;
+	k->based = k->tried = 0;
+	return task->trace ? KNOWN_NOT : known_path(task, dirfd, said, flags, k);
+}
