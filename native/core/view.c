@@ -255,7 +255,7 @@ static long open_view(struct core_view *view, const char *path, char *room, size
 	void *data;
 	long size, r;
 
-	bytes_zero(view, __builtin_offsetof(struct core_view, layers));
+	bytes_zero(view, __builtin_offsetof(struct core_view, binds));
 	while (strings <= &view->index_path)
 		*strings++ = none;
 	view->opened = __atomic_add_fetch(&views, 1, __ATOMIC_RELAXED);

@@ -59,8 +59,8 @@ struct core_view {
 	uint32_t mount_mask;                   /* STATX_MNT_ID, where the kernel knows it */
 	int file_is_mapped;                    /* `file`: or it is in memory of the caller's */
 	/* last, for most of them is never touched */
-	struct core_string layers[CORE_LAYERS_MAX];
 	struct core_bind binds[CORE_BINDS_MAX];
+	struct core_string layers[CORE_LAYERS_MAX];
 };
 
 /* Emulated credentials of a process (root illusion). */

@@ -22,7 +22,8 @@
 
 const char *loader_view_file;
 
-static struct core_view the_view;
+/* on one page, but for many layers */
+static struct core_view the_view __attribute__((aligned(PAGE)));
 static struct loader_stack the_stack;
 static struct loader_image program, interpreter;
 
@@ -30,7 +31,7 @@ static struct loader_image program, interpreter;
  * Texts that stay: programs write over their environment.  One behind the other, for each page
  * that a start touches costs it.
  */
-static char texts[2 * CORE_PATH_MAX + CORE_HOST_MAX + CORE_SAID_MAX + VIEW_FILE_ROOM];
+static char texts[3 * CORE_PATH_MAX + CORE_HOST_MAX + CORE_SAID_MAX + VIEW_FILE_ROOM];
 static size_t texts_used;
 
 /* `text` is shorter than what there is room for. */
@@ -290,9 +291,11 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 
 	randomize = !(sys_call1(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE);
 	fd = open_program(s, &name, &command);
+	program.interpreter = texts + texts_used;
 	r = fd < 0 ? fd : loader_map(fd, 0, randomize, &program);
 	if (r < 0)
 		cannot_map("it", r);
+	texts_used += text_length(program.interpreter) + 1;
 	sys_call1(__NR_close, fd);
 	if (program.interpreter[0]) {
 		part_vdso_from_stack(s);

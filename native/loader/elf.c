@@ -162,14 +162,13 @@ long loader_interpreter(long fd, const void *header, long size, char *name, int 
 	long count = read_headers(fd, header, size, headers), r = 0, dynamic = -1;
 
 	name[0] = 0;
-	*alone = 0;
 	for (long i = 0; i < count; i++) {
 		if (headers[i].p_type == PT_INTERP && !name[0])
 			r = read_interpreter(fd, header, size, &headers[i], name);
 		if (headers[i].p_type == PT_DYNAMIC)
 			dynamic = i;
 	}
-	if (r > 0 && dynamic >= 0)
+	if (r > 0 && dynamic >= 0 && alone)
 		*alone = insists_on_being_first(fd, headers, count, dynamic);
 	return count < 0 ? count : r;
 }
@@ -358,7 +357,7 @@ static long measure(long fd, const void *header, long size, const Elf64_Phdr *he
 	for (long i = 0; i < count; i++) {
 		const Elf64_Phdr *h = &headers[i];
 
-		if (h->p_type == PT_INTERP && !image->interpreter[0]) {
+		if (h->p_type == PT_INTERP && image->interpreter && !image->interpreter[0]) {
 			long r = read_interpreter(fd, header, size, h, image->interpreter);
 
 			if (r < 0)
@@ -391,7 +390,9 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 	uint64_t alignment, bias;
 	long size, count, r;
 
-	bytes_zero(image, __builtin_offsetof(struct loader_image, interpreter) + 1);
+	bytes_zero(image, __builtin_offsetof(struct loader_image, interpreter));
+	if (image->interpreter)
+		image->interpreter[0] = 0;
 	size = sys_call4(__NR_pread64, fd, header, sizeof(header), 0);
 	if (size < 0)
 		return size;

@@ -169,7 +169,7 @@ static long read_interpreter(struct plan *plan, long fd, const void *header, lon
 
 	if (sizeof(target->text) - target->used < CORE_PATH_MAX)
 		return -ENAMETOOLONG;
-	r = loader_interpreter(fd, header, size, name, &plan->alone);
+	r = loader_interpreter(fd, header, size, name, view()->preload.length ? &plan->alone : 0);
 	plan->interpreter = name;
 	target->used += text_length(name) + 1;
 	return r;

@@ -80,7 +80,7 @@ struct loader_image {
 	uint64_t base, entry, headers;
 	uint32_t header_count, header_size;
 	int executable_stack;
-	char interpreter[CORE_PATH_MAX]; /* "" for none; last, for most of it is never touched */
+	char *interpreter; /* the caller's, CORE_PATH_MAX: "" for none; or NULL: it is not wanted */
 };
 
 /*
@@ -91,7 +91,7 @@ long loader_check(const void *header, long size, const char **why);
 /* Is the program a loader, of this or another installation? */
 int loader_is_one(const void *header);
 /* Read the interpreter's name of the program open at `fd`: its length, 0: none.
- * *alone: no library may be preloaded into the program. */
+ * *alone is set if no library may be preloaded into the program; NULL: that is not asked. */
 long loader_interpreter(long fd, const void *header, long size, char *name, int *alone);
 /* Map the file open at `fd`. */
 long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image);
