@@ -1,4 +1,4 @@
-"""What it costs to start one small program, the command line included, side by side.
+"""What it costs to start one small program, side by side: the command line included, and from a program.
 
     python benchmarks/starts.py [--rounds N] [--image REFERENCE]
 
@@ -6,6 +6,9 @@ Each round starts every row once, in an order of its own. Shown are the least an
 of the rounds, in milliseconds on the clock from before the fork until the program has ended,
 and the processor time of the least; and ratios to `python3 -c pass`. IMAGE is one of the
 store (default: a copy of this machine).
+
+The second table is of a program that starts another, in one container and across containers
+(starts.c): microseconds of processor time, and page faults.
 """
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from lpmx_runtime.container import Container, exposed
+from lpmx_runtime.container.launch import Launch
 from lpmx_runtime.store import Store
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -82,19 +86,80 @@ def table(results: "Dict[str, List[tuple[float, float]]]") -> str:
     return "\n".join(lines)
 
 
+#: What the program of the second table starts, and how: by fork as a shell, by vfork as make or Python.
+WAYS = ("fork", "vfork")
+AT_ONCE = 50
+
+
+def starter(directory: str) -> str:
+    """starts.c, compiled."""
+    program = os.path.join(directory, "starts")
+    subprocess.run(["cc", "-O2", "-o", program, Path(__file__).with_name("starts.c")], check=True)
+    return program
+
+
+def callers(container: Container, other: Container, program: str) -> "Dict[str, tuple[Launch, str]]":
+    """Who starts what: `program` is in the container, too, and links of the other's."""
+    launch = container.launch(["/bin/sh", "-c", "cat >/starts && chmod 755 /starts"], entrypoint=False)
+    with open(program, "rb") as source:
+        subprocess.run(launch.argv, executable=launch.executable, env=launch.env, stdin=source, check=True)
+    subprocess.run([SCRIPTS / "lpmx", "link", container.name, f"other-true={other.name}:/bin/true"],
+                   stdout=subprocess.DEVNULL, check=True)
+    inside = container.launch(["/starts"], entrypoint=False)
+    linked = container.launch(["sh", "-c", "command -v other-true"], entrypoint=False)
+    done = subprocess.run(linked.argv, executable=linked.executable, env=linked.env, stdout=subprocess.PIPE,
+                          text=True, check=True)
+    outside = Launch(program, (program,), {"PATH": "/usr/bin:/bin"})
+    return {
+        "host, of its own": (outside, "/bin/true"),
+        "container, of its own": (inside, "/bin/true"),
+        "container, of the host": (inside, "/.lpmx/host/bin/true"),
+        "container, of another container": (inside, done.stdout.strip()),
+    }
+
+
+def started(launch: Launch, way: str, program: str) -> "tuple[float, float]":
+    """Microseconds of processor time, and page faults, of one start."""
+    done = subprocess.run([*launch.argv, way, str(AT_ONCE), program], executable=launch.executable,
+                          env=launch.env, stdout=subprocess.PIPE, text=True, check=True)
+    _, used, faults = map(float, done.stdout.split())
+    return used, faults
+
+
+def table_of_callers(rows: "Dict[str, tuple[Launch, str]]", rounds: int) -> str:
+    times: "Dict[tuple[str, str], List[tuple[float, float]]]" = {}
+    for _ in range(rounds):
+        for row in random.sample(list(rows), len(rows)):
+            for way in WAYS:
+                times.setdefault((row, way), []).append(started(rows[row][0], way, rows[row][1]))
+    lines = ["| | by | least, us | median, us | least, to the host's | page faults |",
+             "|---|---|--:|--:|--:|--:|"]
+    native = next(iter(rows))
+    for row in rows:
+        for way in WAYS:
+            used = sorted(times[row, way])
+            lines.append(f"| {row} | `{way}` | {used[0][0]:.0f} | {statistics.median(each[0] for each in used):.0f} "
+                         f"| {used[0][0] / min(times[native, way])[0]:.2f} | {used[0][1]:.0f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="what it costs to start a program")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--image", default="host")
     arguments = parser.parse_args()
     store = Store.open()
-    container = Container.create(store, store.images.find(arguments.image))
+    image = store.images.find(arguments.image)
+    container, other = Container.create(store, image), Container.create(store, image)
     try:
         with tempfile.TemporaryDirectory() as directory:
             os.chdir(directory)  # an exposed command starts where it is called, if the container has it
             print(table(run(rows(container, arguments.image, directory), arguments.rounds)))
+            print()
+            print(table_of_callers(callers(container, other, starter(directory)), arguments.rounds))
     finally:
         container.remove(force=True)
+        other.remove(force=True)
         subprocess.run([SCRIPTS / "lpmx", "ps", "-q"], stdout=subprocess.DEVNULL, check=True)
 
 
