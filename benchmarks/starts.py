@@ -103,7 +103,7 @@ def callers(container: Container, other: Container, program: str) -> "Dict[str, 
     launch = container.launch(["/bin/sh", "-c", "cat >/starts && chmod 755 /starts"], entrypoint=False)
     with open(program, "rb") as source:
         subprocess.run(launch.argv, executable=launch.executable, env=launch.env, stdin=source, check=True)
-    subprocess.run([SCRIPTS / "lpmx", "link", container.name, f"other-true={other.name}:/bin/true"],
+    subprocess.run([SCRIPTS / "lpmx", "link", container.name, f"other-true={other.name}:/usr/bin/true"],
                    stdout=subprocess.DEVNULL, check=True)
     inside = container.launch(["/starts"], entrypoint=False)
     linked = container.launch(["sh", "-c", "command -v other-true"], entrypoint=False)
@@ -111,9 +111,9 @@ def callers(container: Container, other: Container, program: str) -> "Dict[str, 
                           text=True, check=True)
     outside = Launch(program, (program,), {"PATH": "/usr/bin:/bin"})
     return {
-        "host, of its own": (outside, "/bin/true"),
-        "container, of its own": (inside, "/bin/true"),
-        "container, of the host": (inside, "/.lpmx/host/bin/true"),
+        "host, of its own": (outside, "/usr/bin/true"),
+        "container, of its own": (inside, "/usr/bin/true"),
+        "container, of the host": (inside, "/.lpmx/host/usr/bin/true"),
         "container, of another container": (inside, done.stdout.strip()),
     }
 

@@ -3,6 +3,8 @@
  * host, or one of another container.  A process has one view for its life; this
  * is where the next one is chosen.
  */
+#include <linux/openat2.h>
+
 #include "internal.h"
 
 long core_exec_keep(struct core_exec *exec, const char **field, const char *a, const char *b, size_t max)
@@ -73,6 +75,9 @@ static long check_file(struct core_task *task, const struct core_node *node, uin
 	return permission_in(task, &meta, c->fsuid, c->fsgid, 1, permission_host(node), -1) ? 0
 										    : -EACCES;
 }
+
+/* Before /proc is asked. */
+#define LINKS_MAX 4
 
 /* Is the path free of "..", "." and empty names? */
 static int plain(const char *path)
@@ -292,6 +297,77 @@ static long mapped_program(struct core_task *task, const char *path, struct core
 	return r < 0 ? r : 1;
 }
 
+/* Put in place of the first link on the way to `name`, which has one, what it says; -errno if it
+ * is not that simple. */
+static long follow_first(char name[CORE_HOST_MAX])
+{
+	char target[CORE_SAID_MAX], rest[CORE_SAID_MAX];
+	size_t above = 0, n;
+	long length;
+
+	for (n = 1; name[n]; above = n++) {
+		char end;
+
+		while (name[n] && name[n] != '/')
+			n++;
+		end = name[n];
+		name[n] = 0;
+		length = sys_call4(__NR_readlinkat, AT_FDCWD, name, target, sizeof(target) - 1);
+		name[n] = end;
+		if (length == -EINVAL && end)
+			continue;
+		if (length < 0)
+			return length;
+		target[length] = 0;
+		if (text_length(name + n) >= sizeof(rest))
+			return -ENAMETOOLONG;
+		text_put(rest, name + n);
+		if (target[0] == '/')
+			above = 0;
+		else
+			name[above++] = '/';
+		name[above] = 0;
+		if (path_join(name + above, CORE_HOST_MAX - above, target, rest) < 0)
+			return -ENAMETOOLONG;
+		return plain(name) ? 0 : -ELOOP;
+	}
+	return -ELOOP;
+}
+
+/* The name of a program, by links that say where they lead; -errno if it is to be asked for. */
+static long open_by_name(const char *path, int flags, char name[CORE_HOST_MAX])
+{
+	struct open_how how = { .flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+	long fd, r;
+
+	if (path[0] != '/' || !plain(path) || path_join(name, CORE_HOST_MAX, path, "") < 0)
+		return -ELOOP;
+	for (int links = 0;; links++) {
+		fd = sys_call4(__NR_openat2, AT_FDCWD, name, &how, sizeof(how));
+		if (fd != -ELOOP || links == LINKS_MAX || flags & O_NOFOLLOW)
+			return fd;
+		r = follow_first(name);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* What the kernel calls what is open, by /proc, costs most of an exec in a process that has not
+ * asked before; where no link is on the way it is what was said. */
+long core_host_program(const struct core_view *view, int dirfd, const char *path, int flags,
+		       char name[CORE_HOST_MAX])
+{
+	long fd = open_by_name(path, flags, name), r;
+
+	if (fd >= 0)
+		return fd;
+	fd = sys_call4(__NR_openat, dirfd, path, flags | O_CLOEXEC, 0);
+	r = fd < 0 ? fd : host_of_fd(view, (int)fd, name, CORE_HOST_MAX);
+	if (fd >= 0 && r < 0)
+		sys_call1(__NR_close, fd);
+	return r < 0 ? r : fd;
+}
+
 static long host_view_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 			      struct core_exec *exec)
 {
@@ -299,14 +375,12 @@ static long host_view_resolve(struct core_task *task, int dirfd, const char *pat
 	char *host;
 	long n, fd;
 
-	fd = sys_call4(__NR_openat, dirfd, path,
-		       O_PATH | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0);
+	exec->program = exec->host = host = exec->text + exec->used;
+	fd = core_host_program(task->view, dirfd, path,
+			       O_PATH | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), host);
 	if (fd < 0)
 		return fd;
-	exec->program = exec->host = host = exec->text + exec->used;
-	n = host_of_fd(task->view, (int)fd, host, CORE_HOST_MAX);
-	if (n >= 0)
-		n = sys_call2(__NR_fstat, fd, &st);
+	n = sys_call2(__NR_fstat, fd, &st);
 	sys_call1(__NR_close, fd);
 	if (n < 0)
 		return n;

@@ -253,6 +253,9 @@ struct core_exec {
  * or more with its NUL, or does not fit. */
 long core_exec_keep(struct core_exec *exec, const char **field, const char *a, const char *b,
 		    size_t max);
+/* Open a program of the host, and say what the kernel calls it: the descriptor, or -errno. */
+long core_host_program(const struct core_view *view, int dirfd, const char *path, int flags,
+		       char name[CORE_HOST_MAX]);
 /* In `flags`, beside AT_SYMLINK_NOFOLLOW: the path is canonical, from the view's real root. */
 #define CORE_EXEC_CANONICAL 0x40000000
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,

@@ -135,19 +135,17 @@ static __attribute__((noreturn)) void cannot_map(const char *what, long error)
 	loader_leave(NOT_EXECUTABLE);
 }
 
-/* The name that the kernel has for what is open, where links may lead to it. */
-static const char *real_name(int fd, const char *said)
+/* A program of the host, which may have been called by a link. */
+static long open_on_host(const char *said)
 {
-	char link[32], *to = texts + texts_used;
-	long n;
+	char *name = texts + texts_used;
+	long fd = core_host_program(&the_view, AT_FDCWD, said, O_RDONLY, name);
 
-	text_put_number(text_put(link, "/proc/self/fd/"), (uint64_t)(unsigned)fd, 10);
-	n = sys_call4(__NR_readlinkat, AT_FDCWD, link, to, CORE_HOST_MAX - 1);
-	if (n <= 0)
-		return keep(said);
-	to[n] = 0;
-	texts_used += (size_t)n + 1;
-	return to;
+	if (fd >= 0) {
+		trap_task.program_host = name;
+		texts_used += text_length(name) + 1;
+	}
+	return fd;
 }
 
 /*
@@ -175,11 +173,10 @@ static long open_program(const struct loader_stack *s, const char **name, const 
 		return -ENOENT;
 	if (text_length(s->file) >= CORE_HOST_MAX)
 		return -ENAMETOOLONG;
-	fd = core_host_open(s->file, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		trap_task.program_host = the_view.kind == CORE_VIEW_HOST ? real_name((int)fd, s->file)
-									 : keep(s->file);
-	return fd;
+	if (the_view.kind == CORE_VIEW_HOST)
+		return open_on_host(s->file);
+	trap_task.program_host = keep(s->file);
+	return core_host_open(s->file, O_RDONLY | O_CLOEXEC);
 }
 
 /*
