@@ -76,9 +76,19 @@ def _wait(child: int, waited: "set[signal.Signals]") -> int:
 
 
 def _continue(child: int) -> None:
-    """Continue the program: its group, if that is not ours, for the shell continued ours."""
+    """Continue the program: its group, if that is not ours, for the shell continued ours.
+
+    One that the shell has continued is left alone: it may be about to be stopped again.
+    """
     group = os.getpgid(child)
     if group != os.getpgrp():
         os.killpg(group, signal.SIGCONT)
-    else:
+    elif not _was_continued(child):
         os.kill(child, signal.SIGCONT)
+
+
+def _was_continued(child: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, child, os.WCONTINUED | os.WNOHANG) is not None
+    except ChildProcessError:  # it has ended
+        return False
