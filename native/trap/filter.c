@@ -368,7 +368,7 @@ int trap_filter_present(void)
 }
 
 /* Apart, for its frame is large, and most programs that start have the filter. */
-static __attribute__((noinline)) long install(int sites)
+static __attribute__((noinline, cold)) long install(int sites)
 {
 	struct program program;
 	struct sock_fprog description = { 0, program.code };
