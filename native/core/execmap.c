@@ -408,27 +408,64 @@ long core_exec_path(struct core_task *task, int fd, char path[CORE_PATH_MAX])
 	return proc_link(task, link, path);
 }
 
-long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
+/* What was found, and may be executed. */
+static long keep_found(const struct core_view *view, const char *path, const char *layer, const char *host,
 		       struct core_exec *exec)
 {
+	long r = core_exec_keep(exec, &exec->program, path, "", CORE_PATH_MAX);
+
+	if (r >= 0)
+		r = core_exec_keep(exec, &exec->host, layer, host, CORE_HOST_MAX);
+	/* only its own program stays in the kernel view */
+	if (r >= 0 && view->kind == CORE_VIEW_KERNEL && !text_equal(path, view->program.text)) {
+		exec->kind = CORE_VIEW_CONTAINER;
+		exec->view_file = view->container_view.text;
+	}
+	return r;
+}
+
+/* What the index alone can tell of a path; a path that is traced goes the way that tells it. */
+static int known_file(const struct core_task *task, int dirfd, const char *path, int flags, struct known *k)
+{
+	int way = (flags & AT_SYMLINK_NOFOLLOW ? 0 : KNOWN_FOLLOW) |
+		  (flags & CORE_EXEC_CANONICAL ? KNOWN_CANONICAL : 0);
+	int found = task->trace ? KNOWN_NOT : known_path(task, dirfd, path, way, k);
+
+	if (found == KNOWN_NOWHERE || (found == KNOWN && !k->entry))
+		return -ENOENT;
+	return found == KNOWN && IS(k->entry->mode, S_IFREG);
+}
+
+/* 1 if it is, or -errno; 0: it is to be looked for. */
+static NOINLINE long known_program(struct core_task *task, int dirfd, const char *path, int flags,
+				   struct core_exec *exec)
+{
+	const struct core_credentials *c = &task->credentials;
 	const struct core_view *view = task->view;
+	struct known k;
+	struct meta meta;
+	long r = known_file(task, dirfd, path, flags, &k);
+
+	if (r <= 0)
+		return r;
+	r = mapped_program(task, k.path, exec);
+	if (r)
+		return r;
+	meta.mode = exec->mode = k.entry->mode;
+	meta.uid = k.entry->uid;
+	meta.gid = k.entry->gid;
+	if (!permission_in(task, &meta, c->fsuid, c->fsgid, 1, 0, -1))
+		return -EACCES;
+	r = keep_found(view, k.path, view->layers[k.entry->layer].text, k.path, exec);
+	return r < 0 ? r : 1;
+}
+
+static NOINLINE long resolved_program(struct core_task *task, int dirfd, const char *path, int flags,
+				      struct core_exec *exec)
+{
 	struct core_node node;
-	size_t n;
 	long r;
 
-	begin(exec, view->kind);
-	if (view->kind == CORE_VIEW_HOST)
-		return host_view_resolve(task, dirfd, path, flags, exec);
-	if ((n = text_begins(path, LPMX_HOST_PREFIX "/")))
-		return host_program(task, path + n - 1, exec);
-	if ((n = text_begins(path, LPMX_HOST_SEARCH "/")))
-		return host_search(task, path + n, exec);
-	/* a mapped name need not exist in the view */
-	if (path[0] == '/') {
-		r = mapped_program(task, path, exec);
-		if (r)
-			return r < 0 ? r : 0;
-	}
 	if (flags & CORE_EXEC_CANONICAL) {
 		r = path_node(task, path, &node);
 		if (r >= 0 && node.place == CORE_ABSENT)
@@ -445,17 +482,52 @@ long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int 
 	if (r)
 		return r < 0 ? r : 0;
 	r = check_file(task, &node, &exec->mode);
-	if (r < 0)
-		return r;
-	r = core_exec_keep(exec, &exec->program, node.path, "", CORE_PATH_MAX);
-	if (r >= 0)
-		r = core_exec_keep(exec, &exec->host, node.host, "", CORE_HOST_MAX);
-	if (r < 0)
-		return r;
-	/* only its own program stays in the kernel view */
-	if (view->kind == CORE_VIEW_KERNEL && !text_equal(node.path, view->program.text)) {
-		exec->kind = CORE_VIEW_CONTAINER;
-		exec->view_file = view->container_view.text;
+	return r < 0 ? r : keep_found(task->view, node.path, "", node.host, exec);
+}
+
+static NOINLINE long resolved_interpreter(struct core_task *task, const char *name, struct core_exec *exec,
+					  const char **host)
+{
+	struct core_node node;
+	long r = core_resolve(task, AT_FDCWD, name, 0, &node);
+
+	return r < 0 ? r : core_exec_keep(exec, host, node.host, "", CORE_HOST_MAX);
+}
+
+long core_exec_interpreter(struct core_task *task, const char *name, struct core_exec *exec, const char **host)
+{
+	struct known k;
+	long r = known_file(task, AT_FDCWD, name, 0, &k);
+
+	if (!r)
+		return resolved_interpreter(task, name, exec, host);
+	return r < 0 ? r
+		     : core_exec_keep(exec, host, task->view->layers[k.entry->layer].text, k.path,
+				      CORE_HOST_MAX);
+}
+
+long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
+		       struct core_exec *exec)
+{
+	const struct core_view *view = task->view;
+	size_t n;
+	long r;
+
+	begin(exec, view->kind);
+	if (view->kind == CORE_VIEW_HOST)
+		return host_view_resolve(task, dirfd, path, flags, exec);
+	if ((n = text_begins(path, LPMX_HOST_PREFIX "/")))
+		return host_program(task, path + n - 1, exec);
+	if ((n = text_begins(path, LPMX_HOST_SEARCH "/")))
+		return host_search(task, path + n, exec);
+	/* a mapped name need not exist in the view */
+	if (path[0] == '/') {
+		r = mapped_program(task, path, exec);
+		if (r)
+			return r < 0 ? r : 0;
 	}
-	return 0;
+	r = known_program(task, dirfd, path, flags, exec);
+	if (r)
+		return r < 0 ? r : 0;
+	return resolved_program(task, dirfd, path, flags, exec);
 }

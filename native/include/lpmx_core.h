@@ -260,6 +260,9 @@ long core_host_program(const struct core_view *view, int dirfd, const char *path
 #define CORE_EXEC_CANONICAL 0x40000000
 long core_exec_resolve(struct core_task *task, int dirfd, const char *path, int flags,
 		       struct core_exec *exec);
+/* The host path of the interpreter `name` of a program of the view, kept in *exec. */
+long core_exec_interpreter(struct core_task *task, const char *name, struct core_exec *exec,
+			   const char **host);
 /* The path that shows what is open as `fd`, or its copy: 1, or 0 if none does. */
 long core_exec_path(struct core_task *task, int fd, char path[CORE_PATH_MAX]);
 /* The program's descriptor that what was found is the link of, and has no path; or -1. */

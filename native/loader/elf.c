@@ -82,18 +82,23 @@ int loader_is_one(const void *header)
 	return e->e_type == ET_EXEC && e->e_entry - LPMX_WINDOW < LPMX_WINDOW_SIZE;
 }
 
-static long read_headers(long fd, const void *header, long size, Elf64_Phdr *to)
+/* The program headers where they lie in what was read of the file, which is aligned; NULL: they
+ * do not. */
+static const Elf64_Phdr *headers_in(const void *header, long size)
 {
 	const Elf64_Ehdr *e = header;
+	long bytes = e->e_phnum * (long)sizeof(Elf64_Phdr);
+
+	return (long)e->e_phoff >= 0 && (long)e->e_phoff <= size - bytes && !(e->e_phoff & 7)
+		       ? (const void *)((const char *)header + e->e_phoff)
+		       : 0;
+}
+
+static long read_headers(long fd, const Elf64_Ehdr *e, Elf64_Phdr *to)
+{
 	long bytes = e->e_phnum * (long)sizeof(*to);
 
-	if ((long)e->e_phoff >= 0 && (long)e->e_phoff + bytes <= size) {
-		bytes_copy(to, (const char *)header + e->e_phoff, (size_t)bytes);
-		return e->e_phnum;
-	}
-	if (sys_call4(__NR_pread64, fd, to, bytes, e->e_phoff) != bytes)
-		return -ENOEXEC;
-	return e->e_phnum;
+	return sys_call4(__NR_pread64, fd, to, bytes, e->e_phoff) == bytes ? 0 : -ENOEXEC;
 }
 
 /* `header`, of `size` bytes, is how the file begins, and mostly has the name, too. */
@@ -156,12 +161,11 @@ static int insists_on_being_first(long fd, const Elf64_Phdr *headers, long count
 	return 0;
 }
 
-long loader_interpreter(long fd, const void *header, long size, char *name, int *alone)
+static long interpreter_of(long fd, const void *header, long size, const Elf64_Phdr *headers, char *name,
+			   int *alone)
 {
-	Elf64_Phdr headers[HEADERS_MAX];
-	long count = read_headers(fd, header, size, headers), r = 0, dynamic = -1;
+	long count = ((const Elf64_Ehdr *)header)->e_phnum, r = 0, dynamic = -1;
 
-	name[0] = 0;
 	for (long i = 0; i < count; i++) {
 		if (headers[i].p_type == PT_INTERP && !name[0])
 			r = read_interpreter(fd, header, size, &headers[i], name);
@@ -170,7 +174,24 @@ long loader_interpreter(long fd, const void *header, long size, char *name, int 
 	}
 	if (r > 0 && dynamic >= 0 && alone)
 		*alone = insists_on_being_first(fd, headers, count, dynamic);
-	return count < 0 ? count : r;
+	return r;
+}
+
+static __attribute__((noinline)) long interpreter_beyond(long fd, const void *header, long size, char *name, int *alone)
+{
+	Elf64_Phdr headers[HEADERS_MAX];
+	long r = read_headers(fd, header, headers);
+
+	return r < 0 ? r : interpreter_of(fd, header, size, headers, name, alone);
+}
+
+long loader_interpreter(long fd, const void *header, long size, char *name, int *alone)
+{
+	const Elf64_Phdr *headers = headers_in(header, size);
+
+	name[0] = 0;
+	return headers ? interpreter_of(fd, header, size, headers, name, alone)
+		       : interpreter_beyond(fd, header, size, name, alone);
 }
 
 static uint64_t random_number(void)
@@ -382,26 +403,13 @@ static long measure(long fd, const void *header, long size, const Elf64_Phdr *he
 	return image->low == ~0ul ? -ENOEXEC : 0;
 }
 
-long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image)
+static long map_by(long fd, const void *header, long size, const Elf64_Phdr *headers, int is_interpreter,
+		   int randomize, struct loader_image *image)
 {
-	char header[LOADER_HEADER_SIZE] __attribute__((aligned(8)));
-	Elf64_Phdr headers[HEADERS_MAX];
-	const Elf64_Ehdr *e = (void *)header;
+	const Elf64_Ehdr *e = header;
+	long count = e->e_phnum, r;
 	uint64_t alignment, bias;
-	long size, count, r;
 
-	bytes_zero(image, __builtin_offsetof(struct loader_image, interpreter));
-	if (image->interpreter)
-		image->interpreter[0] = 0;
-	size = sys_call4(__NR_pread64, fd, header, sizeof(header), 0);
-	if (size < 0)
-		return size;
-	r = loader_check(header, size, 0);
-	if (r < 0)
-		return is_interpreter ? -ELIBBAD : r;
-	count = read_headers(fd, header, size, headers);
-	if (count < 0)
-		return count;
 	r = measure(fd, header, size, headers, count, image, &alignment);
 	if (!r)
 		r = map_image(fd, headers, count, image, e->e_type == ET_EXEC, !is_interpreter,
@@ -429,4 +437,33 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 	image->header_count = e->e_phnum;
 	image->header_size = e->e_phentsize;
 	return 0;
+}
+
+static __attribute__((noinline)) long map_beyond(long fd, const void *header, long size, int is_interpreter,
+						 int randomize, struct loader_image *image)
+{
+	Elf64_Phdr headers[HEADERS_MAX];
+	long r = read_headers(fd, header, headers);
+
+	return r < 0 ? r : map_by(fd, header, size, headers, is_interpreter, randomize, image);
+}
+
+long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image)
+{
+	char header[LOADER_HEADER_SIZE] __attribute__((aligned(8)));
+	const Elf64_Phdr *headers;
+	long size, r;
+
+	bytes_zero(image, __builtin_offsetof(struct loader_image, interpreter));
+	if (image->interpreter)
+		image->interpreter[0] = 0;
+	size = sys_call4(__NR_pread64, fd, header, sizeof(header), 0);
+	if (size < 0)
+		return size;
+	r = loader_check(header, size, 0);
+	if (r < 0)
+		return is_interpreter ? -ELIBBAD : r;
+	headers = headers_in(header, size);
+	return headers ? map_by(fd, header, size, headers, is_interpreter, randomize, image)
+		       : map_beyond(fd, header, size, is_interpreter, randomize, image);
 }

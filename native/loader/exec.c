@@ -22,9 +22,6 @@
 
 /* What is known about a program before it is executed. */
 struct plan {
-	/* large and seldom used: what is small lies together behind them, and the texts follow */
-	char name_of_descriptor[CORE_SAID_MAX + 32];
-	char lines[SCRIPTS_MAX][SCRIPT_LINE];
 	struct core_task *task;
 	const char *name;                /* for AT_EXECFN and the command name */
 	int descriptor;                  /* the program itself, where it has no path; or -1 */
@@ -38,8 +35,11 @@ struct plan {
 	int alone;                       /* it ends itself if a library is preloaded */
 	int starts_container;            /* a loader: its environment says what to run in which */
 	int script_elsewhere;            /* a script that another view reads */
-	struct core_exec target;
-};
+	struct core_exec target;         /* with its texts */
+	/* large and seldom used: what comes before lies together */
+	char name_of_descriptor[CORE_SAID_MAX + 32];
+	char lines[SCRIPTS_MAX][SCRIPT_LINE];
+} __attribute__((aligned(2048)));
 
 static const struct core_view *view(void)
 {
@@ -143,21 +143,13 @@ static long add_script(struct plan *plan, const struct loader_script *script, co
 	return 0;
 }
 
-static __attribute__((noinline)) long find_interpreter(struct plan *plan)
-{
-	struct core_node node;
-	long r = core_resolve(plan->task, AT_FDCWD, plan->interpreter, 0, &node);
-
-	return r < 0 ? r : core_exec_keep(&plan->target, &plan->interpreter_host, node.host, "", CORE_HOST_MAX);
-}
-
-static long check_interpreter(struct plan *plan)
+static long find_interpreter(struct plan *plan)
 {
 	/* the kernel view's own program has the host's, which is not in the view */
 	if (!plan->interpreter[0] || plan->target.view_file[0] ||
 	    plan->target.kind != CORE_VIEW_CONTAINER)
 		return 0;
-	return find_interpreter(plan);
+	return core_exec_interpreter(plan->task, plan->interpreter, &plan->target, &plan->interpreter_host);
 }
 
 /* Read the interpreter's name to where the other texts are. */
@@ -194,7 +186,7 @@ static long look_into(struct plan *plan, long fd)
 		}
 		if (!r)
 			r = read_interpreter(plan, fd, header, size);
-		return r < 0 ? r : check_interpreter(plan);
+		return r < 0 ? r : find_interpreter(plan);
 	}
 	/* another view reads its own scripts */
 	if (plan->target.view_file[0]) {
