@@ -1,9 +1,13 @@
 """Three Debian releases, glibc 2.31, 2.36 and 2.41: real programs, a package manager, live variables."""
 from __future__ import annotations
 
+import platform
 import subprocess
 
 import pytest
+
+from lpmx_runtime.container import Container
+from lpmx_runtime.store import Store
 
 SUITES = {"bullseye": ("11", "2.31"), "bookworm": ("12", "2.36"), "trixie": ("13", "2.41")}
 
@@ -41,6 +45,33 @@ def test_loader_of_the_image_gets_no_options(debian):
     assert "python3" == debian("python3", "-c", "print(open('/proc/self/cmdline').read())"
                                ).split("\0")[0]
     assert debian("readlink", "/proc/self/exe").strip() in ("/usr/bin/readlink", "/bin/readlink")
+
+
+INTERPRETER = "/lib64/ld-linux-x86-64.so.2"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the interpreter has another name there")
+@pytest.mark.parametrize("told", [
+    "",
+    f"{len(INTERPRETER)}:{INTERPRETER}" "{there}",
+    f"{len(INTERPRETER) + 4}:{INTERPRETER}.old/nowhere",
+    f"{len(INTERPRETER)}:{INTERPRETER[:-1]}1/nowhere",
+    "1:x/nowhere",
+], ids=["nothing", "what is so", "longer", "another", "shorter"])
+def test_loader_believes_of_an_interpreter_only_what_the_program_says(debian, told):
+    """Another program may be at the path since exec looked: then its own is looked for."""
+    container = Container.open(Store.open(debian.store), debian.name)
+    launch = container.launch(["/usr/bin/printf", "right"], entrypoint=False)
+    with container.view() as view:
+        there, file = (view.resolve(each).host for each in (INTERPRETER, "/usr/bin/printf"))
+    variables = {"LPMX_PROGRAM": "/usr/bin/printf", "LPMX_START": ":printf", "LPMX_FILE": file}
+    if told:
+        variables["LPMX_INTERPRETER"] = told.format(there=there)
+
+    done = subprocess.run(launch.argv, executable=launch.executable, env={**launch.env, **variables},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+
+    assert ("right", "", 0) == (done.stdout, done.stderr, done.returncode)
 
 
 def test_apt_installs_a_package(debian):

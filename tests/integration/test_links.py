@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -444,3 +445,39 @@ def test_longest_name_of_a_link(make):
     assert 0 == run(a, longest)[2] and [longest] == [link.name for link in links.of_container(a)]
     with pytest.raises(InvalidSetting, match="the path is too long"):
         links.add(a, f"{longest}n", "host:uname")
+
+
+@pytest.mark.parametrize("link, to", [
+    ("tool", "real/readlink"),                 # the name itself
+    ("way/readlink", "real"),                  # a directory on the way
+    ("way/readlink", "{here}/real"),           # one that says all of it
+    ("way/readlink", "real/../real"),          # one that only the kernel is asked about
+    ("real/./readlink", None), ("real//readlink", None), ("real/../real/readlink", None),
+])
+@pytest.mark.parametrize("from_host", [False, True], ids=["container", "host"])
+def test_program_of_the_host_knows_its_own_name(make, tmp_path, link, to, from_host):
+    """By whatever links it is called, by a contained program and by one of the host that this called."""
+    container = make()
+    (tmp_path / "real").mkdir()
+    shutil.copy(os.path.realpath(shutil.which("readlink")), tmp_path / "real" / "readlink")
+    if to:
+        (tmp_path / link.split("/")[0]).symlink_to(to.format(here=tmp_path))
+    words = [f"{tmp_path}/{link}", "/proc/self/exe"]
+
+    out, err, code = run(container, *["/.lpmx/host/usr/bin/env", *words] if from_host
+                         else [f"/.lpmx/host{words[0]}", words[1]])
+
+    assert (f"{tmp_path}/real/readlink\n", "", 0) == (out, err, code)
+
+
+def test_host_program_through_many_links_knows_its_own_name(make, tmp_path):
+    """More than are followed before the kernel is asked."""
+    container = make()
+    (tmp_path / "real").mkdir()
+    shutil.copy(os.path.realpath(shutil.which("readlink")), tmp_path / "real" / "readlink")
+    for n in range(12):
+        (tmp_path / f"way{n}").symlink_to(f"way{n + 1}" if n < 11 else "real")
+
+    out, err, code = run(container, f"/.lpmx/host{tmp_path}/way0/readlink", "/proc/self/exe")
+
+    assert (f"{tmp_path}/real/readlink\n", "", 0) == (out, err, code)
