@@ -463,7 +463,7 @@ static NOINLINE void kept_put(struct merge *m, int fd)
 
 static const char *child_name(const struct merge *m, const struct lpmx_index_entry *entry)
 {
-	return index_text(m->index, entry->path + entry->name_offset);
+	return index_name(m->index, entry);
 }
 
 /* The live layers' names, down to the first layer that hides those below it. */
@@ -742,7 +742,8 @@ static uint64_t number_of_host(const struct core_view *view, const char *host, i
 	return identity_inode(view, st.st_dev, st.st_ino);
 }
 
-static uint64_t number_of_path(struct core_task *task, const char *path, uint32_t length)
+/* Of the first part of the path of `node`, which is it or the directory that it is in. */
+static NOINLINE uint64_t number_of_part(struct core_task *task, const char *path, uint32_t length)
 {
 	char parent[CORE_PATH_MAX];
 	struct core_node node;
@@ -755,6 +756,25 @@ static uint64_t number_of_path(struct core_task *task, const char *path, uint32_
 	if (node.place == CORE_LOWER && node.entry)
 		return object_number(task->view, node.entry);
 	return number_of_host(task->view, node.host, node.place == CORE_UPPER, &type);
+}
+
+/* Of what "." is, and "..". */
+static uint64_t number_of_here(struct core_task *task, const struct core_node *node)
+{
+	return node->place == CORE_LOWER && node->entry
+		       ? object_number(task->view, node->entry)
+		       : number_of_part(task, node->path, node->path_length);
+}
+
+static uint64_t number_of_above(struct core_task *task, const struct core_node *node)
+{
+	const struct core_view *view = task->view;
+	const struct lpmx_index_entry *above =
+		node->place == CORE_LOWER && node->entry ? index_parent(view->index, node->entry) : 0;
+
+	return above && !upper_touched(view, above->hash)
+		       ? object_number(view, above)
+		       : number_of_part(task, node->path, path_parent(node->path, node->path_length));
 }
 
 static NOINLINE uint64_t number_of(struct merge *m, struct shown *s)
@@ -799,15 +819,12 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 		last = first - 1;
 	}
 	if (last < COOKIE_DOT) {
-		if (!put_entry(o, number_of_path(task, node->path, node->path_length), COOKIE_DOT,
-			       DT_DIR_, "."))
+		if (!put_entry(o, number_of_here(task, node), COOKIE_DOT, DT_DIR_, "."))
 			return o->fault ? -EFAULT : -EINVAL;
 		last = COOKIE_DOT;
 	}
 	if (last < COOKIE_DOT_DOT &&
-	    put_entry(o,
-		      number_of_path(task, node->path, path_parent(node->path, node->path_length)),
-		      COOKIE_DOT_DOT, DT_DIR_, ".."))
+	    put_entry(o, number_of_above(task, node), COOKIE_DOT_DOT, DT_DIR_, ".."))
 		last = COOKIE_DOT_DOT;
 	if (last >= COOKIE_DOT_DOT) {
 		char value[2];
@@ -863,26 +880,16 @@ static long give(struct core_task *task, const struct core_node *node, int fd, s
 	return o->at - start;
 }
 
-/*
- * Must the listing of this descriptor be ours?  1, and `node` is what it lists; 0: the
- * kernel's is right; -ENOENT: the directory was removed, and only a layer still has it.
- */
-static long ours(struct core_task *task, int fd, struct core_node *node)
+/* By the path of the entry that it is known to be, or that the kernel tells. */
+static NOINLINE long ours_found(struct core_task *task, int fd,
+				const struct lpmx_index_entry *entry, struct core_node *node)
 {
 	const struct core_view *view = task->view;
-	const struct lpmx_index_entry *entry = 0;
 	char host[CORE_HOST_MAX], path[CORE_PATH_MAX];
-	struct stat st;
 	int layered;
 
-	if (view->kind == CORE_VIEW_HOST)
-		return 0;
-	if (sys_call2(__NR_fstat, fd, &st) || !IS(st.st_mode, S_IFDIR))
-		return 0;
-	if (view->index)
-		entry = object_known(view, &st);
 	if (entry) {
-		if (path_join(path, sizeof(path), index_text(view->index, entry->path), "") < 0)
+		if (path_join(path, sizeof(path), index_path(view->index, entry), "") < 0)
 			return -EIO;
 		layered = 1;
 	} else {
@@ -897,6 +904,44 @@ static long ours(struct core_task *task, int fd, struct core_node *node)
 	    !IS(node->mode, S_IFDIR))
 		return !node->bind && layered ? -ENOENT : 0;
 	return !node->bind;
+}
+
+/* Is it, for certain, as the layers have it?  Then `node` has all but its place on the host. */
+static int is_layers(const struct core_view *view, const struct lpmx_index_entry *entry,
+		     struct core_node *node)
+{
+	const char *path = index_path(view->index, entry);
+
+	if (!*path || entry->path_length >= sizeof(node->path) || upper_touched(view, entry->hash) ||
+	    moved_perhaps(view, path) || in_bound(view, path, entry->path_length))
+		return 0;
+	node->place = CORE_LOWER;
+	node->bind = 0;
+	node->entry = entry;
+	node->lower_below = 1;
+	node->hash = entry->hash;
+	node->path_length = entry->path_length;
+	bytes_copy(node->path, path, entry->path_length + 1u);
+	return 1;
+}
+
+/*
+ * Must the listing of this descriptor be ours?  1, and `node` is what it lists; 0: the
+ * kernel's is right; -ENOENT: the directory was removed, and only a layer still has it.
+ */
+static long ours(struct core_task *task, int fd, struct core_node *node)
+{
+	const struct core_view *view = task->view;
+	const struct lpmx_index_entry *entry = 0;
+	struct stat st;
+
+	if (view->kind == CORE_VIEW_HOST)
+		return 0;
+	if (sys_call2(__NR_fstat, fd, &st) || !IS(st.st_mode, S_IFDIR))
+		return 0;
+	if (view->index)
+		entry = object_known(view, &st);
+	return entry && is_layers(view, entry, node) ? 1 : ours_found(task, fd, entry, node);
 }
 
 static long list(struct core_task *task, int fd, long nr, struct out *o)

@@ -49,8 +49,7 @@ static const char *header_fault(const struct lpmx_index_header *h, size_t size)
 	if (!inside(h, h->slots_offset, h->slot_count, 4) ||
 	    !inside(h, h->entries_offset, h->entry_count, sizeof(struct lpmx_index_entry)) ||
 	    !inside(h, h->children_offset, h->child_count, 4) ||
-	    !inside(h, h->strings_offset, h->strings_size, 1) || !h->strings_size ||
-	    *((const char *)at(h, h->strings_offset) + h->strings_size - 1))
+	    !inside(h, h->strings_offset, h->strings_size, 1) || !h->strings_size)
 		return "a table lies outside the file";
 	return 0;
 }
@@ -70,6 +69,8 @@ long core_index_check(const void *data, size_t size, const char **why)
 		return -EIO;
 	}
 	*why = "an entry points outside the file";
+	if (*((const char *)at(h, h->strings_offset) + h->strings_size - 1))
+		return -EIO;
 	entry = at(h, h->entries_offset);
 	for (uint32_t i = 0; i < h->entry_count; i++, entry++) {
 		if (entry->path >= h->strings_size || entry->target >= h->strings_size ||
@@ -111,16 +112,25 @@ long index_map(const char *path, const struct lpmx_index_header **index)
 	return 0;
 }
 
-const char *index_text(const struct lpmx_index_header *index, uint32_t offset)
+const char *index_bytes(const struct lpmx_index_header *index, uint32_t offset, uint32_t length)
 {
 	const char *strings = at(index, index->strings_offset);
 
-	return offset < index->strings_size ? strings + offset : "";
+	return offset + (uint64_t)length < index->strings_size ? strings + offset : 0;
 }
 
-const char *index_bytes(const struct lpmx_index_header *index, uint32_t offset, uint32_t length)
+const char *index_path(const struct lpmx_index_header *index, const struct lpmx_index_entry *entry)
 {
-	return offset + (uint64_t)length < index->strings_size ? index_text(index, offset) : 0;
+	const char *path = index_bytes(index, entry->path, entry->path_length);
+
+	return path && !path[entry->path_length] ? path : "";
+}
+
+const char *index_name(const struct lpmx_index_header *index, const struct lpmx_index_entry *entry)
+{
+	const char *path = index_path(index, entry);
+
+	return *path && entry->name_offset <= entry->path_length ? path + entry->name_offset : "";
 }
 
 const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
@@ -136,10 +146,12 @@ const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index,
 		if (!slots[i] || slots[i] > index->entry_count)
 			return 0;
 		entry = entries + slots[i] - 1;
-		if (entry->hash == hash && entry->path_length == length &&
-		    entry->path + (uint64_t)length < index->strings_size &&
-		    bytes_same(index_text(index, entry->path), path, length))
-			return entry;
+		if (entry->hash == hash && entry->path_length == length) {
+			const char *is = index_bytes(index, entry->path, length);
+
+			if (is && bytes_same(is, path, length))
+				return entry;
+		}
 	}
 	return 0;
 }
@@ -154,6 +166,14 @@ const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index
 	    children[directory->first_child + n] >= index->entry_count)
 		return 0;
 	return entries + children[directory->first_child + n];
+}
+
+const struct lpmx_index_entry *index_parent(const struct lpmx_index_header *index,
+					    const struct lpmx_index_entry *entry)
+{
+	const struct lpmx_index_entry *entries = at(index, index->entries_offset);
+
+	return entry->parent < index->entry_count ? entries + entry->parent : 0;
 }
 
 const struct lpmx_index_entry *index_link(const struct lpmx_index_header *index, uint32_t group,

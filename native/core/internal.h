@@ -140,13 +140,20 @@ static inline const char *path_or_here(const char *path, int flags)
 long index_map(const char *path, const struct lpmx_index_header **index) HIDDEN;
 const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
 					  const char *path, uint32_t length) HIDDEN;
-const char *index_text(const struct lpmx_index_header *index, uint32_t offset) HIDDEN;
-/* The same where `length` bytes are to be read: NULL if there are not that many. */
+/* The path of an entry, and its last name; "" of a damaged one. */
+const char *index_path(const struct lpmx_index_header *index,
+		       const struct lpmx_index_entry *entry) HIDDEN;
+const char *index_name(const struct lpmx_index_header *index,
+		       const struct lpmx_index_entry *entry) HIDDEN;
+/* `length` bytes of the strings, and one more: NULL if there are not that many. */
 const char *index_bytes(const struct lpmx_index_header *index, uint32_t offset,
 			uint32_t length) HIDDEN;
 /* The next name of a file with several, after `last` (NULL: the first). */
 const struct lpmx_index_entry *index_link(const struct lpmx_index_header *index, uint32_t group,
 					  const struct lpmx_index_entry *last) HIDDEN;
+/* The directory that an entry is in; NULL: it is damaged. */
+const struct lpmx_index_entry *index_parent(const struct lpmx_index_header *index,
+					    const struct lpmx_index_entry *entry) HIDDEN;
 /* Child `n` of a directory, in cookie order. */
 const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index,
 					   const struct lpmx_index_entry *directory,
@@ -164,6 +171,9 @@ struct known_names {
 	uint32_t at;                /* where the directory's path ends */
 	int touched, touched_above; /* whether they may be in the upper */
 	int unsure;                 /* a directory that was to be checked is not there */
+	/* why they are not: this is bound at the first `end` bytes */
+	const struct core_bind *bind;
+	uint32_t end;
 };
 
 /* Of directories to be checked: none. */
@@ -175,6 +185,8 @@ void known_begin(const struct core_view *view, struct known_names *n) HIDDEN;
  * perhaps not search a directory for one that begins at `checked` or later. */
 int known_names(const struct core_task *task, const char *path, uint32_t length, uint32_t checked,
 		struct known_names *n) HIDDEN;
+/* Is something bound at `path`, or above it? */
+int in_bound(const struct core_view *view, const char *path, uint32_t length) HIDDEN;
 /* May this user plainly search the directory at the first `length` bytes of `path`? */
 int is_passable(const struct core_task *task, const char *path, uint32_t length, uint64_t hash,
 		int touched) HIDDEN;
@@ -182,18 +194,25 @@ int is_passable(const struct core_task *task, const char *path, uint32_t length,
 enum {
 	KNOWN_NOT,
 	KNOWN,         /* this is it, or `entry` NULL: nothing, in a directory that is there */
-	KNOWN_UPPER,   /* the path is this, and may be in the upper */
+	KNOWN_UPPER,   /* an object of the upper, with this `st` */
+	KNOWN_BOUND,   /* one below `bind` */
 	KNOWN_NOWHERE, /* nothing, nor the directory for it */
+	KNOWN_EMPTY,   /* of known_said: there is nothing in the path */
 };
 
 struct known {
 	const struct lpmx_index_entry *entry;
+	const struct core_bind *bind;
+	/* the directory that a relative path begins in, where the layers have it and the path is
+	 * one name; else NULL */
+	const struct lpmx_index_entry *directory;
 	uint64_t hash;
 	uint32_t length;
 	/* for who goes the long way: how much of `path` is the directory that a
 	 * relative one begins in, if that was found; and whether it was looked for at all */
 	uint32_t base;
 	int based, tried;
+	struct stat st;
 	char path[KNOWN_MAX]; /* canonical */
 };
 
@@ -203,6 +222,16 @@ struct known {
 /* What the index can tell of a path: one of the above. */
 int known_path(const struct core_task *task, int dirfd, const char *path, int flags,
 	       struct known *k) HIDDEN;
+
+/* Is it known that nothing is there? */
+static inline int known_absent(int found, const struct known *k)
+{
+	return found == KNOWN_NOWHERE || (found == KNOWN && !k->entry) ||
+	       (found == KNOWN_BOUND && !k->st.st_mode);
+}
+/* Where what is of the upper or below a bind is on the host. */
+void known_host(const struct core_view *view, int found, const struct known *k,
+		char host[KNOWN_HOST_MAX]) HIDDEN;
 
 /*
  * The quick way of a call for a path in the program's memory: one of KNOWN_*, or -EFAULT.  The
@@ -221,6 +250,10 @@ static inline int is_prefix_directory(const char *path, uint32_t length)
 {
 	return length == sizeof(LPMX_PREFIX) - 1 && text_same(path, LPMX_PREFIX, length);
 }
+/* Is this host path in the tree of the layer that the entry is of?  Of a directory in several
+ * layers that is one. */
+int is_in_layer_of(const struct core_view *view, const char *host,
+		   const struct lpmx_index_entry *entry) HIDDEN;
 /* Is this host path a layer's, and shown as such? */
 int is_lower(const struct core_view *view, const char *host) HIDDEN;
 /* The emulated root of the process. */
@@ -458,6 +491,8 @@ long meta_created(const struct core_task *task, const char *host, int fd, const 
 		  const char *place) HIDDEN;
 /* Say that the directory of the upper object `host` lists an object with a record. */
 long meta_mark_parent(const char *host) HIDDEN;
+/* The same of what is below a bind. */
+void meta_of_bound(const struct core_task *task, const struct stat *st, struct meta *meta) HIDDEN;
 /* What the object that was found at `node` is shown as. */
 long meta_shown(const struct core_task *task, const struct core_node *node,
 		struct meta *meta) HIDDEN;

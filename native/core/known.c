@@ -43,14 +43,23 @@ void known_begin(const struct core_view *view, struct known_names *n)
 	n->touched = view->upper.length != 0;
 }
 
+/* A name that is one, and neither "." nor "..". */
+static int plain(const char *name, uint32_t length)
+{
+	return length && length <= 255 &&
+	       !(name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.')));
+}
+
 int known_names(const struct core_task *task, const char *path, uint32_t length, uint32_t checked,
 		struct known_names *n)
 {
 	const struct core_view *view = task->view;
 	uint64_t hash = n->hash;
 	uint32_t at = n->at;
+	int prefixed = 0;
 
 	n->unsure = 0;
+	n->bind = 0;
 	while (at < length) {
 		uint32_t start = at + 1;
 
@@ -67,11 +76,20 @@ int known_names(const struct core_task *task, const char *path, uint32_t length,
 		hash = (hash ^ '/') * LPMX_FNV_PRIME;
 		for (at = start; at < length && path[at] != '/'; at++)
 			hash = (hash ^ (unsigned char)path[at]) * LPMX_FNV_PRIME;
-		if (at == start || at - start > 255 ||
-		    (path[start] == '.' &&
-		     (at == start + 1 || (at == start + 2 && path[start + 1] == '.'))))
+		if (!plain(path + start, at - start))
 			return 0;
-		if (bind_exact(view, path, at, hash) || is_prefix_directory(path, at))
+		n->bind = bind_exact(view, path, at, hash);
+		n->end = at;
+		if (n->bind)
+			return 0;
+		/* what is in it is bound, but for what only the long way knows */
+		if (is_prefix_directory(path, at)) {
+			if (prefixed || at == length)
+				return 0;
+			prefixed = 1;
+			continue;
+		}
+		if (prefixed)
 			return 0;
 		if (n->touched && upper_touched(view, hash)) {
 			if (upper_special(view, hash))
@@ -84,27 +102,80 @@ int known_names(const struct core_task *task, const char *path, uint32_t length,
 	return 1;
 }
 
+/* Ask the kernel what is at the first `length` bytes of the path; -ENAMETOOLONG: go the long way. */
+static NOINLINE long ask(const struct core_string *above, const char *path, uint32_t length,
+			 struct stat *st)
+{
+	char host[KNOWN_HOST_MAX];
+
+	if (above->length + length >= sizeof(host))
+		return -ENAMETOOLONG;
+	bytes_copy(host, above->text, above->length);
+	bytes_copy(host + above->length, path, length);
+	host[above->length + length] = 0;
+	return sys_call4(__NR_newfstatat, AT_FDCWD, host, st, AT_SYMLINK_NOFOLLOW);
+}
+
+void known_host(const struct core_view *view, int found, const struct known *k,
+		char host[KNOWN_HOST_MAX])
+{
+	const struct core_string *above = found == KNOWN_BOUND ? &k->bind->host : &view->upper;
+	uint32_t below = found == KNOWN_BOUND ? k->bind->at.length : 0;
+
+	bytes_copy(host, above->text, above->length);
+	bytes_copy(host + above->length, k->path + below, k->length - below);
+	host[above->length + k->length - below] = 0;
+}
+
 /* The directory above a name that is nowhere is touched, and plain: is it there? */
 static NOINLINE int is_upper_directory(const struct core_view *view, const char *path,
 				       uint32_t length, uint64_t hash)
 {
 	const struct lpmx_index_entry *entry;
-	char host[KNOWN_HOST_MAX];
 	struct stat st;
 	long r;
 
 	if (!length)
 		return 1;
-	if (view->upper.length + length >= sizeof(host))
-		return 0;
-	bytes_copy(host, view->upper.text, view->upper.length);
-	bytes_copy(host + view->upper.length, path, length);
-	host[view->upper.length + length] = 0;
-	r = sys_call4(__NR_newfstatat, AT_FDCWD, host, &st, AT_SYMLINK_NOFOLLOW);
+	r = ask(&view->upper, path, length, &st);
 	if (r != -ENOENT)
 		return !r && IS(st.st_mode, S_IFDIR);
 	entry = index_find(view->index, hash, path, length);
 	return entry && IS(entry->mode, S_IFDIR);
+}
+
+/*
+ * What is below the bind at the first `at` bytes of the path.  Each name is looked at, as it
+ * may be a link, which is the long way's.
+ */
+static int find_bound(const struct core_task *task, int flags, uint32_t at, uint64_t hash,
+		      struct known *k)
+{
+	const struct core_string *host = &k->bind->host, *here = &k->bind->at;
+	long r;
+
+	if (!host->length)
+		return KNOWN_NOT;
+	for (;;) {
+		uint32_t start;
+
+		r = ask(host, k->path + here->length, at - here->length, &k->st);
+		if (at == k->length)
+			break;
+		if (r || !IS(k->st.st_mode, S_IFDIR))
+			return KNOWN_NOT;
+		hash = (hash ^ '/') * LPMX_FNV_PRIME;
+		for (start = ++at; at < k->length && k->path[at] != '/'; at++)
+			hash = (hash ^ (unsigned char)k->path[at]) * LPMX_FNV_PRIME;
+		if (!plain(k->path + start, at - start) || bind_exact(task->view, k->path, at, hash))
+			return KNOWN_NOT;
+	}
+	k->hash = hash;
+	if (r == -ENOENT)
+		k->st.st_mode = 0;
+	else if (r || (flags & KNOWN_FOLLOW && IS(k->st.st_mode, S_IFLNK)))
+		return KNOWN_NOT;
+	return KNOWN_BOUND;
 }
 
 /* Put the target of the link at the first `at` bytes of the path in the place of its name. */
@@ -136,6 +207,7 @@ static int follow(const struct core_view *view, const struct lpmx_index_entry *l
 		for (uint32_t i = rest; i--;)
 			k->path[to + i] = k->path[at + i];
 	k->based = 0;
+	k->directory = 0;
 	k->path[above] = '/';
 	bytes_copy(k->path + above + 1, target, length);
 	k->length = to + rest;
@@ -156,11 +228,20 @@ static int find(const struct core_task *task, int flags, uint32_t checked, struc
 		const struct lpmx_index_entry *entry;
 		uint32_t at = k->length;
 
-		if (!known_names(task, k->path, k->length, checked, n))
-			return KNOWN_NOT;
+		if (!known_names(task, k->path, k->length, checked, n)) {
+			k->bind = n->bind;
+			return n->bind && !n->unsure ? find_bound(task, flags, n->end, n->bind->hash, k)
+						     : KNOWN_NOT;
+		}
 		k->hash = n->hash;
-		if (n->touched)
-			return n->unsure ? KNOWN_NOT : KNOWN_UPPER;
+		if (n->touched) {
+			long r = n->unsure ? -EACCES : ask(&view->upper, k->path, at, &k->st);
+
+			if (!r)
+				return IS(k->st.st_mode, S_IFLNK) ? KNOWN_NOT : KNOWN_UPPER;
+			if (r != -ENOENT)
+				return KNOWN_NOT;
+		}
 		entry = k->entry = index_find(view->index, n->hash, k->path, at);
 		if (entry && !(IS(entry->mode, S_IFLNK) && flags & KNOWN_FOLLOW))
 			return n->unsure || entry->layer >= view->layer_count ? KNOWN_NOT : KNOWN;
@@ -191,8 +272,7 @@ static int find(const struct core_task *task, int flags, uint32_t checked, struc
 	return KNOWN_NOT;
 }
 
-/* Is what is at `path`, or above it, bound there? */
-static int in_bound(const struct core_view *view, const char *path, uint32_t length)
+int in_bound(const struct core_view *view, const char *path, uint32_t length)
 {
 	for (uint32_t i = 0; i < view->bind_count; i++) {
 		const struct core_string *at = &view->binds[i].at;
@@ -204,33 +284,14 @@ static int in_bound(const struct core_view *view, const char *path, uint32_t len
 	return 0;
 }
 
-/* Begin in the working directory. */
-static NOINLINE int begin_here(const struct core_view *view, struct known_names *n, struct known *k)
-{
-	char host[KNOWN_HOST_MAX];
-	long r = sys_call2(__NR_getcwd, host, sizeof(host));
-
-	if (r >= 0)
-		r = core_from_host(view, host, k->path, sizeof(k->path));
-	if (r < 0 || (is_lower(view, host) && moved_perhaps(view, k->path)))
-		return 0;
-	k->length = k->base = (uint32_t)r;
-	k->based = 1;
-	known_begin(view, n);
-	return 1;
-}
-
-/* Begin in a directory of the layers that a descriptor is of. */
-static NOINLINE int begin_in(const struct core_view *view, int fd, struct known_names *n,
-			     struct known *k)
+/* Begin in the directory of the layers that has this `st`, if it is known. */
+static int begin_at(const struct core_view *view, const struct stat *st, struct known_names *n,
+		    struct known *k)
 {
 	const struct lpmx_index_entry *entry;
 	const char *path;
-	struct stat st;
 
-	if (sys_call2(__NR_fstat, fd, &st) || !IS(st.st_mode, S_IFDIR))
-		return 0;
-	entry = object_known(view, &st);
+	entry = IS(st->st_mode, S_IFDIR) ? object_known(view, st) : 0;
 	path = entry ? index_bytes(view->index, entry->path, entry->path_length) : 0;
 	if (!path || entry->path_length >= sizeof(k->path))
 		return 0;
@@ -242,9 +303,60 @@ static NOINLINE int begin_in(const struct core_view *view, int fd, struct known_
 	k->based = 1;
 	if (in_bound(view, k->path, k->length))
 		return 0;
+	k->directory = entry;
 	n->at = k->length;
 	n->hash = entry->hash;
 	n->touched = view->upper.length && upper_touched(view, entry->hash);
+	return 1;
+}
+
+static NOINLINE int begin_in(const struct core_view *view, int fd, struct known_names *n,
+			     struct known *k)
+{
+	struct stat st;
+
+	return !sys_call2(__NR_fstat, fd, &st) && begin_at(view, &st, n, k);
+}
+
+/* Was the working directory one of the layers when it was last asked for?  Then its number is
+ * asked for before its path. */
+static int here_is_lower;
+
+/* Begin in the working directory. */
+static NOINLINE int begin_here(const struct core_view *view, struct known_names *n, struct known *k)
+{
+	const struct lpmx_index_entry *entry;
+	char host[KNOWN_HOST_MAX];
+	struct stat st;
+	int lower;
+	long r;
+
+	if (__atomic_load_n(&here_is_lower, __ATOMIC_RELAXED)) {
+		if (!sys_call4(__NR_newfstatat, AT_FDCWD, "", &st, AT_EMPTY_PATH) &&
+		    begin_at(view, &st, n, k))
+			return 1;
+		__atomic_store_n(&here_is_lower, 0, __ATOMIC_RELAXED);
+		if (k->based)
+			return 0;
+	}
+	r = sys_call2(__NR_getcwd, host, sizeof(host));
+	if (r >= 0)
+		r = core_from_host(view, host, k->path, sizeof(k->path));
+	if (r < 0)
+		return 0;
+	lower = is_lower(view, host);
+	if (lower && moved_perhaps(view, k->path))
+		return 0;
+	k->length = k->base = (uint32_t)r;
+	k->based = 1;
+	known_begin(view, n);
+	entry = lower ? index_find(view->index, fnv(k->path, k->length), k->path, k->length) : 0;
+	if (entry && IS(entry->mode, S_IFDIR) && is_in_layer_of(view, host, entry) &&
+	    !sys_call4(__NR_newfstatat, AT_FDCWD, "", &st, AT_EMPTY_PATH) &&
+	    IS(st.st_mode, S_IFDIR)) {
+		object_learn(view, &st, entry);
+		__atomic_store_n(&here_is_lower, 1, __ATOMIC_RELAXED);
+	}
 	return 1;
 }
 
@@ -256,6 +368,7 @@ int known_path(const struct core_task *task, int dirfd, const char *path, int fl
 	struct known_names n;
 
 	k->based = k->tried = 0;
+	k->directory = 0;
 	if (!view->index || !length || length >= sizeof(k->path) ||
 	    (!(flags & KNOWN_CANONICAL) && task_root(task)[0]))
 		return KNOWN_NOT;
@@ -269,6 +382,9 @@ int known_path(const struct core_task *task, int dirfd, const char *path, int fl
 			return KNOWN_NOT;
 		k->path[k->length] = '/';
 		checked = ++k->length;
+		for (const char *p = path; k->directory && *p; p++)
+			if (*p == '/')
+				k->directory = 0;
 	}
 	bytes_copy(k->path + k->length, path, length + 1);
 	if (!(flags & KNOWN_CANONICAL) && permission_is_checked(task))
@@ -290,5 +406,7 @@ int known_said(const struct core_task *task, int dirfd, const char *user, int fl
 	if (r == -EFAULT)
 		return -EFAULT;
 	k->based = k->tried = 0;
+	if (!r)
+		return KNOWN_EMPTY;
 	return task->trace ? KNOWN_NOT : known_path(task, dirfd, said, flags, k);
 }

@@ -187,11 +187,16 @@ int meta_marked(const struct core_view *view, uint32_t mode)
 	return record_apart(mode) ? record_any(view) : (mode & S_ISVTX) != 0;
 }
 
+/* No owner can be kept there: what is the user's is the program's, whoever it has become. */
+void meta_of_bound(const struct core_task *task, const struct stat *st, struct meta *meta)
+{
+	plain(task->view, task->credentials.fsuid, task->credentials.fsgid, st, meta);
+}
+
 long meta_of_node(const struct core_task *task, const struct core_node *node, const struct stat *st,
 		  struct meta *meta)
 {
 	const struct core_view *view = task->view;
-	const struct core_credentials *c = &task->credentials;
 
 	if (node->place == CORE_UPPER)
 		return meta_of_upper(view, node->host, -1, st, meta);
@@ -204,9 +209,7 @@ long meta_of_node(const struct core_task *task, const struct core_node *node, co
 		meta->inode = object_number(view, node->entry);
 		meta->links = 0;
 	} else if (node->bind) {
-		/* no owner can be kept there: what is the user's is the program's, whoever
-		 * it has become */
-		plain(view, c->fsuid, c->fsgid, st, meta);
+		meta_of_bound(task, st, meta);
 	} else {
 		plain(view, view->uid, view->gid, st, meta);
 	}

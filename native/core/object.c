@@ -10,7 +10,8 @@
  * entry stands behind a pair of them; layers do not change, so what was true
  * once in this process stays true.  Each place of the table is two words written
  * one after the other without a lock; the second repeats a part of the first's
- * hash, so that a mixture of two writers is taken for empty.
+ * hash, so that a mixture of two writers is taken for empty.  What comes first has its place
+ * in `first`, a small part that is one page or two, as most processes are short.
  */
 #include "internal.h"
 
@@ -19,10 +20,12 @@
 #define GROUP_BASE (NUMBER_BASE | 1ull << 40)
 #define LEARNED 1024u
 
-static struct {
+#define FIRST 32u
+
+static struct place {
 	volatile uint64_t key;   /* inode number of the kernel */
 	volatile uint64_t value; /* entry number + 1, and above it bits of the hash */
-} learned[LEARNED];
+} first[FIRST], learned[LEARNED];
 
 static const struct lpmx_index_entry *entries(const struct lpmx_index_header *index)
 {
@@ -148,18 +151,29 @@ static uint64_t seal(uint64_t hash, const struct core_view *view)
 	return (hash ^ view->opened * 0xbf58476d1ce4e5b9ull) & ~0xffffffffull;
 }
 
+static uint64_t value_at(const struct place *place, uint64_t inode)
+{
+	uint64_t key = __atomic_load_n(&place->key, __ATOMIC_ACQUIRE);
+	uint64_t value = __atomic_load_n(&place->value, __ATOMIC_ACQUIRE);
+
+	return key == inode ? value : 0;
+}
+
 const struct lpmx_index_entry *object_known(const struct core_view *view, const struct stat *st)
 {
-	uint64_t hash = mix(st->st_dev, st->st_ino), key, value;
+	uint64_t hash = mix(st->st_dev, st->st_ino), sealed = seal(hash, view), value;
 	const struct lpmx_index_entry *entry;
-	unsigned at = (unsigned)hash & (LEARNED - 1);
 
 	if (!view->index)
 		return 0;
-	key = __atomic_load_n(&learned[at].key, __ATOMIC_ACQUIRE);
-	value = __atomic_load_n(&learned[at].value, __ATOMIC_ACQUIRE);
-	if (key != st->st_ino || !value || (value & ~0xffffffffull) != seal(hash, view) ||
-	    (uint32_t)value > view->index->entry_count)
+	value = value_at(&first[hash & (FIRST - 1)], st->st_ino);
+	if ((value & ~0xffffffffull) != sealed) {
+		/* as long as a place of the first is free nothing is in the others of it */
+		if (!__atomic_load_n(&first[hash & (FIRST - 1)].value, __ATOMIC_ACQUIRE))
+			return 0;
+		value = value_at(&learned[hash & (LEARNED - 1)], st->st_ino);
+	}
+	if (!value || (value & ~0xffffffffull) != sealed || (uint32_t)value > view->index->entry_count)
 		return 0;
 	entry = entries(view->index) + (uint32_t)value - 1;
 	/* whatever may have gone wrong outside: another kind of object it is not */
@@ -173,11 +187,14 @@ void object_learn(const struct core_view *view, const struct stat *st,
 		  const struct lpmx_index_entry *entry)
 {
 	uint64_t hash = mix(st->st_dev, st->st_ino);
-	unsigned at = (unsigned)hash & (LEARNED - 1);
+	struct place *place = &first[hash & (FIRST - 1)];
 
-	__atomic_store_n(&learned[at].value, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&learned[at].key, st->st_ino, __ATOMIC_RELEASE);
-	__atomic_store_n(&learned[at].value,
+	if (__atomic_load_n(&place->value, __ATOMIC_ACQUIRE) &&
+	    __atomic_load_n(&place->key, __ATOMIC_ACQUIRE) != st->st_ino)
+		place = &learned[hash & (LEARNED - 1)];
+	__atomic_store_n(&place->value, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&place->key, st->st_ino, __ATOMIC_RELEASE);
+	__atomic_store_n(&place->value,
 			 seal(hash, view) | ((uint64_t)(entry - entries(view->index)) + 1),
 			 __ATOMIC_RELEASE);
 }

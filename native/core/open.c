@@ -286,29 +286,83 @@ static long open_existing(struct core_task *task, struct core_node *node, int fl
 	(O_NOCTTY | O_APPEND | O_NONBLOCK | O_SYNC | 020000 /* FASYNC */ | 0100000 /* O_LARGEFILE */ | \
 	 O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-/* What is read only, of the layers and a file or directory: a descriptor, or any error. */
-static NOINLINE long open_entry(struct core_task *task, const struct known *k, int flags, int mode)
+/* A bound object that an open need not wait for: not by what may_wait would ask again. */
+static int is_ready(const struct stat *st)
+{
+	return IS(st->st_mode, S_IFREG) || IS(st->st_mode, S_IFDIR) ||
+	       (IS(st->st_mode, S_IFCHR) && st->st_rdev >> 8 == 1);
+}
+
+/*
+ * The same by one name in the program's own directory, which is shorter for the kernel: -EAGAIN
+ * unless the file of the layers is what was opened.  Another thread may have put another
+ * directory there meanwhile; then the file tells that it is not the one.
+ */
+static NOINLINE long open_inside(const struct core_task *task, const struct known *k, int dirfd,
+				 int flags, int mode)
 {
 	const struct core_view *view = task->view;
 	const struct lpmx_index_entry *entry = k->entry;
+	struct stat st;
+	long fd = sys_call4(__NR_openat, dirfd, k->path + k->base + 1, flags | O_NOFOLLOW, mode);
+
+	if (fd < 0)
+		return -EAGAIN;
+	if (!sys_call2(__NR_fstat, fd, &st) && IS(st.st_mode, S_IFREG) && st.st_mode & S_ISVTX &&
+	    (uint64_t)st.st_size == entry->size &&
+	    (int64_t)(st.st_mtime * 1000000000 + st.st_mtime_nsec) == entry->mtime_ns) {
+		object_learn(view, &st, entry);
+		return fd;
+	}
+	sys_call1(__NR_close, fd);
+	return -EAGAIN;
+}
+
+/* Open what is only read, where that is all there is to do.  Not `answered`: go the long way. */
+static NOINLINE long open_known(struct core_task *task, int found, const struct known *k, int dirfd,
+				int flags, int mode, uint64_t how, int *answered)
+{
+	const struct core_view *view = task->view;
+	uint32_t type = found == KNOWN ? k->entry->mode : k->st.st_mode;
 	char host[KNOWN_HOST_MAX];
 	struct stat st;
 	long fd;
 
-	if (!(IS(entry->mode, S_IFREG) && !(flags & O_DIRECTORY)) && !IS(entry->mode, S_IFDIR))
+	if (found == KNOWN_BOUND) {
+		if (IS(type, S_IFLNK) || ((how & HOW_READY) && !is_ready(&k->st)))
+			return -EAGAIN;
+		known_host(view, found, k, host);
+		*answered = 1;
+		return wait_open(host, flags, mode);
+	}
+	if (!(IS(type, S_IFREG) && !(flags & O_DIRECTORY)) && !IS(type, S_IFDIR))
 		return -EAGAIN;
-	if (view->layers[entry->layer].length + k->length + 1 >= sizeof(host) ||
-	    permission_of_entry(task, entry, 4) < 0)
-		return -EAGAIN;
-	layer_host(view, entry->layer, k->path, k->length, host);
+	if (found == KNOWN_UPPER) {
+		/* it may have a record */
+		if (task->credentials.fsuid || (IS(type, S_IFREG) && type & S_ISVTX))
+			return -EAGAIN;
+		known_host(view, found, k, host);
+	} else {
+		if (view->layers[k->entry->layer].length + k->length + 1 >= sizeof(host) ||
+		    permission_of_entry(task, k->entry, 4) < 0)
+			return -EAGAIN;
+		if (k->directory && k->directory->layer == k->entry->layer && IS(type, S_IFREG)) {
+			fd = open_inside(task, k, dirfd, flags, mode);
+			*answered = fd >= 0;
+			if (fd >= 0)
+				return fd;
+		}
+		layer_host(view, k->entry->layer, k->path, k->length, host);
+	}
 	fd = sys_call4(__NR_openat, AT_FDCWD, host, flags | O_NOFOLLOW, mode);
+	*answered = fd >= 0;
 	if (fd < 0)
 		return fd;
-	if (IS(entry->mode, S_IFDIR))
+	if (IS(type, S_IFDIR))
 		dir_opened((int)fd);
 	/* most programs ask next what they have opened */
-	if (!sys_call2(__NR_fstat, fd, &st))
-		object_learn(view, &st, entry);
+	if (found == KNOWN && !sys_call2(__NR_fstat, fd, &st))
+		object_learn(view, &st, k->entry);
 	return fd;
 }
 
@@ -371,7 +425,7 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 {
 	char said[KNOWN_MAX];
 	struct known k;
-	int nofollow, found;
+	int nofollow, found, answered = 0;
 	long r;
 
 	if (flags & O_PATH) {
@@ -389,13 +443,13 @@ static long open_at(struct core_task *task, int dirfd, const char *user, int fla
 		found = known_said(task, dirfd, user, nofollow ? 0 : KNOWN_FOLLOW, said, &k);
 		if (found < 0)
 			return found;
-		if (!(flags & O_CREAT) &&
-		    (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry)))
+		if (!(flags & O_CREAT) && known_absent(found, &k))
 			return -ENOENT;
 		/* nothing but plain reading: no O_CREAT, O_TRUNC, O_TMPFILE, O_PATH */
-		if (found == KNOWN && k.entry && !(flags & ~READING)) {
-			r = open_entry(task, &k, flags, mode);
-			if (r >= 0)
+		if (!(flags & ~READING) &&
+		    (found == KNOWN || found == KNOWN_UPPER || found == KNOWN_BOUND)) {
+			r = open_known(task, found, &k, dirfd, flags, mode, how, &answered);
+			if (answered)
 				return r;
 		}
 	}

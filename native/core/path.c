@@ -357,20 +357,28 @@ static NOINLINE int resolve_known(struct core_task *task, const char *path, uint
 	return !(follow && IS(node->mode, S_IFLNK));
 }
 
-static int known_node(const struct core_task *task, int found, const struct known *k, int follow,
+/* Let `node` be what known_path found: 1, or 0 if it did not. */
+static int known_node(const struct core_task *task, int found, const struct known *k,
 		      struct core_node *node)
 {
 	const struct core_view *view = task->view;
-	uint32_t above;
 
-	if (found != KNOWN && found != KNOWN_UPPER)
+	if (found != KNOWN && found != KNOWN_UPPER && found != KNOWN_BOUND)
 		return 0;
 	node_clear(node);
 	node->hash = k->hash;
 	node->last = CORE_LAST_NAME;
 	node_path(node, k->path, k->length);
+	if (found == KNOWN_BOUND) {
+		node->bind = k->bind;
+		node->read_only = k->bind->read_only;
+		node->place = k->st.st_mode ? CORE_BIND : CORE_ABSENT;
+		node->mode = k->st.st_mode;
+		known_host(view, found, k, node->host);
+		return 1;
+	}
+	node->read_only = !view->upper.length;
 	if (found == KNOWN) {
-		node->read_only = !view->upper.length;
 		node->has_lower = k->entry != 0;
 		if (k->entry)
 			lower_is(view, k->entry, k->path, k->length, node);
@@ -378,12 +386,14 @@ static int known_node(const struct core_task *task, int found, const struct know
 			is_absent(view, node);
 		return 1;
 	}
-	if (look_union(view, node, 1) < 0)
-		return 0;
-	above = path_parent(k->path, k->length);
-	if (node->place == CORE_ABSENT)
-		return is_known_directory(view, k->path, above, fnv(k->path, above));
-	return !(follow && IS(node->mode, S_IFLNK));
+	/* nothing is special: a directory shows what is below it */
+	node->place = CORE_UPPER;
+	node->mode = k->st.st_mode;
+	node->has_lower = (int)lower_exists(view, node);
+	node->lower_below = node->has_lower && IS(node->mode, S_IFDIR) &&
+			    IS(node->entry->mode, S_IFDIR);
+	known_host(view, found, k, node->host);
+	return 1;
 }
 
 /* ---- the thorough way -------------------------------------------------------- */
@@ -959,7 +969,7 @@ NOINLINE long path_node(struct core_task *task, const char *path, struct core_no
 	struct known k;
 	int found = known_path(task, AT_FDCWD, path, KNOWN_CANONICAL, &k);
 
-	return known_node(task, found, &k, 0, node) ? 0 : walk_node(task, path, k.tried, node);
+	return known_node(task, found, &k, node) ? 0 : walk_node(task, path, k.tried, node);
 }
 
 /* ---- descriptors ---------------------------------------------------------------- */
@@ -973,6 +983,12 @@ static const char *below(const char *host, const struct core_string *prefix)
 		return 0;
 	host += prefix->length;
 	return *host == '/' || !*host ? host : 0;
+}
+
+int is_in_layer_of(const struct core_view *view, const char *host,
+		   const struct lpmx_index_entry *entry)
+{
+	return entry->layer < view->layer_count && below(host, &view->layers[entry->layer]);
 }
 
 int is_lower(const struct core_view *view, const char *host)
@@ -1003,7 +1019,7 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 		/* /proc is slow to ask; a directory of the layers may be known */
 		entry = IS(st.st_mode, S_IFDIR) ? object_known(view, &st) : 0;
 		if (entry) {
-			n = path_join(path, size, index_text(view->index, entry->path), "");
+			n = path_join(path, size, index_path(view->index, entry), "");
 			return n >= 0 ? moved(task, fd, path, size) : n;
 		}
 	}
@@ -1017,7 +1033,7 @@ static long place_of_fd(struct core_task *task, int fd, char *path, size_t size,
 		return n;
 	if (view->index) {
 		entry = index_find(view->index, fnv(path, (size_t)n), path, (uint32_t)n);
-		if (entry && IS(entry->mode, S_IFDIR))
+		if (entry && IS(entry->mode, S_IFDIR) && is_in_layer_of(view, host, entry))
 			object_learn(view, &st, entry);
 	}
 	return moved(task, fd, path, size);
@@ -1222,7 +1238,7 @@ long path_resolve_known(struct core_task *task, int found, const struct known *k
 
 	if (found == KNOWN_NOWHERE)
 		r = -ENOENT;
-	else if (!known_node(task, found, k, !(flags & (CORE_NOFOLLOW | CORE_ENTRY)), node))
+	else if (!known_node(task, found, k, node))
 		r = resolve_any(task, dirfd, path, flags, 0, k, node);
 	else if (node->place == CORE_ABSENT && !(flags & CORE_MAY_BE_ABSENT))
 		r = -ENOENT;

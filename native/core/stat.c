@@ -200,7 +200,8 @@ static NOINLINE long opened_file(struct core_task *task, int fd, const struct st
 	/* the object behind the descriptor is the lower one, whatever is in the upper */
 	if (view->index && in_layer(view, host)) {
 		file->entry = index_find(view->index, node->hash, node->path, node->path_length);
-		if (file->entry)
+		if (file->entry &&
+		    (!IS(st->st_mode, S_IFDIR) || is_in_layer_of(view, host, file->entry)))
 			object_learn(view, st, file->entry);
 	}
 	return 0;
@@ -311,6 +312,28 @@ static long statx_more(const struct core_task *task, const struct core_node *nod
 	return 0;
 }
 
+/* What the upper or a bind has, by what known_path asked of it. */
+static NOINLINE long stat_asked(const struct core_task *task, int found, const struct known *k,
+				struct stat *out)
+{
+	const struct core_view *view = task->view;
+	char host[KNOWN_HOST_MAX];
+	struct meta meta;
+	long r = user_writable(task, out, sizeof(*out));
+
+	if (r >= 0 && found == KNOWN_UPPER) {
+		known_host(view, found, k, host);
+		r = meta_of_upper(view, host, -1, &k->st, &meta);
+	} else if (r >= 0) {
+		meta_of_bound(task, &k->st, &meta);
+	}
+	if (r < 0)
+		return r;
+	*out = k->st;
+	show(view, out, &meta);
+	return 0;
+}
+
 /* Of `path`, for which known_path found `found`. */
 static NOINLINE long stat_found(struct core_task *task, int found, const struct known *k, int dirfd,
 				const char *path, int flags, unsigned mask, long out, int extended)
@@ -400,14 +423,19 @@ static long stat_at(struct core_task *task, int dirfd, const char *user, int fla
 	found = known_said(task, dirfd, user, flags & AT_SYMLINK_NOFOLLOW ? 0 : KNOWN_FOLLOW, said, &k);
 	if (found < 0)
 		return found;
+	if (found == KNOWN_EMPTY && flags & AT_EMPTY_PATH && dirfd != AT_FDCWD)
+		return extended ? statx_fd(task, dirfd, flags, mask, (struct statx *)out)
+				: stat_fd(task, dirfd, (struct stat *)out);
 	if (!said[0])
 		return stat_said(task, dirfd, user, flags, mask, out, extended);
 	if (extended && (flags & ~STATX_FLAGS))
 		return -EINVAL;
-	if (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry))
+	if (known_absent(found, &k))
 		return -ENOENT;
 	if (found == KNOWN && !(extended && mask & ~STATX_KNOWN))
 		return stat_entry(task, k.entry, (void *)out, extended);
+	if (!extended && (found == KNOWN_UPPER || found == KNOWN_BOUND))
+		return stat_asked(task, found, &k, (struct stat *)out);
 	return stat_found(task, found, &k, dirfd, said, flags, mask, out, extended);
 }
 
@@ -505,6 +533,28 @@ static NOINLINE long access_found(struct core_task *task, int found, const struc
 											   : -EACCES;
 }
 
+/* By what known_path asked of the upper or a bind. */
+static NOINLINE long access_asked(struct core_task *task, int found, const struct known *k, int want)
+{
+	const struct core_credentials *c = &task->credentials;
+	char host[KNOWN_HOST_MAX];
+	struct meta meta;
+	long r;
+
+	known_host(task->view, found, k, host);
+	if (found == KNOWN_BOUND)
+		return (want & 2) && k->bind->read_only &&
+				       (IS(k->st.st_mode, S_IFREG) || IS(k->st.st_mode, S_IFDIR))
+			       ? -EROFS
+			       : sys_call4(__NR_faccessat, AT_FDCWD, host, want, 0);
+	if (!want)
+		return 0;
+	r = meta_of_upper(task->view, host, -1, &k->st, &meta);
+	if (r < 0)
+		return r;
+	return permission_in(task, &meta, c->fsuid, c->fsgid, want, host, -1) ? 0 : -EACCES;
+}
+
 /* As whom the task is for files. */
 static long access_as(struct core_task *task, long nr, const long a[6], int want, int flags)
 {
@@ -517,7 +567,7 @@ static long access_as(struct core_task *task, long nr, const long a[6], int want
 
 	if (found < 0)
 		return found;
-	if (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry))
+	if (known_absent(found, &k))
 		return -ENOENT;
 	if (found == KNOWN && !IS(k.entry->mode, S_IFLNK) && task->view->upper.length) {
 		const struct meta meta = { .mode = k.entry->mode,
@@ -527,6 +577,8 @@ static long access_as(struct core_task *task, long nr, const long a[6], int want
 		return !want || permission_in(task, &meta, c->fsuid, c->fsgid, want, 0, -1) ? 0
 											    : -EACCES;
 	}
+	if (found == KNOWN_UPPER || (found == KNOWN_BOUND && !IS(k.st.st_mode, S_IFLNK)))
+		return access_asked(task, found, &k, want);
 	return access_found(task, found, &k, said, nr, a, want, flags);
 }
 
@@ -631,7 +683,7 @@ long call_readlink(struct core_task *task, long nr, const long a[6])
 
 	if (found < 0)
 		return found;
-	if (found == KNOWN_NOWHERE || (found == KNOWN && !k.entry))
+	if (known_absent(found, &k))
 		return -ENOENT;
 	if (found != KNOWN)
 		return readlink_found(task, found, &k, said, nr, a);
