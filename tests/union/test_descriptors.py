@@ -9,7 +9,8 @@ import os
 import resource
 import socket
 import struct
-from typing import Iterator, List
+from pathlib import Path
+from typing import Callable, Iterator, List
 
 import pytest
 from lpmx_runtime._native import AT_FDCWD, View
@@ -360,3 +361,79 @@ def test_what_one_view_learned_means_nothing_to_the_next() -> None:
         bare.write_view()
         with bare.view() as view:
             assert {"d", "inside"} <= set(view.listdir("/"))
+
+
+def test_a_directory_of_one_layer_does_not_show_what_another_hides() -> None:
+    """Whoever comes with a descriptor of a layer's own directory, or works in it, sees what the view
+    has there: not the file that an upper layer replaced, even of the same size and time."""
+    old: Layer = {"": directory(), "d": directory(), "d/f": regular(b"old"), "d/low": regular(b"low")}
+    new: Layer = {"": directory(), "d": directory(), "d/f": regular(b"new"), "d/high": regular(b"high")}
+    before = os.open(".", os.O_RDONLY)
+    with Bare([old, new]) as bare, bare.view() as view:
+        fds = [os.open(bare.trees[0] / "d", os.O_RDONLY), os.open(bare.trees[1] / "d", os.O_RDONLY),
+               view.open("/d", os.O_RDONLY)]
+        try:
+            for dirfd in [*fds, *fds]:
+                for name, content in (("f", b"new"), ("low", b"low"), ("high", b"high")):
+                    assert content == _content(view.open(name, os.O_RDONLY, dirfd=dirfd))
+                os.fchdir(dirfd)
+                for name, content in (("f", b"new"), ("low", b"low"), ("high", b"high")):
+                    assert content == _content(view.open(name, os.O_RDONLY))
+                    assert len(content) == view.stat(name).st_size
+        finally:
+            os.fchdir(before)
+            for fd in (before, *fds):
+                os.close(fd)
+
+
+def _content(fd: int) -> bytes:
+    try:
+        return os.read(fd, 100)
+    finally:
+        os.close(fd)
+
+
+def test_links_of_the_layers_lead_where_they_lead_in_a_plain_directory(tmp_path: Path) -> None:
+    """Up, through each other, to nothing and in circles; before and after what is on the way is in
+    the upper. And from the root, above which nothing is."""
+    layer: Layer = {
+        "": directory(), "usr": directory(), "usr/lib": directory(), "usr/lib/x": directory(),
+        "usr/lib/x/f": regular(b"f"), "lib": link("usr/lib"), "usr/up": link("../lib/x"),
+        "usr/lib/x/far": link("../../../lib/x/f"), "usr/dot": link("./lib/x"), "usr/slash": link("lib/"),
+        "usr/nothing": link("lib/absent"), "a": link("b"), "b": link("a"), "usr/file": link("lib/x/f"),
+        "usr/double": link("lib//x"), "usr/back": link("lib/x/.."),
+        "root": link("/usr/lib"), "usr/lib/over": link("../../../../usr/lib/x")}
+    plain_root = tmp_path / "plain"
+    for path, thing in layer.items():
+        if thing.kind == "directory":
+            (plain_root / path).mkdir()
+        elif thing.kind == "symlink":
+            (plain_root / path).symlink_to(thing.target)
+        else:
+            (plain_root / path).write_bytes(thing.content)
+    names = ["lib/x/f", "usr/up/f", "usr/up/far", "usr/dot/f", "usr/slash/x/f", "usr/nothing",
+             "usr/nothing/f", "a", "a/f", "usr/file", "usr/file/f", "usr/double/f", "usr/back/x/f",
+             "usr/back", "lib/absent", "lib/absent/f", "lib/x/f/g", "absent/f", f"lib/x/{'n' * 256}",
+             f"lib/{'n' * 256}/f", f"lib/absent/{'n' * 256}", "lib/new", "lib/x/new", "usr/slash/new"]
+    with Bare([layer]) as bare, bare.view() as view:
+        for change in ("", "usr/lib/x/new", "usr/new", "lib/new", "lib/x/f"):
+            if change:
+                view.write(f"/{change}", b"changed")
+                (plain_root / change).write_bytes(b"changed")
+            for name in names:
+                plain, contained = plain_root / name, f"/{name}"
+                assert (_told(lambda place: _content(os.open(place, os.O_RDONLY)), plain) ==
+                        _told(lambda place: _content(view.open(place, os.O_RDONLY)), contained)), name
+                size = _told(lambda place: os.stat(place).st_size, plain)
+                if isinstance(size, str) or not plain.is_dir():
+                    assert size == _told(lambda place: view.stat(place).st_size, contained), name
+            for name in ("/root/x/f", "/root/over/f", "/lib/over/far"):
+                assert view.read("/usr/lib/x/f") == view.read(name)
+
+
+def _told(ask: Callable[..., object], *arguments: object) -> object:
+    """What comes of it, or the name of the error."""
+    try:
+        return ask(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
