@@ -8,7 +8,7 @@ and the processor time of the least; and ratios to `python3 -c pass`. IMAGE is o
 store (default: a copy of this machine).
 
 The second table is of a program that starts another, in one container and across containers
-(starts.c): microseconds of processor time, and page faults.
+(starts.c): microseconds on the clock and of processor time, and page faults.
 """
 from __future__ import annotations
 
@@ -118,28 +118,29 @@ def callers(container: Container, other: Container, program: str) -> "Dict[str, 
     }
 
 
-def started(launch: Launch, way: str, program: str) -> "tuple[float, float]":
-    """Microseconds of processor time, and page faults, of one start."""
+def started(launch: Launch, way: str, program: str) -> "tuple[float, float, float]":
+    """Microseconds on the clock, of processor time, and page faults, of one start."""
     done = subprocess.run([*launch.argv, way, str(AT_ONCE), program], executable=launch.executable,
                           env=launch.env, stdout=subprocess.PIPE, text=True, check=True)
-    _, used, faults = map(float, done.stdout.split())
-    return used, faults
+    wall, used, faults = map(float, done.stdout.split())
+    return wall, used, faults
 
 
 def table_of_callers(rows: "Dict[str, tuple[Launch, str]]", rounds: int) -> str:
-    times: "Dict[tuple[str, str], List[tuple[float, float]]]" = {}
+    times: "Dict[tuple[str, str], List[tuple[float, float, float]]]" = {}
     for _ in range(rounds):
         for row in random.sample(list(rows), len(rows)):
             for way in WAYS:
                 times.setdefault((row, way), []).append(started(rows[row][0], way, rows[row][1]))
-    lines = ["| | by | least, us | median, us | least, to the host's | page faults |",
-             "|---|---|--:|--:|--:|--:|"]
+    lines = ["| | by | wall, us | to the host's | CPU, us | to the host's | page faults |",
+             "|---|---|--:|--:|--:|--:|--:|"]
     native = next(iter(rows))
     for row in rows:
         for way in WAYS:
-            used = sorted(times[row, way])
-            lines.append(f"| {row} | `{way}` | {used[0][0]:.0f} | {statistics.median(each[0] for each in used):.0f} "
-                         f"| {used[0][0] / min(times[native, way])[0]:.2f} | {used[0][1]:.0f} |")
+            wall, used, faults = (min(each) for each in zip(*times[row, way]))
+            bare_wall, bare_used, _ = (min(each) for each in zip(*times[native, way]))
+            lines.append(f"| {row} | `{way}` | {wall:.0f} | {wall / bare_wall:.2f} | {used:.0f} | {used / bare_used:.2f} "
+                         f"| {faults:.0f} |")
     return "\n".join(lines)
 
 
