@@ -225,15 +225,14 @@ static void add_text(struct line *line, const char *key, const char *s)
 	add(line, "\"");
 }
 
-void core_call_log(const struct core_task *task, const struct core_exec *exec)
+/* Apart, for a line has room for a lot. */
+static NOINLINE void write_line(const struct core_task *task, const struct core_exec *exec, const char *file)
 {
-	const char *at = 0, *file = view_field(task->view, "calllog", &at);
 	int64_t time[2] = { 0, 0 };
-	struct line line = { .length = 0 };
+	struct line line;
 	long fd;
 
-	if (!file)
-		return;
+	line.length = 0;
 	sys_call2(__NR_clock_gettime, CLOCK_REALTIME_, time);
 	add(&line, "{\"time\": ");
 	add_number(&line, (uint64_t)time[0]);
@@ -254,4 +253,12 @@ void core_call_log(const struct core_task *task, const struct core_exec *exec)
 		return;
 	sys_call3(__NR_write, fd, line.text, line.length);
 	sys_call1(__NR_close, fd);
+}
+
+void core_call_log(const struct core_task *task, const struct core_exec *exec)
+{
+	const char *at = 0, *file = view_field(task->view, "calllog", &at);
+
+	if (file)
+		write_line(task, exec, file);
 }

@@ -89,37 +89,38 @@ static int plain(const char *path)
 	return 1;
 }
 
-/* May it be called?  What a call is called is kept for the log. */
-static long decide(struct core_task *task, const char *called, struct core_exec *exec)
+/* May it be called?  What a call is called, in two parts, is kept for the log. */
+static long decide(struct core_task *task, const char *called, const char *rest, struct core_exec *exec)
 {
-	long r = core_exec_keep(exec, &exec->called, called, "", CORE_SAID_MAX);
+	long r = core_exec_keep(exec, &exec->called, called, rest, CORE_SAID_MAX);
 
 	if (r >= 0)
-		exec->refused = !core_call_allowed(task->view, called, &exec->rule);
+		exec->refused = !core_call_allowed(task->view, exec->called, &exec->rule);
 	return r;
+}
+
+/* The same of a program that other names than its own lead to. */
+static NOINLINE long decide_named(struct core_task *task, const char *path, struct core_exec *exec)
+{
+	char name[CORE_HOST_MAX];
+	long fd = sys_call4(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0), r;
+
+	if (fd < 0)
+		return fd;
+	r = host_of_fd(task->view, (int)fd, name, sizeof(name));
+	sys_call1(__NR_close, fd);
+	return r < 0 ? r : decide(task, "host:", name, exec);
 }
 
 /* The same of a program of the host.  The runtime's own command is not called by its place,
  * which is another one in each container. */
 static long decide_host(struct core_task *task, const char *path, struct core_exec *exec)
 {
-	char called[CORE_HOST_MAX];
 	size_t n = text_begins(path, task->view->directory.text);
-	char *p = text_put(called, "host:");
-	long fd, r;
 
 	if (n && text_equal(path + n, "/" LPMX_CALL_COMMAND))
-		return decide(task, LPMX_CALL_COMMAND, exec);
-	if (plain(path)) {
-		text_put(p, path);
-		return decide(task, called, exec);
-	}
-	fd = sys_call4(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	r = host_of_fd(task->view, (int)fd, p, sizeof(called) - (size_t)(p - called));
-	sys_call1(__NR_close, fd);
-	return r < 0 ? r : decide(task, called, exec);
+		return decide(task, LPMX_CALL_COMMAND, "", exec);
+	return plain(path) ? decide(task, "host:", path, exec) : decide_named(task, path, exec);
 }
 
 /* A program of the host: `path` is the host's. */
@@ -241,7 +242,7 @@ static long other_program(struct core_task *task, const char *view, size_t n, co
 	exec->host = "";
 	exec->kind = CORE_VIEW_CONTAINER;
 	exec->mode = S_IFREG | 0755;
-	return r < 0 ? r : decide(task, called, exec);
+	return r < 0 ? r : decide(task, called, "", exec);
 }
 
 /* A program that a call file says how to call. */

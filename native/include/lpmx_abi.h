@@ -28,6 +28,12 @@
 #define LPMX_WINDOW 0x7e9000000000ul
 #endif
 #define LPMX_WINDOW_SIZE 0x40000ul
+/*
+ * From the window up to here, the calls that glibc's ld.so makes to find libraries are exempt, too:
+ * in a host view the host's ld.so lies behind the window, in room of the first slot's stack
+ * (trap/slots.c), which elsewhere is no place to run anything from.
+ */
+#define LPMX_EXEMPT_SIZE 0xc0000ul
 
 /* What the seccomp filter puts into si_errno of our own traps. */
 #define LPMX_TRAP_TAG 0x4c58

@@ -179,26 +179,48 @@ static long open_program(const struct loader_stack *s, const char **name, const 
 	return core_host_open(s->file, O_RDONLY | O_CLOEXEC);
 }
 
-/*
- * Something above the vDSO, where a process that the kernel made has its interpreter.  Who
- * reads /proc/self/maps may lose the line behind that of the vDSO (PMIx does, which starts the
- * processes of Open MPI), and must not lose the stack's.
- */
-static void part_vdso_from_stack(const struct loader_stack *s)
+/* The page above the vDSO, where a process that the kernel made has its interpreter; 0: none. */
+static uint64_t above_vdso(const struct loader_stack *s)
 {
 	uint64_t vdso = loader_auxiliary(s, AT_SYSINFO_EHDR), end = 0;
 	const Elf64_Ehdr *header = (const Elf64_Ehdr *)vdso;
 
 	if (!vdso)
-		return;
+		return 0;
 	for (unsigned i = 0; i < header->e_phnum; i++) {
 		const Elf64_Phdr *part = (const Elf64_Phdr *)(vdso + header->e_phoff) + i;
 
 		if (part->p_type == PT_LOAD)
 			end = part->p_vaddr + part->p_memsz;
 	}
-	sys_call6(__NR_mmap, (vdso + end + PAGE - 1) & ~(PAGE - 1), PAGE, PROT_NONE,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	return (vdso + end + PAGE - 1) & ~(PAGE - 1);
+}
+
+/*
+ * Something there, where the interpreter is not.  Who reads /proc/self/maps may lose the line behind
+ * that of the vDSO (PMIx does, which starts the processes of Open MPI), and must not lose the
+ * stack's.
+ */
+static void part_vdso_from_stack(uint64_t above)
+{
+	if (above && interpreter.low != above)
+		sys_call6(__NR_mmap, above, PAGE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
+/*
+ * What glibc's ld.so asks of the host is answered by the kernel, and it asks for five files before
+ * the smallest program runs: where it lies behind the window this is not trapped.  Who traces wants to see it;
+ * and musl's has all of a program's libc in it, which may ask for the program itself (hostview.c).
+ */
+static int is_exempt_linker(const char *name)
+{
+	const char *base = name;
+
+	for (const char *p = name; *p; p++)
+		if (*p == '/')
+			base = p + 1;
+	return the_view.kind == CORE_VIEW_HOST && !trap_task.trace && text_begins(base, "ld-linux");
 }
 
 /* Where exec found the interpreter, unless another program is by now at the path; or NULL. */
@@ -224,9 +246,10 @@ static __attribute__((noinline)) long find_interpreter(const char **host)
 	return core_resolve(&trap_task, AT_FDCWD, program.interpreter, 0, &node);
 }
 
-static void map_interpreter(const struct loader_stack *s, int randomize)
+static void map_interpreter(const struct loader_stack *s)
 {
 	const char *host = found_interpreter(s);
+	uint64_t above = above_vdso(s);
 	long fd, r = 0;
 
 	if (!host && the_view.kind == CORE_VIEW_CONTAINER)
@@ -234,10 +257,13 @@ static void map_interpreter(const struct loader_stack *s, int randomize)
 	else if (!host) /* the kernel view's program is the host's, and so is its interpreter */
 		host = program.interpreter;
 	fd = r < 0 ? r : core_host_open(host, O_RDONLY | O_CLOEXEC);
-	r = fd < 0 ? fd : loader_map(fd, 1, randomize, &interpreter);
+	r = fd < 0 ? fd
+		   : loader_map(fd, is_exempt_linker(program.interpreter) ? trap_room_for_linker() : above,
+				&interpreter);
 	if (r < 0)
-		cannot_map(program.interpreter, r);
+		cannot_map(program.interpreter, r == -ENOEXEC ? -ELIBBAD : r);
 	sys_call1(__NR_close, fd);
+	part_vdso_from_stack(above);
 	if (the_view.kind == CORE_VIEW_KERNEL) {
 		trap_untranslated_low = interpreter.low;
 		trap_untranslated_high = interpreter.high;
@@ -289,15 +315,13 @@ __attribute__((used)) struct loader_jump loader_begin(uint64_t *sp)
 	randomize = !(sys_call1(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE);
 	fd = open_program(s, &name, &command);
 	program.interpreter = texts + texts_used;
-	r = fd < 0 ? fd : loader_map(fd, 0, randomize, &program);
+	r = fd < 0 ? fd : loader_map(fd, loader_pie_base(randomize), &program);
 	if (r < 0)
 		cannot_map("it", r);
 	texts_used += text_length(program.interpreter) + 1;
 	sys_call1(__NR_close, fd);
-	if (program.interpreter[0]) {
-		part_vdso_from_stack(s);
-		map_interpreter(s, randomize);
-	}
+	if (program.interpreter[0])
+		map_interpreter(s);
 	loader_set_name(command, command != name);
 	jump.sp = loader_stack_write(s, &program, program.interpreter[0] ? &interpreter : 0, name);
 	jump.entry = program.interpreter[0] ? interpreter.entry : program.entry;

@@ -70,7 +70,8 @@ static long pass(struct making *m, const char *pattern, char *const *caller)
 	return r;
 }
 
-long loader_file_environment(const char *path, char **to, size_t max, char *arena, size_t size)
+long loader_file_environment(const char *path, char **to, size_t max, char *arena, size_t size,
+			     size_t *used)
 {
 	long fd = sys_call4(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0), n;
 	size_t count = 0, total = 0;
@@ -85,6 +86,7 @@ long loader_file_environment(const char *path, char **to, size_t max, char *aren
 	if (total == size - 1)
 		return -E2BIG;
 	arena[total] = 0;
+	*used = total + 1;
 	for (char *s = arena; s < arena + total; s += text_length(s) + 1) {
 		if (!*s)
 			continue;
@@ -99,11 +101,12 @@ long loader_file_environment(const char *path, char **to, size_t max, char *aren
 static long put_file(struct making *m, const char *path, char *arena, size_t size)
 {
 	char **read = m->to + m->count;
+	size_t used;
 	long n, r = 0;
 
 	if (size < 2)
 		return -E2BIG;
-	n = loader_file_environment(path, read, m->max - m->count, arena, size);
+	n = loader_file_environment(path, read, m->max - m->count, arena, size, &used);
 	if (n < 0)
 		return n;
 	if (!m->count) {

@@ -345,21 +345,18 @@ static long map_anywhere(long fd, const Elf64_Phdr *headers, long count,
 	return map_segments(fd, headers, count, *bias, 0);
 }
 
-/* Map all of it, as linked or elsewhere; *bias is the difference. */
+/* Map all of it, as linked, or from `at` on if that is not 0, or elsewhere; *bias is the difference. */
 static long map_image(long fd, const Elf64_Phdr *headers, long count,
-		      const struct loader_image *image, int fixed, int near_pie, int randomize,
-		      uint64_t alignment, uint64_t *bias)
+		      const struct loader_image *image, int fixed, uint64_t at, uint64_t alignment,
+		      uint64_t *bias)
 {
-	uint64_t wanted = PIE_BASE;
 	long r;
 
 	*bias = 0;
 	if (fixed)
 		return map_segments(fd, headers, count, 0, 0);
-	if (near_pie) {
-		if (randomize)
-			wanted += (random_number() % PIE_RANDOM_PAGES) * PAGE;
-		*bias = (wanted & ~(alignment - 1)) - image->low;
+	if (at) {
+		*bias = ((at + alignment - 1) & ~(alignment - 1)) - image->low;
 		if (map_segments(fd, headers, count, *bias, 0) >= 0)
 			return 0;
 	}
@@ -403,8 +400,8 @@ static long measure(long fd, const void *header, long size, const Elf64_Phdr *he
 	return image->low == ~0ul ? -ENOEXEC : 0;
 }
 
-static long map_by(long fd, const void *header, long size, const Elf64_Phdr *headers, int is_interpreter,
-		   int randomize, struct loader_image *image)
+static long map_by(long fd, const void *header, long size, const Elf64_Phdr *headers, uint64_t at,
+		   struct loader_image *image)
 {
 	const Elf64_Ehdr *e = header;
 	long count = e->e_phnum, r;
@@ -412,8 +409,7 @@ static long map_by(long fd, const void *header, long size, const Elf64_Phdr *hea
 
 	r = measure(fd, header, size, headers, count, image, &alignment);
 	if (!r)
-		r = map_image(fd, headers, count, image, e->e_type == ET_EXEC, !is_interpreter,
-			      randomize, alignment, &bias);
+		r = map_image(fd, headers, count, image, e->e_type == ET_EXEC, at, alignment, &bias);
 	if (r < 0)
 		return r;
 	for (long i = 0; i < count; i++) {
@@ -439,16 +435,21 @@ static long map_by(long fd, const void *header, long size, const Elf64_Phdr *hea
 	return 0;
 }
 
-static __attribute__((noinline)) long map_beyond(long fd, const void *header, long size, int is_interpreter,
-						 int randomize, struct loader_image *image)
+static __attribute__((noinline)) long map_beyond(long fd, const void *header, long size, uint64_t at,
+						 struct loader_image *image)
 {
 	Elf64_Phdr headers[HEADERS_MAX];
 	long r = read_headers(fd, header, headers);
 
-	return r < 0 ? r : map_by(fd, header, size, headers, is_interpreter, randomize, image);
+	return r < 0 ? r : map_by(fd, header, size, headers, at, image);
 }
 
-long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image)
+uint64_t loader_pie_base(int randomize)
+{
+	return PIE_BASE + (randomize ? (random_number() % PIE_RANDOM_PAGES) * PAGE : 0);
+}
+
+long loader_map(long fd, uint64_t at, struct loader_image *image)
 {
 	char header[LOADER_HEADER_SIZE] __attribute__((aligned(8)));
 	const Elf64_Phdr *headers;
@@ -462,8 +463,8 @@ long loader_map(long fd, int is_interpreter, int randomize, struct loader_image 
 		return size;
 	r = loader_check(header, size, 0);
 	if (r < 0)
-		return is_interpreter ? -ELIBBAD : r;
+		return r;
 	headers = headers_in(header, size);
-	return headers ? map_by(fd, header, size, headers, is_interpreter, randomize, image)
-		       : map_beyond(fd, header, size, is_interpreter, randomize, image);
+	return headers ? map_by(fd, header, size, headers, at, image)
+		       : map_beyond(fd, header, size, at, image);
 }

@@ -39,7 +39,20 @@ struct plan {
 	/* large and seldom used: what comes before lies together */
 	char name_of_descriptor[CORE_SAID_MAX + 32];
 	char lines[SCRIPTS_MAX][SCRIPT_LINE];
-} __attribute__((aligned(2048)));
+};
+
+/*
+ * It is large, and what is used of it is at its beginning: from a page's beginning on, for each page that
+ * an exec is the first to touch costs it.  A type with this alignment would have the compiler align the
+ * frames of its callers as well, which then begin on pages of their own.
+ */
+#define PLAN_ALIGNMENT 4096ul
+#define PLAN_ROOM (sizeof(struct plan) + PLAN_ALIGNMENT)
+
+static struct plan *plan_in(char *room)
+{
+	return (struct plan *)(((uintptr_t)room + PLAN_ALIGNMENT - 1) & ~(PLAN_ALIGNMENT - 1));
+}
 
 static const struct core_view *view(void)
 {
@@ -443,8 +456,9 @@ static long execute(struct trap_slot *slot, struct plan *plan, int dirfd, const 
 long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *const *argv,
 		 char *const *envp, int flags)
 {
-	struct plan plan;
-	char *name = plan.target.text;
+	char room[PLAN_ROOM];
+	struct plan *plan = plan_in(room);
+	char *name = plan->target.text;
 	long r;
 
 	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW_ | AT_EXECVE_CHECK_))
@@ -452,18 +466,19 @@ long loader_exec(struct trap_slot *slot, int dirfd, const char *path, char *cons
 	r = trap_string(path, name, CORE_SAID_MAX, -ENAMETOOLONG);
 	if (r < 0)
 		return r;
-	plan.target.kept = (size_t)r + 1;
+	plan->target.kept = (size_t)r + 1;
 	if (!r && !(flags & AT_EMPTY_PATH))
 		return -ENOENT;
 	if (!r && dirfd == AT_FDCWD)
 		return -EACCES;
-	return execute(slot, &plan, dirfd, name, argv, envp, flags);
+	return execute(slot, plan, dirfd, name, argv, envp, flags);
 }
 
 long loader_exec_path(struct trap_slot *slot, const char *path, char *const *argv, char *const *envp)
 {
-	struct plan plan;
+	char room[PLAN_ROOM];
+	struct plan *plan = plan_in(room);
 
-	plan.target.kept = 0;
-	return execute(slot, &plan, AT_FDCWD, path, argv, envp, 0);
+	plan->target.kept = 0;
+	return execute(slot, plan, AT_FDCWD, path, argv, envp, 0);
 }

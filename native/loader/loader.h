@@ -93,8 +93,11 @@ int loader_is_one(const void *header);
 /* Read the interpreter's name of the program open at `fd`: its length, 0: none.
  * *alone is set if no library may be preloaded into the program; NULL: that is not asked. */
 long loader_interpreter(long fd, const void *header, long size, char *name, int *alone);
-/* Map the file open at `fd`. */
-long loader_map(long fd, int is_interpreter, int randomize, struct loader_image *image);
+/* Where the kernel puts position-independent programs. */
+uint64_t loader_pie_base(int randomize);
+/* Map the file open at `fd`: if it is position-independent from the page `at` on, where there is
+ * room; otherwise, and for 0, where the kernel has some. */
+long loader_map(long fd, uint64_t at, struct loader_image *image);
 
 /* ---- process.c: what the kernel believes about this process ---- */
 
@@ -168,8 +171,9 @@ int loader_debugger(struct core_task *task, const struct core_exec *target, char
  */
 long loader_call_environment(const char *file, char *const *caller, char **to, size_t max,
 			     char *arena, size_t size, const char **cwd);
-/* Split what is in the file `path` at its NULs. */
-long loader_file_environment(const char *path, char **to, size_t max, char *arena, size_t size);
+/* Split what is in the file `path` at its NULs; *used: how much of arena[size] that takes. */
+long loader_file_environment(const char *path, char **to, size_t max, char *arena, size_t size,
+			     size_t *used);
 
 /* ---- first.c ---- */
 

@@ -18,7 +18,7 @@
 #define PREFIX_MAX 16
 /* Of what others set while we look. */
 #define LIVE_MORE 16
-#define OTHERS_FIRST 512
+#define OTHERS_FIRST 128
 /* What core_task_save wants beside the root, names of variables, numbers. */
 #define STRINGS_MORE 2048
 #define LIVE_FIRST (8ul << 10)
@@ -175,16 +175,19 @@ static int is_preload(const char *variable)
 	return text_begins(variable, "LD_PRELOAD=") != 0;
 }
 
-/* Of what->call_file also the directory to start in; `behind` has room for `max` more. */
+/* Of what->call_file also the directory to start in; `behind` has room for `max` more.  *used is
+ * how much of live[live_size] it takes, at most. */
 static long variables(const struct loader_exec_vectors *what, char *const *envp, char **to,
-		      char **behind, size_t max, char *live, size_t live_size, const char **start_in)
+		      char **behind, size_t max, char *live, size_t live_size, size_t *used,
+		      const char **start_in)
 {
 	static char *const none[] = { 0 };
 	size_t half = live_size / 2;
 	long r;
 
+	*used = live_size;
 	if (what->environment)
-		return loader_file_environment(what->environment, to, max, live, live_size);
+		return loader_file_environment(what->environment, to, max, live, live_size, used);
 	if (!what->call_file)
 		return core_environment_apply(&trap_task, envp ? envp : none, to, max, live, live_size);
 	r = core_environment_apply(&trap_task, envp ? envp : none, behind, max, live, half);
@@ -198,7 +201,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 	/* of another place the variables are counted while they are read */
 	size_t others = what->call_file || what->environment ? OTHERS_FIRST : 0;
 	size_t bytes = 0, live_size = others || core_environment_count(trap_task.view) ? LIVE_FIRST : 0;
-	size_t strings, max, words;
+	size_t strings, max, words, used;
 	long argc = 0, envc, n, r;
 	const char *theirs = 0, *start_in = 0;
 	char **env, *memory, *at;
@@ -226,7 +229,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 			return -ENOMEM;
 		env = (char **)memory;
 		at = memory + words * sizeof(char *);
-		r = variables(what, envp, env + PRIVATE_MAX, env + words - max, max, at + strings, live_size,
+		r = variables(what, envp, env + PRIVATE_MAX, env + words - max, max, at, live_size, &used,
 			      &start_in);
 		if (r != -E2BIG || live_size > LIVE_LARGEST)
 			break;
@@ -244,6 +247,7 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 		*new_argv = argv;
 	}
 	n = 0;
+	at += used;
 	if (what->preload)
 		env[n++] = preload_pair(&at, what->preload, theirs);
 	for (char **from = env + PRIVATE_MAX; *from; from++)
@@ -251,8 +255,8 @@ long loader_vectors(struct trap_slot *slot, const struct loader_exec_vectors *wh
 			env[n++] = *from;
 	/* ours last: programs that write a title over their arguments go on over the
 	 * environment, as far as it lies without a gap */
-	r = put_private(env + n, &at, memory + words * sizeof(char *) + strings, what, slot->task, start_in,
-			since);
+	r = put_private(env + n, &at, memory + words * sizeof(char *) + used + strings, what, slot->task,
+			start_in, since);
 	if (r < 0)
 		return r;
 	env[n + r] = 0;

@@ -4,7 +4,8 @@
  * It is inherited by every descendant, cannot be removed and slows each trapped
  * call by its own length, so a process that has it never installs another; the
  * filter itself answers the question.  Calls issued from the loader's text are
- * let through: that is how the trap makes the real ones.
+ * let through: that is how the trap makes the real ones.  And some of the host's ld.so, which
+ * a host view has right behind it: nothing else can be executed there (LPMX_EXEMPT_SIZE).
  *
  * How a program installs a filter of its own is nobody's business but the kernel's, unless
  * call sites may be rewritten (sites_x86_64.c): that is settled with the first program.
@@ -39,7 +40,7 @@
 #define RANGES_MAX 256 /* and so no jump among them is longer than 255 instructions */
 
 /* What is done with a number: these, and what comes of the rule that has the number. */
-enum { PASS, TRAP, FIRST_RULE };
+enum { PASS, TRAP, TRAP_BUT_LINKER, FIRST_RULE };
 
 struct program {
 	int sites; /* call sites may be rewritten */
@@ -81,15 +82,20 @@ static void at_least(struct program *p, unsigned value, unsigned char yes, unsig
 	p->code[p->length++] = (struct sock_filter){ BPF_JMP | BPF_JGE | BPF_K, yes, no, value };
 }
 
-/* Trap, unless the call comes from the window. */
-static void trap(struct program *p)
+/* Trap, unless the call comes from the first `size` bytes from the window on. */
+static void trap_beyond(struct program *p, unsigned long size)
 {
 	load(p, IP_HIGH);
 	equal(p, (unsigned)(LPMX_WINDOW >> 32), 0, 3);
 	load(p, IP_LOW);
-	at_least(p, (unsigned)LPMX_WINDOW_SIZE, 1, 0);
+	at_least(p, (unsigned)size, 1, 0);
 	answer(p, SECCOMP_RET_ALLOW);
 	answer(p, SECCOMP_RET_TRAP | LPMX_TRAP_TAG);
+}
+
+static void trap(struct program *p)
+{
+	trap_beyond(p, LPMX_WINDOW_SIZE);
 }
 
 _Static_assert((LPMX_WINDOW & 0xffffffff) == 0, "the window begins a 4 GB block");
@@ -266,10 +272,17 @@ static unsigned what_of(unsigned nr, int sites)
 	static const unsigned others[] = {
 		__NR_execve, __NR_execveat, __NR_rt_sigsuspend, LPMX_SYSCALL,
 	};
+	/* how glibc's ld.so looks for libraries; for none of it does it matter what program runs */
+	static const unsigned linker[] = {
+		__NR_open, __NR_openat, __NR_access, __NR_stat, __NR_fstat, __NR_newfstatat,
+	};
 	unsigned rule = rule_of(nr, sites);
 
 	if (rule != PASS)
 		return rule;
+	for (unsigned i = 0; i < sizeof(linker) / sizeof(*linker); i++)
+		if (linker[i] == nr)
+			return TRAP_BUT_LINKER;
 	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++)
 		if (others[i] == nr)
 			return TRAP;
@@ -343,6 +356,8 @@ static long write_program(struct program *p)
 	answer(p, SECCOMP_RET_ALLOW);
 	arrive(p, TRAP);
 	trap(p);
+	arrive(p, TRAP_BUT_LINKER);
+	trap_beyond(p, LPMX_EXEMPT_SIZE);
 	for (unsigned i = 0; i < RULES; i++) {
 		arrive(p, FIRST_RULE + i);
 		rules[i].write(p, rules[i].a, rules[i].b);

@@ -78,9 +78,21 @@ static uint64_t main_stack;
 /* The process id, in a page of its own; zero in the child of a fork.  Last of all, so that the
  * kernel has one part more, not two. */
 union {
-	volatile uint32_t pid;
+	struct {
+		volatile uint32_t pid, touched;
+	};
 	char page[4096];
 } trap_wiped __attribute__((aligned(4096)));
+
+/* Room for the host's ld.so: half of the first stack, for what needs more of it is not done in a
+ * host view.  What is left over guards the stack. */
+uint64_t trap_room_for_linker(void)
+{
+	uint64_t end = LPMX_WINDOW + LPMX_EXEMPT_SIZE + TRAP_GUARD;
+
+	sys_call2(__NR_munmap, trap_first_chunk, end - (uint64_t)trap_first_chunk);
+	return (uint64_t)trap_first_chunk;
+}
 
 static struct trap_slot *slot_at(char *chunk, unsigned n)
 {
@@ -118,8 +130,11 @@ void trap_slots_begin(int fast, uint64_t sp)
 
 static uint64_t process(void)
 {
-	uint32_t pid = trap_wiped.pid;
+	uint32_t pid;
 
+	/* written to before it is read: the child of a fork is given the page once, not twice */
+	trap_wiped.touched = 1;
+	pid = trap_wiped.pid;
 	if (!pid)
 		trap_wiped.pid = pid = (uint32_t)sys_call0(__NR_getpid);
 	return pid;

@@ -71,6 +71,8 @@ struct trap_slot {
 /* Before anything else; `fast`: the thread pointer can be read without the kernel; `sp` is
  * where the stack of the first thread begins. */
 void trap_slots_begin(int fast, uint64_t sp);
+/* Where the host's ld.so can be: its calls are not trapped there (LPMX_EXEMPT_SIZE).  Once. */
+uint64_t trap_room_for_linker(void);
 /* A slot of the calling thread, which has its stack pointer at `sp`. */
 struct trap_slot *trap_claim(uint64_t sp, uint64_t frame);
 /* The stack that the loader itself starts on. */
