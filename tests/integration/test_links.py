@@ -481,3 +481,50 @@ def test_host_program_through_many_links_knows_its_own_name(make, tmp_path):
     out, err, code = run(container, f"/.lpmx/host{tmp_path}/way0/readlink", "/proc/self/exe")
 
     assert (f"{tmp_path}/real/readlink\n", "", 0) == (out, err, code)
+
+
+def mapped(maps: str, name: str) -> "list[int]":
+    """Where each part of the file `name` begins."""
+    return [int(line.split("-")[0], 16) for line in maps.splitlines() if line.rpartition("/")[2].startswith(name)]
+
+
+def test_linker_of_the_host_is_not_trapped_unless_that_is_traced(make, tmp_path, monkeypatch):
+    """It lies behind the loader, from where the filter lets it look for libraries."""
+    container = make()
+    trace = tmp_path / "trace"
+
+    out, err, code = run(container, "/.lpmx/host/usr/bin/cat", "/proc/self/maps")
+    monkeypatch.setenv("LPMX_TRACE", str(trace))
+    seen, _, _ = run(container, "/.lpmx/host/usr/bin/cat", "/proc/self/maps")
+
+    loader, linker = min(mapped(out, "loader")), mapped(out, "ld-linux")
+    assert ("", 0) == (err, code)
+    assert linker and all(loader < address < loader + 0xc0000 for address in linker)
+    assert not any(loader < address < loader + 0xc0000 for address in mapped(seen, "ld-linux"))
+    assert "/etc/ld.so.cache" in trace.read_text()
+
+
+def test_host_program_finds_libraries_beside_itself(make, tmp_path):
+    """By $ORIGIN, for which ld.so asks what program runs; and by dlopen, later."""
+    container = make()
+    (tmp_path / "lib").mkdir()
+    for name, source, words in (
+            ("lib/libnear.so", "int near(void) { return 40; }", ["-shared", "-fPIC"]),
+            ("lib/liblate.so", "int late(void) { return 2; }", ["-shared", "-fPIC"]),
+            ("program", """
+#include <dlfcn.h>
+#include <stdio.h>
+int near(void);
+int main(void)
+{
+	void *library = dlopen("liblate.so", RTLD_NOW);
+	int (*late)(void) = library ? (int (*)(void))dlsym(library, "late") : 0;
+
+	printf("%d\\n", near() + (late ? late() : 0));
+	return 0;
+}
+""", ["-Wl,-rpath,$ORIGIN/lib", f"-L{tmp_path}/lib", "-lnear", "-ldl"])):
+        (tmp_path / "source.c").write_text(source)
+        subprocess.run(["gcc", "-o", tmp_path / name, tmp_path / "source.c", *words], check=True)
+
+    assert ("42\n", "", 0) == run(container, f"/.lpmx/host{tmp_path}/program")
