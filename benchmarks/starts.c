@@ -1,4 +1,4 @@
-/* Starts a program so many times, one after the other: starts fork|vfork COUNT PROGRAM
+/* Starts a program so many times, one after the other: starts fork|vfork COUNT PROGRAM [ARGUMENT...]
  * Prints for one start: microseconds on the clock, of processor time, and page faults. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +36,8 @@ static double clock_now(void)
 
 int main(int argc, char **argv)
 {
-	int by_fork = argc == 4 && !strcmp(argv[1], "fork");
-	long count = argc == 4 ? atol(argv[2]) : 0, before, after;
+	int by_fork = argc >= 4 && !strcmp(argv[1], "fork");
+	long count = argc >= 4 ? atol(argv[2]) : 0, before, after;
 	double began, used;
 
 	if (count <= 0)

@@ -156,6 +156,42 @@ def test_loader_is_two_parts_of_which_one_is_zero(built: Built) -> None:
     assert max(small) // 4096 == min(small) // 4096
 
 
+def hot() -> List[List[str]]:
+    """Of hot.txt: the functions that run, by what runs them, the most common first."""
+    parts = (NATIVE / "loader" / "hot.txt").read_text().split("\n\n")[1:]
+    return [[name for name in part.split("\n") if name and not name.startswith("#")] for part in parts]
+
+
+def test_what_is_said_to_run_at_each_start_is_there() -> None:
+    """A function that has another name by now would be far from the others."""
+    source = "".join(path.read_text() for directory in ("core", "trap", "loader")
+                     for path in sorted((NATIVE / directory).glob("*.[cS]")))
+    names = [name for part in hot() for name in part]
+
+    assert len(names) == len(set(names)) > 100
+    assert [] == [name for name in names if not re.search(
+        rf"^(?:\w.*[ *])?{name}(?:\([^;]*$|:$)", source, re.MULTILINE)]
+
+
+def test_what_each_start_runs_and_reads_is_mapped_at_once(built: Built) -> None:
+    """By one page fault, which maps 64 KB: what each start runs, and the constants but for messages."""
+    sections = {name: int(address, 16) for name, address in re.findall(
+        r"\] (\S+) +\S+ +(\w{16}) ", built.tool("readelf", "-SW", built / "loader"))}
+    symbols = [(int(address, 16), int(size, 16), kind, name) for address, size, kind, name in re.findall(
+        r"^(\w+) (\w+) ([a-zA-Z]) (\S+)$", built.tool("nm", "-S", built / "loader"), re.MULTILINE)]
+    chunk = sections[".rodata"] // 65536
+    own, host, *_ = hot()
+    each_start = {*own} if "clang" in built.directory.name else {*own, *host}  # clang's are larger
+
+    places = {name: (address // 65536, (address + size - 1) // 65536) for address, size, kind, name in symbols
+              if kind in "tT" and name.partition(".")[0] in each_start and not name.endswith(".cold")}
+    table, = (address for address, _, _, name in symbols if name == "calls")
+
+    assert len(places) > 90
+    assert {} == {name: place for name, place in places.items() if place != (chunk, chunk)}
+    assert sections[".data.rel.ro"] // 65536 == chunk == (table + 300 * 24) // 65536
+
+
 def test_loader_touches_no_vector_register(built: Built) -> None:
     """The trap runs between two instructions of a program that may hold data in any of them."""
     code = built.tool("objdump", "-d", "--no-show-raw-insn", built / "loader")

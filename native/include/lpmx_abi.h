@@ -27,7 +27,8 @@
 #else
 #define LPMX_WINDOW 0x7e9000000000ul
 #endif
-#define LPMX_WINDOW_SIZE 0x40000ul
+/* What is left of the last 64 KB is for constants (loader/loader.lds). */
+#define LPMX_WINDOW_SIZE 0x3d000ul
 /*
  * From the window up to here, the calls that glibc's ld.so makes to find libraries are exempt, too:
  * in a host view the host's ld.so lies behind the window, in room of the first slot's stack
