@@ -98,6 +98,17 @@ struct lpmx_entry {
 	const char *(*environment_get)(const char *name, const char *own);
 };
 
+/*
+ * Right behind the window.  Who asks the probe (LPMX_PROBE_SYSCALL) and is told that the
+ * filter is there may read it, for then there is a loader; one of an earlier version has no
+ * such mark, and is asked by LPMX_OP_ENTRY.
+ */
+#define LPMX_DOOR_MAGIC 0x00524f4f44584d4cull /* "LMXDOOR" */
+struct lpmx_door {
+	uint64_t magic;
+	const struct lpmx_entry *entry;
+};
+
 /* ---- private variables from exec to the loader --------------------------- */
 
 /* Host path of the view file. */

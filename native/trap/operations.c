@@ -12,6 +12,9 @@ static const char *environment_get(const char *name, const char *own)
 
 static struct lpmx_entry entry;
 
+/* loader.lds puts it where it is looked for. */
+__attribute__((section(".door"), used)) static const struct lpmx_door door = { LPMX_DOOR_MAGIC, &entry };
+
 void trap_begin_program(void)
 {
 	const struct lpmx_control *control = trap_task.view->control;
