@@ -6,11 +6,12 @@ import stat
 import sys
 import zlib
 from array import array
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, Sequence
 
 from ..errors import LayerDamaged
 from .grafts import Graft
 from .index_format import ENTRY, HEADER, MAGIC, MASK, MERGED, PRIME, VERSION, cookie, fnv
+from .index_order import FIRST, OTHERS, ranking
 from .merge import Directory, MergedTree, Node
 
 PATH_LIMIT = 4095  # what the kernel takes
@@ -21,7 +22,8 @@ class Table:
     """The columns of the index, filled from a merged tree.
 
     Directories are visited breadth first and their children numbered in the
-    order of the children's table, so that a listing reads consecutive entries.
+    order of the children's table, so that a listing reads consecutive entries; but for
+    those that many programs look for, which are then put first (index_order.py).
     """
 
     def __init__(self, tree: MergedTree) -> None:
@@ -29,18 +31,22 @@ class Table:
         self._layer_count = tree.layer_count
         self._cookies: dict[bytes, int] = {}
         self._groups: dict[int, list[int]] = {}
+        # of each entry: its path and, of a link, its target
         self._strings: list[bytes] = [b"\0"]
-        self._strings_size = 1
+        self._ranks = [FIRST]
         # One list a field of struct lpmx_index_entry, in its order.
         self._columns: list[list[int]] = [[] for _ in range(19)]
         self._visit(tree)
+        self._children: Sequence[int] = range(1, len(self._ranks))
+        self._put_in_order()
+        self._place_strings()
 
     def file(self, chain: bytes) -> Iterator[bytes]:
         """The bytes of the index file, in pieces."""
         count = len(self._columns[0])
         slots = _words(self._slots())
         entries = b"".join(map(ENTRY.pack, *self._columns))
-        children = _words(range(1, count))
+        children = _words(self._children)
         strings = b"".join(self._strings)
         sections = [slots, entries, children, strings]
         offsets, at = [], HEADER.size
@@ -56,7 +62,7 @@ class Table:
         yield from sections
 
     def _visit(self, tree: MergedTree) -> None:
-        (hashes, paths, targets, lengths, name_offsets, layers, flags, modes, uids, gids,
+        (hashes, _, _, lengths, name_offsets, layers, flags, modes, uids, gids,
          target_lengths, sizes, times, majors, minors, parents, firsts, counts,
          groups) = self._columns
         graft_layer = self._layer_count
@@ -65,8 +71,7 @@ class Table:
         directory_numbers = [0]
         self._append_root(tree.root)
         groups.append(0)
-        add_string = self._strings.append
-        at = self._strings_size
+        strings, ranks = self._strings, self._ranks
         for (directory, above, above_hash), parent in zip(order, directory_numbers):
             children = directory.children
             firsts[parent] = len(hashes) - 1
@@ -74,6 +79,7 @@ class Table:
             # "/" first, for all names of the directory
             start = (above_hash ^ 47) * PRIME & MASK
             prefix = above + b"/"
+            rank = ranking(above)
             offset = len(prefix)
             if offset > PATH_LIMIT:
                 raise LayerDamaged("cannot merge the layers of the image: symbolic links lead to "
@@ -87,16 +93,9 @@ class Table:
                 path = prefix + name
                 _, mode, uid, gid, size, mtime, major, minor, _ = node.record
                 hashes.append(value)
-                paths.append(at)
-                add_string(path + b"\0")
-                at += len(path) + 1
                 target = node.target
-                if target:
-                    targets.append(at)
-                    add_string(target + b"\0")
-                    at += len(target) + 1
-                else:
-                    targets.append(0)
+                strings.append(path + b"\0" + target + b"\0" if target else path + b"\0")
+                ranks.append(rank(name) if rank else OTHERS)
                 target_lengths.append(len(target))
                 lengths.append(len(path))
                 name_offsets.append(offset)
@@ -126,18 +125,39 @@ class Table:
                     sizes.append(size)
                     if node.group:
                         self._groups.setdefault(node.group, []).append(number)
-        self._strings_size = at
         if self.grafts:
             self._layer_count += 1
         self._number_groups()
 
     def _append_root(self, root: Directory) -> None:
-        """The first row, but for its children and its group."""
+        """The first row, but for its children, its group and where its path is."""
         _, mode, uid, gid, _, mtime, _, _, _ = root.record
-        row = (fnv(b""), 0, 0, 0, 0, root.layer, MERGED if root.merged else 0, mode, uid, gid, 0,
-               _DIRECTORY_SIZE, mtime, 0, 0, 0, 0, 0)
-        for column, field in zip(self._columns, row):
+        row = (0, 0, root.layer, MERGED if root.merged else 0, mode, uid, gid, 0, _DIRECTORY_SIZE,
+               mtime, 0, 0, 0, 0, 0)
+        self._columns[0].append(fnv(b""))
+        for column, field in zip(self._columns[3:], row):
             column.append(field)
+
+    def _put_in_order(self) -> None:
+        """By rank; what has the same stays as it was visited."""
+        ranks = self._ranks
+        order = sorted(range(len(ranks)), key=ranks.__getitem__)
+        place = [0] * len(order)
+        for number, old in enumerate(order):
+            place[old] = number
+        self._columns = [[column[old] for old in order if column] for column in self._columns]
+        self._columns[15] = [place[parent] for parent in self._columns[15]]
+        self._strings = [self._strings[old] for old in order]
+        self._children = place[1:]
+
+    def _place_strings(self) -> None:
+        """One behind the other, in the order of the entries."""
+        paths, targets, lengths = self._columns[1:4]
+        at = 0
+        for text, length, target_length in zip(self._strings, lengths, self._columns[10]):
+            paths.append(at)
+            targets.append(at + length + 1 if target_length else 0)
+            at += len(text)
 
     def _sorted(self, children: dict[bytes, Node]) -> list[tuple[int, bytes, Node]]:
         """The children in the order of a listing: by cookie, then by name."""

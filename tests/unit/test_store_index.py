@@ -106,6 +106,25 @@ def test_listing_is_in_the_order_of_cookies(chain: Callable[..., Chain]) -> None
     assert listed == sorted(names, key=lambda name: (cookie(name), name))
 
 
+def test_what_every_start_looks_for_lies_together(chain: Callable[..., Chain]) -> None:
+    """Its entries come first, and so do their paths; a directory before what is in it, as ever."""
+    linked = [b"usr/lib/x86_64-linux-gnu/" + name for name in (b"ld-linux-x86-64.so.2", b"libc.so.6", b"libtinfo.so.6")]
+    others = [b"srv/%d" % number for number in range(500)] + [b"usr/lib/x86_64-linux-gnu/libother%d.so" % n for n in range(500)]
+    index = chain(tar(symlink(b"lib64", b"usr/lib64"), symlink(b"usr/lib64/ld-linux-x86-64.so.2", b"/usr/" + linked[0]),
+                      *(file(name) for name in (*others, *linked, b"usr/bin/env", b"etc/ld.so.cache")))).index
+    looked_for = [b"/" + name for name in (b"usr", b"lib64", b"usr/bin", b"usr/lib/x86_64-linux-gnu", *linked,
+                                           b"usr/lib64/ld-linux-x86-64.so.2", b"etc/ld.so.cache", b"usr/bin/env")]
+
+    numbers = {entry.path: number for number, entry in enumerate(index)}
+    last = max(numbers[path] for path in looked_for)
+
+    assert index.fault() is None
+    assert last < min(numbers[b"/" + path] for path in others)
+    assert all(entry.row.parent <= number for number, entry in enumerate(index))
+    assert [entry.row.path for entry in index] == sorted(entry.row.path for entry in index)
+    assert b"usr/lib64" == index.entry(numbers[b"/lib64"]).target
+
+
 def test_absent_paths_are_not_found(chain: Callable[..., Chain]) -> None:
     """Neither near misses nor paths written otherwise."""
     index = chain(tar(directory(b"usr/bin"), file(b"usr/bin/env"))).index
