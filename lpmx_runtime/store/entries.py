@@ -18,7 +18,7 @@ import json
 import struct
 import zlib
 from pathlib import Path
-from typing import Dict, Iterator, NamedTuple, Tuple, cast
+from typing import AbstractSet, Dict, Iterator, NamedTuple, Tuple, cast
 
 from ..errors import StoreDamaged
 from .files import write_file
@@ -78,7 +78,16 @@ RawEntry = Tuple[bytes, bytes, Record]
 def read_raw(path: Path) -> Iterator[RawEntry]:
     """(path, target, record) of each entry: the form that the index, which reads
     them all, is built from."""
-    records, paths, targets, _ = _sections(path)
+    return _raw(*_sections(path)[:3])
+
+
+def read_raw_and_attributed(path: Path) -> Tuple[Iterator[RawEntry], AbstractSet[bytes]]:
+    """The same, and the paths of which the layer says attributes."""
+    *raw, data = _sections(path)
+    return _raw(*raw), _attributes(path, data).keys()
+
+
+def _raw(records: bytes, paths: bytes, targets: bytes) -> Iterator[RawEntry]:
     found = zip(paths.split(b"\0"), targets.split(b"\0"), _RECORD.iter_unpack(records))
     return cast("Iterator[RawEntry]", found)
 
@@ -90,7 +99,10 @@ def read_entries(path: Path) -> Iterator[Entry]:
 
 def read_attributes(path: Path) -> Attributes:
     """The extended attributes of the layer's members, stored in the tree or not."""
-    data = _sections(path)[3]
+    return _attributes(path, _sections(path)[3])
+
+
+def _attributes(path: Path, data: bytes) -> Attributes:
     try:
         return {_decode(name): {_decode(k): _decode(v) for k, v in values.items()}
                 for name, values in json.loads(data).items()}

@@ -128,7 +128,7 @@ class Indexes:
 
     def _build(self, diff_ids: list[str], path: str) -> None:
         # What only building needs is loaded for it.
-        from .entries import read_raw
+        from .entries import read_raw_and_attributed
         from .grafts import make_grafts
         from .index_table import Table
         from .merge import MergedTree
@@ -139,7 +139,8 @@ class Indexes:
                                    hint="build the image again with its layers squashed")
         tree = MergedTree()
         for diff_id in diff_ids:
-            tree.add(read_raw(self._layers.entries(diff_id)), f"layer {diff_id}")
+            listed, attributed = read_raw_and_attributed(self._layers.entries(diff_id))
+            tree.add(listed, f"layer {diff_id}", attributed)
         table = Table(tree)
         chain = chain_id(diff_ids)
         with storing(f"the index of {chain}"):
@@ -155,13 +156,14 @@ class Indexes:
 
         For whoever makes a layer and has to show a part of it first.
         """
-        from .entries import read_raw
+        from .entries import read_raw_and_attributed
         from .index_table import Table
         from .merge import MergedTree
 
         tree = MergedTree()
-        tree.add((entry for entry in read_raw(self._layers.entries(diff_id))
-                  if entry[0] not in hidden), f"layer {diff_id}")
+        listed, attributed = read_raw_and_attributed(self._layers.entries(diff_id))
+        tree.add((entry for entry in listed if entry[0] not in hidden), f"layer {diff_id}",
+                 attributed)
         table = Table(tree)
         if table.grafts:
             raise ValueError("a layer with links that need grafts")

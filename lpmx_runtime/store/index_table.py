@@ -10,7 +10,7 @@ from typing import Iterable, Iterator, Sequence
 
 from ..errors import LayerDamaged
 from .grafts import Graft
-from .index_format import ENTRY, HEADER, MAGIC, MASK, MERGED, PRIME, VERSION, cookie, fnv
+from .index_format import BARE, ENTRY, HEADER, MAGIC, MASK, MERGED, PRIME, VERSION, cookie, fnv
 from .index_order import FIRST, OTHERS, ranking
 from .merge import Directory, MergedTree, Node
 
@@ -116,12 +116,12 @@ class Table:
                 counts.append(0)
                 groups.append(0)
                 if isinstance(node, Directory):
-                    flags.append(MERGED if node.merged else 0)
+                    flags.append((MERGED if node.merged else 0) | (BARE if node.bare else 0))
                     sizes.append(_DIRECTORY_SIZE)
                     order.append((node, path, value))
                     directory_numbers.append(number)
                 else:
-                    flags.append(0)
+                    flags.append(BARE if node.bare else 0)
                     sizes.append(size)
                     if node.group:
                         self._groups.setdefault(node.group, []).append(number)
@@ -132,8 +132,8 @@ class Table:
     def _append_root(self, root: Directory) -> None:
         """The first row, but for its children, its group and where its path is."""
         _, mode, uid, gid, _, mtime, _, _, _ = root.record
-        row = (0, 0, root.layer, MERGED if root.merged else 0, mode, uid, gid, 0, _DIRECTORY_SIZE,
-               mtime, 0, 0, 0, 0, 0)
+        flags = (MERGED if root.merged else 0) | (BARE if root.bare else 0)
+        row = (0, 0, root.layer, flags, mode, uid, gid, 0, _DIRECTORY_SIZE, mtime, 0, 0, 0, 0, 0)
         self._columns[0].append(fnv(b""))
         for column, field in zip(self._columns[3:], row):
             column.append(field)

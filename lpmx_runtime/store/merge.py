@@ -15,7 +15,7 @@ two such names contradicts itself; no tool writes one, and the later name wins.)
 from __future__ import annotations
 
 import stat
-from typing import Iterable, Optional
+from typing import AbstractSet, Iterable, Optional
 
 from ..errors import LayerDamaged
 from .entries import IMPLIED, LOWER_LINK, OPAQUE, WHITEOUT, RawEntry, Record
@@ -30,17 +30,19 @@ class Node:
     """An object of the merged view.
 
     `layer` and `path` say which tree has it and where. `group` is 0, or the same
-    for all names of one file.
+    for all names of one file. `bare` says that its layer knows of no attribute of it.
     """
 
-    __slots__ = ("record", "target", "layer", "path", "group")
+    __slots__ = ("record", "target", "layer", "path", "group", "bare")
 
-    def __init__(self, record: Record, target: bytes, layer: int, path: Optional[bytes]) -> None:
+    def __init__(self, record: Record, target: bytes, layer: int, path: Optional[bytes],
+                 bare: bool) -> None:
         self.record = record
         self.target = target
         self.layer = layer
         self.path = path
         self.group = record[8] and layer << 32 | record[8]
+        self.bare = bare
 
 
 class Directory(Node):
@@ -50,8 +52,8 @@ class Directory(Node):
     __slots__ = ("children", "parent", "merged")
 
     def __init__(self, record: Record, layer: int, path: Optional[bytes],
-                 parent: Optional["Directory"]) -> None:
-        super().__init__(record, b"", layer, path)
+                 parent: Optional["Directory"], bare: bool = True) -> None:
+        super().__init__(record, b"", layer, path, bare)
         self.children: dict[bytes, Node] = {}
         self.parent = parent or self
         self.merged = False
@@ -65,15 +67,17 @@ class MergedTree:
         self.layer_count = 0
         self._groups = 0
 
-    def add(self, entries: Iterable[RawEntry], label: str) -> None:
-        """Put a layer, named `label` in messages, over what is here."""
+    def add(self, entries: Iterable[RawEntry], label: str,
+            attributed: AbstractSet[bytes]) -> None:
+        """Put a layer, named `label` in messages, over what is here. The paths `attributed`
+        are those of which it says attributes."""
         listed = list(entries)
         number = self.layer_count
         self.layer_count += 1
         links = self._link_targets(listed, label)
         if number:
             self._hide(listed)
-        self._add_objects(listed, number, links, label)
+        self._add_objects(listed, number, links, label, attributed)
 
     # -- what a layer hides ---------------------------------------------------------
 
@@ -112,15 +116,15 @@ class MergedTree:
     # -- what a layer has -----------------------------------------------------------
 
     def _add_objects(self, listed: list[RawEntry], number: int, links: dict[bytes, Node],
-                     label: str) -> None:
+                     label: str, attributed: AbstractSet[bytes]) -> None:
         directories: dict[bytes, Directory] = {b"": self.root}
         for path, target, record in listed:
-            kind = record[0]
+            kind, bare = record[0], path not in attributed
             if kind == WHITEOUT or kind == OPAQUE:
                 continue
             if not path:
                 if kind != IMPLIED or not number:
-                    self._describe(self.root, record, number, path)
+                    self._describe(self.root, record, number, path, bare)
                 continue
             cut = path.rfind(b"/")
             parent = directories[path[:cut] if cut > 0 else b""]
@@ -129,12 +133,12 @@ class MergedTree:
                 if kind == LOWER_LINK:
                     parent.children[name] = self._linked(links[path])
                 else:
-                    parent.children[name] = Node(record, target, number, path)
+                    parent.children[name] = Node(record, target, number, path, bare)
                 continue
             old = parent.children.get(name)
             if isinstance(old, Directory):
                 if kind != IMPLIED:
-                    self._describe(old, record, number, path)
+                    self._describe(old, record, number, path, bare)
                 directories[path] = old
             elif old is not None and kind == IMPLIED and self._is_link(old):
                 entered = self._enter(parent, name, number)
@@ -142,13 +146,14 @@ class MergedTree:
                     raise _bad(label, path, "symbolic links lead in circles there")
                 directories[path] = entered
             else:
-                directories[path] = node = Directory(record, number, path, parent)
+                directories[path] = node = Directory(record, number, path, parent, bare)
                 parent.children[name] = node
 
     @staticmethod
-    def _describe(node: Directory, record: Record, number: int, path: bytes) -> None:
+    def _describe(node: Directory, record: Record, number: int, path: bytes,
+                  bare: bool) -> None:
         node.merged = number > 0
-        node.record, node.layer, node.path = record, number, path
+        node.record, node.layer, node.path, node.bare = record, number, path, bare
 
     # -- hard links to lower layers -------------------------------------------------
 
@@ -172,7 +177,7 @@ class MergedTree:
         if not target.group:
             self._groups -= 1
             target.group = self._groups
-        node = Node(target.record, target.target, target.layer, target.path)
+        node = Node(target.record, target.target, target.layer, target.path, target.bare)
         node.group = target.group
         return node
 

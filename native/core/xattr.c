@@ -384,6 +384,85 @@ static long of_descriptor(struct core_task *task, const struct request *q, const
 	}
 }
 
+/* ---- of what the index knows ---------------------------------------------------------------- */
+
+/*
+ * What is bare in the index (LPMX_ENTRY_BARE) has nothing to show, and only the file system may
+ * have something to say: a label in the list, or that it keeps no attributes.  It treats the
+ * objects of a kind in one tree alike, so the first of each is asked for; where that has nothing,
+ * the others have nothing.  Of a layer: a bit for each such answer, and above them the layer's
+ * number and which of this process's views it is in, as Python has several.  Two layers in one
+ * place forget each other.
+ */
+static uint64_t nothing[32];
+
+static uint64_t *place_of(const struct lpmx_index_entry *entry)
+{
+	return &nothing[entry->layer % (sizeof(nothing) / sizeof(*nothing))];
+}
+
+static uint64_t key_of(const struct core_view *view, const struct lpmx_index_entry *entry)
+{
+	return view->opened << 16 | entry->layer;
+}
+
+static unsigned question(const struct request *q, const struct lpmx_index_entry *entry)
+{
+	return 1u << ((IS(entry->mode, S_IFLNK) ? 4 : IS(entry->mode, S_IFDIR) ? 2 : 0) +
+		      (q->what == LIST));
+}
+
+/* Can the answer be remembered? */
+static int is_bare(const struct request *q, const struct lpmx_index_entry *entry)
+{
+	/* a name that ends with its namespace is refused by the kernel */
+	return entry->flags & LPMX_ENTRY_BARE && (q->what == LIST || q->name[sizeof("user.") - 1]);
+}
+
+static int is_nothing(const struct core_view *view, const struct request *q,
+		      const struct lpmx_index_entry *entry)
+{
+	uint64_t known = __atomic_load_n(place_of(entry), __ATOMIC_RELAXED);
+
+	return known >> 8 == key_of(view, entry) && known & question(q, entry);
+}
+
+static void learn_nothing(const struct core_view *view, const struct request *q,
+			  const struct lpmx_index_entry *entry)
+{
+	uint64_t known = __atomic_load_n(place_of(entry), __ATOMIC_RELAXED), key = key_of(view, entry);
+
+	/* of two threads one may be forgotten, and is asked again */
+	known = (known >> 8 == key ? known : key << 8) | question(q, entry);
+	__atomic_store_n(place_of(entry), known, __ATOMIC_RELAXED);
+}
+
+/* What there is to say of an object of the index that is only read; 1: its file system is to tell. */
+static long read_entry(struct core_task *task, const struct request *q,
+		       const struct lpmx_index_entry *entry, const char *name)
+{
+	const struct meta meta = { .mode = entry->mode, .uid = entry->uid, .gid = entry->gid };
+	long r;
+
+	if (q->private)
+		return refusal(q);
+	r = check_roots_own(task, q);
+	if (r >= 0 && is_users(q))
+		r = may_user(task, q, &meta, 0, -1);
+	if (r < 0)
+		return r;
+	if (q->what == GET && acl_is_list(q->name))
+		return IS(entry->mode, S_IFLNK) ? -EOPNOTSUPP : -ENODATA;
+	/* a tree of the store has no others (lpmx_runtime/store/unpack.py) */
+	if (q->what == GET && (text_begins(name, "trusted.") || text_begins(name, "security.")))
+		return -ENODATA;
+	if (q->what == GET && !text_begins(name, "user."))
+		return -EOPNOTSUPP;
+	if (!is_bare(q, entry) || !is_nothing(task->view, q, entry))
+		return 1;
+	return q->what == LIST ? 0 : -ENODATA;
+}
+
 /* ---- by name ------------------------------------------------------------------------------ */
 
 /* As the kernel's set_posix_acl, before anything is copied up: 1 if there is more to do. */
@@ -401,20 +480,27 @@ static long check_list(struct core_task *task, const struct request *q,
 	return r < 0 ? r : 1;
 }
 
-/* Of what is there; `name` is the one to use. */
+/* From where the index says that it is. */
+static long read_lower(struct core_task *task, const struct request *q,
+		       const struct core_node *node, const char *name)
+{
+	long r = q->what == LIST ? list_names(task, q, node->host, 1) : by_name(q, node->host, 0, name);
+
+	if (r == (q->what == LIST ? 0 : -ENODATA) && is_bare(q, node->entry))
+		learn_nothing(task->view, q, node->entry);
+	return r;
+}
+
+/* Of anything else that is there; `name` is the one to use. */
 static long read_node(struct core_task *task, const struct request *q,
 		      const struct core_node *node, int follow, const char *name)
 {
-	int layer = node->place == CORE_LOWER && node->entry;
 	long r;
 
 	if (q->what == GET && IS(node->mode, S_IFLNK) && !node->bind && acl_is_list(q->name))
 		return -EOPNOTSUPP;
-	/* a tree of the store has no others (lpmx_runtime/store/unpack.py) */
-	if (q->what == GET && layer && !text_begins(name, "user."))
-		return -ENODATA;
 	if (q->what == LIST && !node->bind)
-		return list_names(task, q, node->host, layer);
+		return list_names(task, q, node->host, 0);
 	r = by_name(q, node->host, follow, name);
 	/* one without a record shows what is on disk */
 	if (r > 0 && q->size && node->place == CORE_UPPER && acl_is_access(name) &&
@@ -423,15 +509,20 @@ static long read_node(struct core_task *task, const struct request *q,
 	return r;
 }
 
-static long of_name(struct core_task *task, const struct request *q, const char *path,
-		    const char *name)
+/* `path`, for which known_path found `found`. */
+static NOINLINE long of_name(struct core_task *task, const struct request *q, int found,
+			     const struct known *k, const char *path, const char *name)
 {
 	int write = q->what == SET || q->what == REMOVE;
 	struct core_node node;
 	int follow;
-	long r = core_resolve(task, q->directory, path,
-			      q->flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
+	long r = path_resolve_known(task, found, k, q->directory, path,
+				    q->flags & AT_SYMLINK_NOFOLLOW ? CORE_NOFOLLOW : 0, &node);
 
+	if (r >= 0 && !write && node.place == CORE_LOWER && node.entry) {
+		r = read_entry(task, q, node.entry, name);
+		return r > 0 ? read_lower(task, q, &node, name) : r;
+	}
 	/* a file without a name is what its descriptor is */
 	if (r >= 0 && node.bind && !(q->flags & AT_SYMLINK_NOFOLLOW)) {
 		struct request by_fd = *q;
@@ -587,26 +678,67 @@ static long check_memory(const struct core_task *task, const struct request *q)
  * has in the union. */
 static long read_name(const struct core_task *task, struct request *q, char *own, const char **used)
 {
-	char text[CORE_SAID_MAX];
+	char *name = text_put(own, LPMX_XATTR_ROOT);
 	long r;
 
 	if (q->what == SET && (q->how & ~3))
 		return -EINVAL;
-	r = user_path(task, q->name, text);
-	if (!r || r == -ENAMETOOLONG || r > NAME_MAX_)
+	r = user_text(task, q->name, name, NAME_MAX_ + 1);
+	if (!r || r == -ENAMETOOLONG)
 		return -ERANGE;
 	if (r < 0)
 		return r;
-	q->name = text_put(own, LPMX_XATTR_ROOT);
-	text_put((char *)q->name, text);
+	q->name = name;
 	*used = roots_own(task, q->name) ? own : q->name;
 	q->private = private_name(q->name);
 	return q->what == SET ? check_memory(task, q) : 0;
 }
 
+/* Of a descriptor, a long path or none, or what is changed. */
+static NOINLINE long of_said(struct core_task *task, const struct request *q, const char *name)
+{
+	char path[CORE_SAID_MAX];
+	long r;
+
+	path[0] = 0;
+	if (!q->by_descriptor && (q->path || !(q->flags & AT_EMPTY_PATH))) {
+		r = user_path(task, q->path, path);
+		if (r < 0)
+			return r;
+	}
+	/* as the kernel: for two of them the working directory is no descriptor, and nothing else */
+	if (q->by_descriptor || (!path[0] && (q->flags & AT_EMPTY_PATH) &&
+				 (q->directory >= 0 || q->what == LIST || q->what == REMOVE)))
+		return of_descriptor(task, q, name);
+	return of_name(task, q, KNOWN_NOT, 0, path_or_here(path, q->flags), name);
+}
+
+/* What is to be read of a path. */
+static long read_said(struct core_task *task, const struct request *q, const char *name)
+{
+	char said[KNOWN_MAX];
+	struct known k;
+	int found = known_said(task, q->directory, q->path,
+			       q->flags & AT_SYMLINK_NOFOLLOW ? 0 : KNOWN_FOLLOW, said, &k);
+	long r;
+
+	if (found < 0)
+		return found;
+	if (!said[0])
+		return of_said(task, q, name);
+	if (known_absent(found, &k))
+		return -ENOENT;
+	if (found == KNOWN) {
+		r = read_entry(task, q, k.entry, name);
+		if (r <= 0)
+			return r;
+	}
+	return of_name(task, q, found, &k, said, name);
+}
+
 long call_xattr(struct core_task *task, long nr, const long a[6])
 {
-	char own[sizeof(LPMX_XATTR_ROOT) + NAME_MAX_], path[CORE_SAID_MAX];
+	char own[sizeof(LPMX_XATTR_ROOT) + NAME_MAX_];
 	const char *used = 0;
 	struct request q;
 	long r = understand(task, nr, a, &q);
@@ -615,15 +747,7 @@ long call_xattr(struct core_task *task, long nr, const long a[6])
 		r = read_name(task, &q, own, &used);
 	if (r < 0)
 		return r;
-	path[0] = 0;
-	if (!q.by_descriptor && (q.path || !(q.flags & AT_EMPTY_PATH))) {
-		r = user_path(task, q.path, path);
-		if (r < 0)
-			return r;
-	}
-	/* as the kernel: for two of them the working directory is no descriptor, and nothing else */
-	if (q.by_descriptor || (!path[0] && (q.flags & AT_EMPTY_PATH) &&
-				(q.directory >= 0 || q.what == LIST || q.what == REMOVE)))
-		return of_descriptor(task, &q, used);
-	return of_name(task, &q, path_or_here(path, q.flags), used);
+	return q.by_descriptor || !q.path || q.what == SET || q.what == REMOVE
+		       ? of_said(task, &q, used)
+		       : read_said(task, &q, used);
 }

@@ -301,6 +301,9 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
 
 /* The directory exists in more than one layer (never needed for look-up). */
 #define LPMX_ENTRY_MERGED 1
+/* The layer says nothing of attributes of this object, so what its tree has there carries none
+ * of ours, and none that is shown.  An index of before this was said lacks it: it is asked. */
+#define LPMX_ENTRY_BARE 2
 
 #define LPMX_FNV_BASIS 0xcbf29ce484222325ull
 #define LPMX_FNV_PRIME 0x100000001b3ull

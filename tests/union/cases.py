@@ -479,6 +479,26 @@ CASES.update({
         ("open", 2, HERE, "/etc/conf.d/a", R, 0), ("fsetxattr", 2, "security.capability", CAPABILITY, 0),
         ("getxattr", "/etc/conf.d/a", "security.capability"), ("fremovexattr", 2, "security.capability"),
         ("getxattr", "/etc/conf.d/a", "security.capability"), ("setxattr", "/data", "trusted.d", b"1", 0), ("getxattr", "/data", "trusted.d")],
+    # asked twice: where the layers' index says that there are none, the first answer is remembered
+    "attributes of what has none": [
+        *2 * [step for path in ("/etc/hosts", "/etc/nothing", "/etc", "/", "/links/relative", "/links/directory", "/links/dangling", "/special/pipe", "/special/null",
+                                "/data/one", "/data/h2", "/keep", "/swap2", "/absent", "/etc/hosts/", "/etc/hosts/x", "/absent/x", "/etc/conf.d/../hosts")
+              for step in (*[(call, path, name) for call in ("getxattr", "lgetxattr")
+                             for name in ("user.note", "user.none", "user.", "user", "trusted.t", "security.selinux", "security.capability", ACCESS, DEFAULT,
+                                          "system.other", "other.name", "", "user." + "n" * 250, "user." + "n" * 251, "trusted.overlay.opaque",
+                                          "user.overlay.opaque")],
+                           ("listxattr", path), ("llistxattr", path), ("getxattr", path, "user.none", -1), ("listxattrat", HERE, path, 0),
+                           ("listxattrat", HERE, path, NOFOLLOW), ("getxattrat", HERE, path, NOFOLLOW, "user.none"), ("getxattrat", HERE, path, 0, "user.none", 1))],
+        ("setxattr", "/etc/hosts", "user.none", b"some", 0), ("getxattr", "/etc/hosts", "user.none"), ("listxattr", "/etc/hosts"),
+        ("getxattr", "/etc/readonly", "user.none"), ("removexattr", "/etc/hosts", "user.none"), ("getxattr", "/etc/hosts", "user.none"),
+        ("listxattr", "/etc/hosts"), ("setxattr", "/etc", "user.none", b"some", 0), ("listxattr", "/etc"), ("getxattr", "/etc/shadow", "user.none"),
+        ("setxattr", "/data/h1", "user.none", b"some", 0), ("getxattr", "/data/h2", "user.none"), ("listxattr", "/data/h2"),
+        ("rename", HERE, "/keep", HERE, "/tmp/kept", 0), ("getxattr", "/tmp/kept/old", "user.none"), ("listxattr", "/tmp/kept/old"), ("listxattr", "/tmp/kept/stay"),
+        ("open", 1, HERE, "/etc/conf.d", R | DIR, 0), ("getxattrat", 1, "a", 0, "user.none"), ("listxattrat", 1, "b", 0), ("getxattrat", 1, "absent", 0, "user.none"),
+        ("fork", 1), ("in", 1, ("become", 1000, 1000)),
+        *[("in", 1, (call, path, *name)) for path in ("/etc/shadow", "/etc/nothing", "/data/empty/x", "/usr/bin/tool", "/data", "/special/null", "/links/dangling")
+          for call, *name in (("getxattr", "user.none"), ("lgetxattr", "user.none"), ("getxattr", "trusted.t"), ("getxattr", "security.selinux"),
+                              ("getxattr", ACCESS), ("listxattr",), ("llistxattr",))], ("end", 1)],
     "access control lists": [
         *[step for path in ("/etc/hosts", "/data/one", "/etc/nothing", "/usr/bin/su", "/data/h1", "/etc/conf.d", "/special/pipe", "/data")
           for step in (("getxattr", path, ACCESS), ("setxattr", path, ACCESS, WIDE, 0), ("stat", HERE, path, 0), ("getxattr", path, ACCESS),

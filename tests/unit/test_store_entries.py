@@ -18,6 +18,7 @@ from lpmx_runtime.store.entries import (
     read_attributes,
     read_entries,
     read_raw,
+    read_raw_and_attributed,
     write_entries,
 )
 
@@ -50,6 +51,9 @@ def test_entries_come_back_in_the_order_of_their_paths(path: Path) -> None:
 
 def test_attributes_come_back(path: Path) -> None:
     """Names and values are bytes."""
+    raw, attributed = read_raw_and_attributed(path)
+    assert {b"caf\xe9/\xff"} == attributed
+    assert list(read_raw(path)) == list(raw)
     assert {b"caf\xe9/\xff": {b"user.a": b"\0\xff", b"security.ima": b""}} == read_attributes(path)
 
 

@@ -6,8 +6,10 @@ import os
 import random
 import shutil
 import stat
+import struct
 import subprocess
 import threading
+import zlib
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Union
 
@@ -19,7 +21,7 @@ from lpmx_runtime import _native
 from lpmx_runtime.errors import LayerDamaged, StoreDamaged, UnsupportedImage
 from lpmx_runtime.store import Store
 from lpmx_runtime.store.index import LAYER_LIMIT, chain_id
-from lpmx_runtime.store.index_format import HEADER, MERGED, cookie, fnv
+from lpmx_runtime.store.index_format import BARE, ENTRY, HEADER, MERGED, cookie, fnv
 from lpmx_runtime.store.index_reader import IndexReader
 
 
@@ -42,6 +44,9 @@ class Chain:
         for entry in self.index:
             mode = entry.row.mode
             real = os.fsencode(self.trees[entry.row.layer]) + entry.path
+            if entry.row.flags & BARE:
+                assert [] == [name for name in os.listxattr(real, follow_symlinks=False)
+                              if name.startswith("user.")]
             if stat.S_ISLNK(mode):
                 assert os.readlink(real) == entry.target
                 found[entry.path] = ("link", entry.target)
@@ -58,6 +63,11 @@ class Chain:
 
     def read(self, path: bytes) -> bytes:
         return self.listing()[path][-1]
+
+    def attributed(self) -> set[bytes]:
+        """What is not said to be without attributes."""
+        self.listing()
+        return {entry.path for entry in self.index if not entry.row.flags & BARE}
 
     def group(self, path: bytes) -> int:
         entry = self.index.find(path)
@@ -151,6 +161,76 @@ def test_names_that_are_not_utf8(chain: Callable[..., Chain]) -> None:
     assert b"/caf\xe9/\xff" in chain(tar(file(b"caf\xe9/\xff"))).names()
 
 
+# -- what has no attributes
+
+
+def noted(member: bytes, *names: bytes) -> bytes:
+    """The member with attributes, which is more than a helper for files can make."""
+    return layers.extended({b"SCHILY.xattr." + name: b"x" for name in names}) + member
+
+
+def test_what_a_layer_says_no_attributes_of_is_bare(chain: Callable[..., Chain]) -> None:
+    """Whatever kind it is; what it says any of is not, and be it one that nobody can store."""
+    lists = (b"system.posix_acl_access", b"system.posix_acl_default")
+    one = chain(tar(
+        directory(b"d"), file(b"d/f"), symlink(b"s", b"d"), layers.device(b"c", b"3", 1, 3),
+        layers.device(b"p", b"6", 0, 0), file(b"user", xattrs={b"user.x": b"y"}),
+        file(b"listed", xattrs={lists[0]: b"y"}), file(b"able", xattrs={b"security.capability": b"y"}),
+        file(b"reserved", xattrs={b"user.overlay.opaque": b"y"}), noted(directory(b"n"), b"user.x"),
+        file(b"n/f"), noted(directory(b"default"), *lists), noted(symlink(b"l", b"d"), b"trusted.x")))
+
+    assert {b"/user", b"/listed", b"/able", b"/reserved", b"/n", b"/default", b"/l"} == one.attributed()
+
+
+def test_all_names_of_a_file_have_its_attributes(chain: Callable[..., Chain]) -> None:
+    """Those that a layer above gives it, and those found through a link, too."""
+    one = chain(tar(file(b"usr/lib/a", xattrs={b"user.x": b"y"}), link(b"b", b"usr/lib/a"), file(b"f"),
+                    link(b"g", b"f"), symlink(b"lib", b"usr/lib")),
+                tar(link(b"c", b"usr/lib/a"), link(b"h", b"f"), file(b"lib/own", xattrs={b"user.x": b"y"}),
+                    file(b"lib/bare")))
+
+    assert {b"/usr/lib/a", b"/b", b"/c", b"/usr/lib/own"} == one.attributed()
+
+
+def test_a_merged_directory_has_the_attributes_of_its_uppermost_layer(
+        chain: Callable[..., Chain]) -> None:
+    """Of those that say anything of it; what is hidden has no say."""
+    low = tar(*(noted(directory(name), b"user.x") for name in (b"over", b"under", b"opaque", b"gone")),
+              directory(b"later"))
+    high = tar(directory(b"over"), file(b"under/f"), directory(b"opaque"), opaque(b"opaque"),
+               whiteout(b"gone"), file(b"gone/f"), noted(directory(b"later"), b"user.x"))
+
+    assert {b"/under", b"/later"} == chain(low, high).attributed()
+
+
+def test_the_last_member_of_a_name_says_its_attributes(chain: Callable[..., Chain]) -> None:
+    """As it says all else."""
+    one = chain(tar(file(b"a", xattrs={b"user.x": b"y"}), file(b"a"), file(b"b"),
+                    file(b"b", xattrs={b"user.x": b"y"}), noted(directory(b"c"), b"user.x"),
+                    directory(b"c"), directory(b"d"), noted(directory(b"d"), b"user.x")))
+
+    assert {b"/b", b"/d"} == one.attributed()
+
+
+def test_flags_that_nobody_knows_yet_are_passed_over(chain: Callable[..., Chain]) -> None:
+    """A later version may say more of an entry without being another format."""
+    one = chain(tar(directory(b"d"), file(b"d/f", b"x"), symlink(b"s", b"d")))
+    before = one.listing()
+    data = bytearray(one.path.read_bytes())
+    for number in range(len(one.index)):
+        at = HEADER.unpack_from(data)[10] + number * ENTRY.size
+        row = list(ENTRY.unpack_from(data, at))
+        row[6] |= 0xfffc
+        ENTRY.pack_into(data, at, *row)
+    struct.pack_into("<Q", data, 24, zlib.crc32(data[HEADER.size:]))
+    one.path.write_bytes(data)
+
+    assert _native.index_check(one.path) is None
+    one.index = IndexReader(one.path)
+    assert one.index.fault() is None
+    assert before == one.listing()
+
+
 # -- layers over each other
 
 
@@ -177,7 +257,7 @@ def test_directory_over_a_directory_merges(chain: Callable[..., Chain]) -> None:
                    tar(directory(b"d", 0o700), file(b"d/high")))
 
     entry = merged.index.find(b"/d")
-    assert entry and (stat.S_IFDIR | 0o700, MERGED, 1) == \
+    assert entry and (stat.S_IFDIR | 0o700, MERGED | BARE, 1) == \
         (entry.row.mode, entry.row.flags, entry.row.layer)
     assert {b"", b"/d", b"/d/low", b"/d/high"} == merged.names()
 
