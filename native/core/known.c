@@ -10,6 +10,8 @@
  * All this has short buffers and small frames: each page of a stack that a new process touches
  * costs it more than the look-up.  Long paths go the long way.
  */
+#include <linux/openat2.h>
+
 #include "internal.h"
 
 /* More on one way are followed by who counts them. */
@@ -102,18 +104,43 @@ int known_names(const struct core_task *task, const char *path, uint32_t length,
 	return 1;
 }
 
-/* Ask the kernel what is at the first `length` bytes of the path; -ENAMETOOLONG: go the long way. */
-static NOINLINE long ask(const struct core_string *above, const char *path, uint32_t length,
-			 struct stat *st)
+/* The first `length` bytes of the path, on the host; -ENAMETOOLONG: go the long way. */
+static long put_host(char host[KNOWN_HOST_MAX], const struct core_string *above, const char *path,
+		     uint32_t length)
 {
-	char host[KNOWN_HOST_MAX];
-
-	if (above->length + length >= sizeof(host))
+	if (above->length + length >= KNOWN_HOST_MAX)
 		return -ENAMETOOLONG;
 	bytes_copy(host, above->text, above->length);
 	bytes_copy(host + above->length, path, length);
 	host[above->length + length] = 0;
-	return sys_call4(__NR_newfstatat, AT_FDCWD, host, st, AT_SYMLINK_NOFOLLOW);
+	return 0;
+}
+
+/* Ask the kernel what is there. */
+static NOINLINE long ask(const struct core_string *above, const char *path, uint32_t length,
+			 struct stat *st)
+{
+	char host[KNOWN_HOST_MAX];
+	long r = put_host(host, above, path, length);
+
+	return r < 0 ? r : sys_call4(__NR_newfstatat, AT_FDCWD, host, st, AT_SYMLINK_NOFOLLOW);
+}
+
+/* The same, and -ELOOP if a link is on the way there. */
+static NOINLINE long ask_without_links(const struct core_string *above, const char *path,
+				       uint32_t length, struct stat *st)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_NO_SYMLINKS };
+	char host[KNOWN_HOST_MAX];
+	long r = put_host(host, above, path, length), fd;
+
+	fd = r < 0 ? r : sys_call4(__NR_openat2, AT_FDCWD, host, &how, sizeof(how));
+	if (fd < 0)
+		return fd;
+	r = sys_call2(__NR_fstat, fd, st);
+	sys_call1(__NR_close, fd);
+	return r;
 }
 
 void known_host(const struct core_view *view, int found, const struct known *k,
@@ -145,37 +172,64 @@ static NOINLINE int is_upper_directory(const struct core_view *view, const char 
 }
 
 /*
- * What is below the bind at the first `at` bytes of the path.  Each name is looked at, as it
- * may be a link, which is the long way's.
+ * What is below the bind at its own place: KNOWN_NOT if a link is on the way, which is the long
+ * way's, and if it cannot be told.  The kernel looks for links by itself, at one go, where there
+ * is more than a name and it knows how (Linux 5.6); otherwise each name is looked at.
  */
+static int ask_bound(const struct known *k, int names, struct stat *st)
+{
+	const struct core_string *host = &k->bind->host;
+	uint32_t from = k->bind->at.length, above = path_parent(k->path, k->length), at = from;
+	long r = -ELOOP;
+
+	if (names > 1)
+		r = ask_without_links(host, k->path + from, k->length - from, st);
+	if (r == -ENOENT) {
+		r = ask_without_links(host, k->path + from, above - from, st);
+		if (r == -ENOENT)
+			return KNOWN_NOWHERE;
+		if (!r && IS(st->st_mode, S_IFDIR)) {
+			st->st_mode = 0;
+			return KNOWN_BOUND;
+		}
+		r = -ELOOP;
+	}
+	while (r) {
+		r = ask(host, k->path + from, at - from, st);
+		if (at == k->length)
+			break;
+		if (r || !IS(st->st_mode, S_IFDIR))
+			return KNOWN_NOT;
+		r = -ELOOP;
+		for (at++; at < k->length && k->path[at] != '/'; at++)
+			;
+	}
+	if (r == -ENOENT)
+		st->st_mode = 0;
+	return r && r != -ENOENT ? KNOWN_NOT : KNOWN_BOUND;
+}
+
+/* What is below the bind at the first `at` bytes of the path. */
 static int find_bound(const struct core_task *task, int flags, uint32_t at, uint64_t hash,
 		      struct known *k)
 {
-	const struct core_string *host = &k->bind->host, *here = &k->bind->at;
-	long r;
+	int names = 0, found;
 
-	if (!host->length)
+	if (!k->bind->host.length)
 		return KNOWN_NOT;
-	for (;;) {
-		uint32_t start;
+	for (; at < k->length; names++) {
+		uint32_t start = ++at;
 
-		r = ask(host, k->path + here->length, at - here->length, &k->st);
-		if (at == k->length)
-			break;
-		if (r || !IS(k->st.st_mode, S_IFDIR))
-			return KNOWN_NOT;
 		hash = (hash ^ '/') * LPMX_FNV_PRIME;
-		for (start = ++at; at < k->length && k->path[at] != '/'; at++)
+		for (; at < k->length && k->path[at] != '/'; at++)
 			hash = (hash ^ (unsigned char)k->path[at]) * LPMX_FNV_PRIME;
 		if (!plain(k->path + start, at - start) || bind_exact(task->view, k->path, at, hash))
 			return KNOWN_NOT;
 	}
 	k->hash = hash;
-	if (r == -ENOENT)
-		k->st.st_mode = 0;
-	else if (r || (flags & KNOWN_FOLLOW && IS(k->st.st_mode, S_IFLNK)))
-		return KNOWN_NOT;
-	return KNOWN_BOUND;
+	found = ask_bound(k, names, &k->st);
+	return found == KNOWN_BOUND && flags & KNOWN_FOLLOW && IS(k->st.st_mode, S_IFLNK) ? KNOWN_NOT
+											  : found;
 }
 
 /* Put the target of the link at the first `at` bytes of the path in the place of its name. */

@@ -207,7 +207,8 @@ static long look_bind(const struct core_bind *bind, struct core_node *node)
 		node->place = CORE_ABSENT;
 	else
 		node->mode = st.st_mode;
-	return r < 0 && !absent(r) ? r : 0;
+	/* who may not search a directory of the machine is told so, as there */
+	return r < 0 && (r == -EACCES || !absent(r)) ? r : 0;
 }
 
 /* Nothing is at `node->path`; it would go to the upper. */
