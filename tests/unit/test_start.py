@@ -257,7 +257,7 @@ def rewritten(place):
 def another_boot(place):
     with open(place.directory / record.CONTROL, "r+b") as file:
         file.seek(32)
-        file.write(b"0")
+        file.write(b"x")  # none begins so
 
 
 def cut_page(place):
