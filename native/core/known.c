@@ -364,12 +364,38 @@ static int begin_at(const struct core_view *view, const struct stat *st, struct 
 	return 1;
 }
 
+/* Begin in a directory that is in the upper or bound, where the kernel says that it is. */
+static int begin_there(const struct core_view *view, int fd, struct known_names *n, struct known *k)
+{
+	char host[KNOWN_HOST_MAX], link[40];
+	long r;
+
+	text_put_number(text_put(link, "/proc/self/fd/"), (unsigned)fd, 10);
+	r = sys_call4(__NR_readlinkat, AT_FDCWD, link, host, sizeof(host));
+	if (r <= 0 || r == sizeof(host))
+		return 0;
+	host[r] = 0;
+	/* one of the layers is known by its number, once it was found the long way */
+	if (host[0] != '/' || is_lower(view, host))
+		return 0;
+	r = core_from_host(view, host, k->path, sizeof(k->path));
+	if (r < 0)
+		return 0;
+	k->length = k->base = (uint32_t)r;
+	k->based = 1;
+	known_begin(view, n);
+	return 1;
+}
+
 static NOINLINE int begin_in(const struct core_view *view, int fd, struct known_names *n,
 			     struct known *k)
 {
 	struct stat st;
 
-	return !sys_call2(__NR_fstat, fd, &st) && begin_at(view, &st, n, k);
+	if (sys_call2(__NR_fstat, fd, &st))
+		return 0;
+	return begin_at(view, &st, n, k) ||
+	       (!k->based && IS(st.st_mode, S_IFDIR) && begin_there(view, fd, n, k));
 }
 
 /* Was the working directory one of the layers when it was last asked for?  Then its number is
