@@ -32,6 +32,7 @@ from lpmx_runtime.store import Store
 #: Started in a container by `starts`, which is there already: what is common first.
 PROGRAMS = [
     ("each start", ["/usr/bin/true"]),
+    ("each command of a shell, which sets masks and actions", ["/usr/bin/env", "--ignore-signal=INT", "--block-signal=INT", "/usr/bin/true"]),
     ("each start of the host's", ["/.lpmx/host/usr/bin/true"]),
     ("a shell", ["/bin/bash", "-c", "for each in 1 2; do true; /usr/bin/true; echo $(echo word) | cat >/dev/null; done; cd /usr; pwd"]),
     ("a script", ["/script"]),

@@ -52,11 +52,11 @@ LOADER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 # The control page, as lpmx_abi.h lays it out.
 _CONTROL_HEAD = struct.Struct("<8sIIQQ40s")
-_CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 2
+_CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 3
 _LIVE_USED = struct.Struct("<QI")
-_LIVE_OFFSET = 512 + 2 * (1 << 20) // 8
+_LIVE_OFFSET = 512 + 2 * (1 << 15) // 8
 #: The set of paths that the upper may have or hide.
-TOUCHED_OFFSET, TOUCHED_SIZE = 512, (1 << 20) // 8
+TOUCHED_OFFSET, TOUCHED_SIZE = _LIVE_OFFSET + 2 * (16 + 16 * 1024), (1 << 20) // 8
 
 
 def is_name(name: str) -> bool:

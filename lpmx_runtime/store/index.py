@@ -208,15 +208,18 @@ def _frame_is_right(header: bytes, size: int, chain: str) -> bool:
     if len(header) < HEADER.size:
         return False
     (magic, version, header_size, file_size, checksum, entries, slots, children, _,
-     slots_at, entries_at, children_at, strings_at, strings_size, name) = HEADER.unpack(header)
+     slots_at, entries_at, children_at, strings_at, strings_size, near, near_slots, near_at,
+     name) = HEADER.unpack(header)
     at = HEADER.size
-    for offset, length in ((slots_at, 4 * slots), (entries_at, ENTRY.size * entries),
-                           (children_at, 4 * children), (strings_at, strings_size)):
-        if offset != at:
+    for offset, length in ((near_at, 4 * near_slots), (strings_at, entries_at - strings_at),
+                           (entries_at, ENTRY.size * entries), (slots_at, 4 * slots),
+                           (children_at, 4 * children)):
+        if offset != at or length < 0 or offset % 8:
             return False
         at += length + -length % 8
     return bool((magic, version, header_size) == (MAGIC, VERSION, HEADER.size)
-                and file_size == size == at and checksum >> 32 == 0
+                and file_size == size == strings_at + strings_size and at <= size
+                and near <= entries and 2 * near <= near_slots and checksum >> 32 == 0
                 and "sha256:" + name.hex() == chain)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 import struct
 
 MAGIC = b"LPMXIDX\0"
-VERSION = 1
-HEADER = struct.Struct("<8sIIQQIIIIQQQQQ32s")
+VERSION = 2
+HEADER = struct.Struct("<8sIIQQIIIIQQQQQIIQ32s")
 ENTRY = struct.Struct("<QIIHHHHIIIIQqIIIIII")
 MERGED, BARE = 1, 2
+#: What each start reads is in as much of the file; and of so many entries at most.
+NEAR_SIZE, NEAR_COUNT = 65536, 512
 
 _BASIS, PRIME, MASK = 0xcbf29ce484222325, 0x100000001b3, (1 << 64) - 1
 

@@ -62,7 +62,8 @@ class IndexReader:
             raise self._damaged("it is no index")
         (_, version, header_size, file_size, checksum, self.entry_count, self.slot_count,
          self.child_count, self.layer_count, self._slots, self._entries, self._children,
-         self._strings, strings_size, chain) = HEADER.unpack_from(data)
+         self._strings, strings_size, self.near_count, self.near_slot_count, self._near_slots,
+         chain) = HEADER.unpack_from(data)
         if version != VERSION:
             raise self._damaged(f"it has version {version}, and we read version {VERSION}")
         if file_size != len(data) or header_size != HEADER.size:
@@ -72,11 +73,14 @@ class IndexReader:
         for offset, size in ((self._slots, 4 * self.slot_count),
                              (self._entries, ENTRY.size * self.entry_count),
                              (self._children, 4 * self.child_count),
-                             (self._strings, strings_size)):
+                             (self._strings, strings_size),
+                             (self._near_slots, 4 * self.near_slot_count)):
             if offset % 8 or offset < header_size or offset + size > file_size:
                 raise self._damaged("a table lies outside the file")
-        if self.entry_count < 1 or not 2 * self.entry_count <= self.slot_count \
-                or self.slot_count & (self.slot_count - 1):
+        if not 1 <= self.near_count <= self.entry_count or any(
+                slots & (slots - 1) or 2 * count > slots
+                for count, slots in ((self.entry_count, self.slot_count),
+                                     (self.near_count, self.near_slot_count))):
             raise self._damaged("its counts are wrong")
         self.chain_id = "sha256:" + chain.hex()
         self._data = data
@@ -100,11 +104,13 @@ class IndexReader:
         number = self.number(path)
         return None if number is None else self.entry(number)
 
-    def number(self, path: bytes) -> Optional[int]:
-        value, mask = fnv(path), self.slot_count - 1
+    def number(self, path: bytes, *, near: bool = False) -> Optional[int]:
+        """The place of the entry of `path`, by the table of all or of those that are `near`."""
+        slots, count = (self._near_slots, self.near_slot_count) if near else (self._slots, self.slot_count)
+        value, mask = fnv(path), count - 1
         at = value & mask
-        for _ in range(self.slot_count):
-            slot = self._word(self._slots, at)
+        for _ in range(count):
+            slot = self._word(slots, at)
             if not slot:
                 return None
             entry = self.entry(slot - 1)
@@ -128,6 +134,8 @@ class IndexReader:
             row = entry.row
             if self.number(entry.path) != number:
                 return f"{_show(entry.path)} is not found by its hash"
+            if self.number(entry.path, near=True) != (number if number < self.near_count else None):
+                return f"{_show(entry.path)} is not where it is looked for first"
             if row.layer >= self.layer_count and number:
                 return f"{_show(entry.path)} is in a layer that there is not"
             order = []

@@ -10,7 +10,7 @@ from typing import Iterable, Iterator, Sequence
 
 from ..errors import LayerDamaged
 from .grafts import Graft
-from .index_format import BARE, ENTRY, HEADER, MAGIC, MASK, MERGED, PRIME, VERSION, cookie, fnv
+from .index_format import BARE, ENTRY, HEADER, MAGIC, MASK, MERGED, NEAR_COUNT, NEAR_SIZE, PRIME, VERSION, cookie, fnv
 from .index_order import FIRST, OTHERS, ranking
 from .merge import Directory, MergedTree, Node
 
@@ -43,22 +43,21 @@ class Table:
 
     def file(self, chain: bytes) -> Iterator[bytes]:
         """The bytes of the index file, in pieces."""
-        count = len(self._columns[0])
-        slots = _words(self._slots())
+        count, near = len(self._columns[0]), self._near
+        near_slots = _words(self._slots(near))
+        near_strings = _padded(b"".join(self._strings[:near]))
         entries = b"".join(map(ENTRY.pack, *self._columns))
-        children = _words(self._children)
-        strings = b"".join(self._strings)
-        sections = [slots, entries, children, strings]
-        offsets, at = [], HEADER.size
-        for place, section in enumerate(sections):
-            offsets.append(at)
-            sections[place] = section = section + bytes(-len(section) % 8)
-            at += len(section)
+        slots = _words(self._slots(count))
+        children = _padded(_words(self._children))
+        strings = _padded(b"".join(self._strings[near:]))
+        sections = [near_slots, near_strings, entries, slots, children, strings]
+        ends = list(itertools.accumulate(map(len, sections), initial=HEADER.size))
         checksum = 0
         for section in sections:
             checksum = zlib.crc32(section, checksum)
-        yield HEADER.pack(MAGIC, VERSION, HEADER.size, at, checksum, count, len(slots) // 4,
-                          count - 1, self._layer_count, *offsets, len(sections[3]), chain)
+        yield HEADER.pack(MAGIC, VERSION, HEADER.size, ends[-1], checksum, count, len(slots) // 4,
+                          count - 1, self._layer_count, ends[3], ends[2], ends[4], ends[1],
+                          ends[-1] - ends[1], near, len(near_slots) // 4, ends[0], chain)
         yield from sections
 
     def _visit(self, tree: MergedTree) -> None:
@@ -151,13 +150,29 @@ class Table:
         self._children = place[1:]
 
     def _place_strings(self) -> None:
-        """One behind the other, in the order of the entries."""
+        """Those of the near entries, then, behind all else, the others, in the order of the entries."""
         paths, targets, lengths = self._columns[1:4]
+        count = len(lengths)
+        self._near = self._nearest()
         at = 0
-        for text, length, target_length in zip(self._strings, lengths, self._columns[10]):
+        for number, (text, length, target_length) in enumerate(zip(self._strings, lengths, self._columns[10])):
+            if number == self._near:
+                at += -at % 8 + ENTRY.size * count + 4 * _slot_count(count) + 4 * (count - 1)
+                at += -at % 8
             paths.append(at)
             targets.append(at + length + 1 if target_length else 0)
             at += len(text)
+
+    def _nearest(self) -> int:
+        """How many entries there is room for where each start reads."""
+        count, most = 0, min(NEAR_COUNT, len(self._strings))
+        room = NEAR_SIZE - HEADER.size - 4 * _slot_count(most) - 7
+        for text in self._strings[:most]:
+            room -= ENTRY.size + len(text)
+            if room < 0:
+                break
+            count += 1
+        return count
 
     def _sorted(self, children: dict[bytes, Node]) -> list[tuple[int, bytes, Node]]:
         """The children in the order of a listing: by cookie, then by name."""
@@ -186,18 +201,25 @@ class Table:
                     if not stat.S_ISCHR(modes[number]) and not stat.S_ISBLK(modes[number]):
                         majors[number] = len(numbers)
 
-    def _slots(self) -> list[int]:
-        """The hash table: at most half full, linear probing."""
-        hashes = self._columns[0]
-        size = 1 << max(1, (2 * len(hashes) - 1).bit_length())
+    def _slots(self, count: int) -> list[int]:
+        """The hash table of the first entries: at most half full, linear probing."""
+        size = _slot_count(count)
         mask = size - 1
         slots = [0] * size
-        for number, value in enumerate(hashes, 1):
+        for number, value in enumerate(self._columns[0][:count], 1):
             at = value & mask
             while slots[at]:
                 at = (at + 1) & mask
             slots[at] = number
         return slots
+
+
+def _slot_count(count: int) -> int:
+    return 1 << max(1, (2 * count - 1).bit_length())
+
+
+def _padded(section: bytes) -> bytes:
+    return section + bytes(-len(section) % 8)
 
 
 def _words(numbers: Iterable[int]) -> bytes:

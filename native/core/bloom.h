@@ -10,6 +10,7 @@
 #include "lpmx_abi.h"
 
 #define BLOOM_MASK (LPMX_CONTROL_BLOOM_BITS - 1)
+#define BLOOM_COARSE_MASK (LPMX_CONTROL_COARSE_BITS - 1)
 #define BLOOM_CLOSED_MASK (LPMX_CONTROL_CLOSED_BITS - 1)
 
 static inline int bloom_bit(const volatile uint64_t *words, uint32_t bit)

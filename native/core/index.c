@@ -44,12 +44,15 @@ static const char *header_fault(const struct lpmx_index_header *h, size_t size)
 	if (h->file_size != size || h->header_size < sizeof(*h) || h->header_size > size)
 		return "its size is wrong";
 	if (!h->entry_count || !h->slot_count || (h->slot_count & (h->slot_count - 1)) ||
-	    h->slot_count <= h->entry_count || h->layer_count > CORE_LAYERS_MAX)
+	    h->slot_count <= h->entry_count || h->layer_count > CORE_LAYERS_MAX ||
+	    (h->near_slot_count & (h->near_slot_count - 1)) || h->near_count > h->entry_count ||
+	    (h->near_slot_count && h->near_slot_count <= h->near_count))
 		return "its counts are wrong";
 	if (!inside(h, h->slots_offset, h->slot_count, 4) ||
 	    !inside(h, h->entries_offset, h->entry_count, sizeof(struct lpmx_index_entry)) ||
 	    !inside(h, h->children_offset, h->child_count, 4) ||
-	    !inside(h, h->strings_offset, h->strings_size, 1) || !h->strings_size)
+	    !inside(h, h->strings_offset, h->strings_size, 1) || !h->strings_size ||
+	    !inside(h, h->near_slots_offset, h->near_slot_count, 4))
 		return "a table lies outside the file";
 	return 0;
 }
@@ -133,19 +136,21 @@ const char *index_name(const struct lpmx_index_header *index, const struct lpmx_
 	return *path && entry->name_offset <= entry->path_length ? path + entry->name_offset : "";
 }
 
-const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
-					  const char *path, uint32_t length)
+/* By a table of `count` slots for the first `entries` entries. */
+static const struct lpmx_index_entry *find_by(const struct lpmx_index_header *index, uint64_t table,
+					      uint32_t count, uint32_t entries, uint64_t hash,
+					      const char *path, uint32_t length)
 {
-	const uint32_t *slots = at(index, index->slots_offset);
-	const struct lpmx_index_entry *entries = at(index, index->entries_offset);
-	uint32_t mask = index->slot_count - 1;
+	const struct lpmx_index_entry *first = at(index, index->entries_offset);
+	const uint32_t *slots = at(index, table);
+	uint32_t mask = count - 1;
 
-	for (uint32_t i = (uint32_t)hash & mask, tries = 0; tries <= mask; i = (i + 1) & mask, tries++) {
+	for (uint32_t i = (uint32_t)hash & mask, tries = 0; tries < count; i = (i + 1) & mask, tries++) {
 		const struct lpmx_index_entry *entry;
 
-		if (!slots[i] || slots[i] > index->entry_count)
+		if (!slots[i] || slots[i] > entries)
 			return 0;
-		entry = entries + slots[i] - 1;
+		entry = first + slots[i] - 1;
 		if (entry->hash == hash && entry->path_length == length) {
 			const char *is = index_bytes(index, entry->path, length);
 
@@ -154,6 +159,23 @@ const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index,
 		}
 	}
 	return 0;
+}
+
+const struct lpmx_index_entry *index_find_near(const struct lpmx_index_header *index, uint64_t hash,
+					       const char *path, uint32_t length)
+{
+	return find_by(index, index->near_slots_offset, index->near_slot_count, index->near_count,
+		       hash, path, length);
+}
+
+const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
+					  const char *path, uint32_t length)
+{
+	const struct lpmx_index_entry *near = index_find_near(index, hash, path, length);
+
+	return near ? near
+		    : find_by(index, index->slots_offset, index->slot_count, index->entry_count,
+			      hash, path, length);
 }
 
 const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index,

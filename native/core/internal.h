@@ -140,6 +140,9 @@ static inline const char *path_or_here(const char *path, int flags)
 long index_map(const char *path, const struct lpmx_index_header **index) HIDDEN;
 const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
 					  const char *path, uint32_t length) HIDDEN;
+/* Among those only that each start looks for. */
+const struct lpmx_index_entry *index_find_near(const struct lpmx_index_header *index, uint64_t hash,
+					       const char *path, uint32_t length) HIDDEN;
 /* The path of an entry, and its last name; "" of a damaged one. */
 const char *index_path(const struct lpmx_index_header *index,
 		       const struct lpmx_index_entry *entry) HIDDEN;

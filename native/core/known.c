@@ -270,6 +270,30 @@ static int follow(const struct core_view *view, const struct lpmx_index_entry *l
 }
 
 /*
+ * The link of the layers that the first name of the path is, as on a merged /usr, or NULL; *end: where
+ * the name ends.  Then nothing is at the path as it stands, and it need not be looked for: that is
+ * two page faults in a process that has just started.
+ */
+static const struct lpmx_index_entry *first_link(const struct core_view *view, const struct known *k,
+						 uint32_t *end)
+{
+	const struct lpmx_index_entry *entry;
+	uint64_t hash = (LPMX_FNV_BASIS ^ '/') * LPMX_FNV_PRIME;
+	uint32_t at = 1;
+
+	for (; at < k->length && k->path[at] != '/'; at++)
+		hash = (hash ^ (unsigned char)k->path[at]) * LPMX_FNV_PRIME;
+	if (at >= k->length)
+		return 0;
+	entry = index_find_near(view->index, hash, k->path, at);
+	if (!entry || !IS(entry->mode, S_IFLNK) || entry->layer >= view->layer_count ||
+	    bind_exact(view, k->path, at, hash) || (view->upper.length && upper_touched(view, hash)))
+		return 0;
+	*end = at;
+	return entry;
+}
+
+/*
  * What is at k->path, of which `n` knows the beginning.  Directories are searched for names
  * that begin at `checked` and later, if this user may.
  */
@@ -280,8 +304,15 @@ static int find(const struct core_task *task, int flags, uint32_t checked, struc
 
 	for (int links = 0; links <= LINKS; links++) {
 		const struct lpmx_index_entry *entry;
-		uint32_t at = k->length;
+		uint32_t at = k->length, end;
 
+		entry = k->based || flags & KNOWN_CANONICAL ? 0 : first_link(view, k, &end);
+		if (entry && follow(view, entry, end, k)) {
+			known_begin(view, n);
+			if (checked != UNCHECKED)
+				checked = 0;
+			continue;
+		}
 		if (!known_names(task, k->path, k->length, checked, n)) {
 			k->bind = n->bind;
 			return n->bind && !n->unsure ? find_bound(task, flags, n->end, n->bind->hash, k)

@@ -692,6 +692,38 @@ long call_readlink(struct core_task *task, long nr, const long a[6])
 		       : -EINVAL;
 }
 
+/* How long the path is up to the first name that is not there; 0: that is not known. */
+static uint32_t first_missing(const struct core_view *view, const struct known *k)
+{
+	uint32_t end = k->length, above = path_parent(k->path, end);
+
+	if (in_bound(view, k->path, k->length))
+		return 0;
+	while (above && !index_find(view->index, fnv(k->path, above), k->path, above)) {
+		end = above;
+		above = path_parent(k->path, end);
+	}
+	return end;
+}
+
+long core_real_path(struct core_task *task, const char *path, char *to, size_t size)
+{
+	char said[KNOWN_MAX];
+	struct known k;
+	int found = known_said(task, AT_FDCWD, path, KNOWN_FOLLOW, said, &k);
+	uint32_t length = 0;
+
+	if (found == KNOWN || found == KNOWN_UPPER || found == KNOWN_BOUND)
+		length = k.length;
+	else if (found == KNOWN_NOWHERE)
+		length = first_missing(task->view, &k);
+	if (!length || length >= size || core_fillable(task, to, length + 1, length + 1) < 0)
+		return -LPMX_NOT_READY;
+	bytes_copy(to, k.path, length);
+	to[length] = 0;
+	return known_absent(found, &k) ? -ENOENT : (long)length;
+}
+
 /* ---- calls that hand one resolved path to the kernel ---------------------------------------- */
 
 long call_statfs(struct core_task *task, long nr, const long a[6])

@@ -19,21 +19,33 @@
 
 int upper_touched(const struct core_view *view, uint64_t hash)
 {
-	return !view->control || hash == LPMX_FNV_BASIS || bloom_has(view->control->touched, BLOOM_MASK, hash);
+	const struct lpmx_control *control = view->control;
+
+	return !control || hash == LPMX_FNV_BASIS ||
+	       (bloom_has(control->coarse_touched, BLOOM_COARSE_MASK, hash) &&
+		bloom_has(control->touched, BLOOM_MASK, hash));
 }
 
 int upper_special(const struct core_view *view, uint64_t hash)
 {
-	return !view->control || bloom_has(view->control->special, BLOOM_MASK, hash);
+	const struct lpmx_control *control = view->control;
+
+	return !control || (bloom_has(control->coarse_special, BLOOM_COARSE_MASK, hash) &&
+			    bloom_has(control->special, BLOOM_MASK, hash));
 }
 
 void upper_touch(const struct core_view *view, uint64_t hash, int special)
 {
-	if (!view->control)
+	struct lpmx_control *control = view->control;
+
+	if (!control)
 		return;
-	if (special)
-		bloom_set(view->control->special, BLOOM_MASK, hash);
-	bloom_set(view->control->touched, BLOOM_MASK, hash);
+	if (special) {
+		bloom_set(control->special, BLOOM_MASK, hash);
+		bloom_set(control->coarse_special, BLOOM_COARSE_MASK, hash);
+	}
+	bloom_set(control->touched, BLOOM_MASK, hash);
+	bloom_set(control->coarse_touched, BLOOM_COARSE_MASK, hash);
 }
 
 int upper_closed(const struct core_view *view, uint64_t hash)

@@ -72,6 +72,10 @@ enum lpmx_op {
 	/* (descriptor, buffer, size) -> length, as getdents64; with LPMX_LIST_ALL where
 	 * nothing is left for a next time */
 	LPMX_OP_LIST = 10,
+	/* (path, buffer, size) -> length: the path that names what is there without links, as
+	 * realpath says it, or -ENOENT, and the path up to the first name that is missing;
+	 * -LPMX_NOT_READY, and nothing done, where that takes more than a look */
+	LPMX_OP_REAL_PATH = 11,
 };
 
 #define LPMX_LIST_ALL (1l << 40)
@@ -237,21 +241,26 @@ struct lpmx_door {
 /* ---- the index -------------------------------------------------------------- */
 
 #define LPMX_INDEX_MAGIC "LPMXIDX"  /* with its NUL: 8 bytes */
-#define LPMX_INDEX_VERSION 1
+#define LPMX_INDEX_VERSION 2
 
 /*
  * The merged lower layers of one chain, whiteouts and opaque directories
  * already applied: what is not in here does not exist below the upper.
  *
- *   header | slots | entries | children | strings
+ *   header | near slots | near strings | entries | slots | children | other strings
  *
  * slots:    uint32_t[slot_count], a power of two, at most half full: entry
  *           number + 1 or 0; linear probing from hash & (slot_count - 1).
+ * near slots: the same for the first `near_count` entries alone; there may be none. They,
+ *           the strings of these entries and the entries are what each start reads,
+ *           and are in the first LPMX_INDEX_NEAR_SIZE bytes, which are one page fault.
  * entries:  entry 0 is the root directory, whose path is "".
  * children: uint32_t entry numbers; a directory's are consecutive and sorted
  *           by LPMX_COOKIE(name hash), then by name bytes.
  * strings:  paths ("/usr/bin/env", canonical, no trailing slash) and link
- *           targets, each NUL-terminated; offset 0 is an empty string.
+ *           targets, each NUL-terminated; offset 0 is an empty string. Offsets count from the
+ *           first byte of the near ones on to the end of the others, the entries between them
+ *           and all else included.
  *
  * hash of a path: FNV-1a, 64 bit, over its bytes; the root's is the offset
  * basis.  It is incremental: hash(parent + "/" + name) continues hash(parent).
@@ -271,8 +280,13 @@ struct lpmx_index_header {
 	uint64_t children_offset;
 	uint64_t strings_offset;
 	uint64_t strings_size;
+	uint32_t near_count;
+	uint32_t near_slot_count; /* 0: there are none */
+	uint64_t near_slots_offset;
 	uint8_t chain_id[32];   /* SHA-256 of the chain, OCI image spec "ChainID" */
 };
+
+#define LPMX_INDEX_NEAR_SIZE 65536u
 
 /* Checksum: CRC-32 (zlib's) of all bytes after the header, in the low 32 bits. */
 
@@ -357,9 +371,10 @@ _Static_assert(sizeof(struct lpmx_index_entry) == 80, "an index entry has 80 byt
 /* ---- the control page -------------------------------------------------------- */
 
 #define LPMX_CONTROL_MAGIC "LPMXCTL"  /* with its NUL */
-#define LPMX_CONTROL_VERSION 2
+#define LPMX_CONTROL_VERSION 3
 #define LPMX_CONTROL_CLOSED_BITS 2048u
 #define LPMX_CONTROL_BLOOM_BITS (1u << 20)
+#define LPMX_CONTROL_COARSE_BITS (1u << 15)
 #define LPMX_CONTROL_TABLE_SLOTS 1024u
 #define LPMX_CONTROL_HEAP_SIZE (8u << 20)
 
@@ -407,15 +422,20 @@ struct lpmx_control {
 	uint64_t reserved[19];
 	/* directories of the upper, few, that not everybody may search */
 	volatile uint64_t closed[LPMX_CONTROL_CLOSED_BITS / 64];
+	/* `touched` and `special` in fewer bits, which are looked at first: all that a start reads
+	 * as long as the upper holds little is in the first 64 KB, which are one page fault */
+	volatile uint64_t coarse_touched[LPMX_CONTROL_COARSE_BITS / 64];
+	volatile uint64_t coarse_special[LPMX_CONTROL_COARSE_BITS / 64];
+	struct lpmx_live_table environment;
+	/* in-container path -> "call:CALLFILE", "host:/usr/bin/x" or "VIEWFILE:/usr/bin/x" */
+	struct lpmx_live_table exec_map;
 	/* exists or is hidden in the upper; see core/upper.c */
 	volatile uint64_t touched[LPMX_CONTROL_BLOOM_BITS / 64];
 	/* of those: whiteouts, symlinks, opaque directories, anything but a
 	 * plain file or a merged directory */
 	volatile uint64_t special[LPMX_CONTROL_BLOOM_BITS / 64];
-	struct lpmx_live_table environment;
-	/* in-container path -> "call:CALLFILE", "host:/usr/bin/x" or "VIEWFILE:/usr/bin/x" */
-	struct lpmx_live_table exec_map;
 	char heap[LPMX_CONTROL_HEAP_SIZE];  /* sparse */
 };
+_Static_assert(__builtin_offsetof(struct lpmx_control, touched) <= 65536, "one page fault");
 
 #endif

@@ -141,6 +141,13 @@ long core_fillable(const struct core_task *task, void *p, size_t size, size_t ro
  */
 long core_open_ready(struct core_task *task, int dirfd, const char *path, int flags, int mode);
 
+/*
+ * What realpath(3) answers, with a NUL, where one look tells: its length without it, or -ENOENT, and then it
+ * is the path up to the first name that is not there.  -LPMX_NOT_READY, with nothing done, for all else: it
+ * is to be found name by name.
+ */
+long core_real_path(struct core_task *task, const char *path, char *to, size_t size);
+
 /* ---- user.c ---- */
 
 /* Is this in a part of the first thread's stack that was in use already?  The kernel makes that

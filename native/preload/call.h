@@ -15,6 +15,19 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
+/*
+ * A function of glibc's by its version only, which other libcs do not look at: they keep theirs.  The versions are in
+ * preload.map.
+ */
+#define VERSIONED(ours, name, version) __asm__(".symver " #ours ", " #name "@" version)
+#if defined(__x86_64__)
+#define VERSION_FIRST "GLIBC_2.2.5"
+#define VERSION_REALPATH "GLIBC_2.3"
+#else
+#define VERSION_FIRST "GLIBC_2.17"
+#define VERSION_REALPATH VERSION_FIRST
+#endif
+
 extern const struct lpmx_entry *preload_entry __attribute__((visibility("hidden")));
 
 /* Unversioned and weak: every libc has them, and none is asked for by name. */

@@ -7,6 +7,9 @@
 struct stat;
 struct statx;
 
+/* What the core's quick way has room for. */
+#define REAL_PATH_MAX 512
+
 EXPORTED int access(const char *path, int mode)
 {
 	return (int)CALL(__NR_faccessat, AT_FDCWD, path, mode, 0, 0);
@@ -66,6 +69,29 @@ EXPORTED long llistxattr(const char *path, char *list, unsigned long size)
 {
 	return CALL(__NR_llistxattr, path, list, size, 0, 0);
 }
+
+/* glibc's own realpath under another name, and its strdup: called, and looked up then. */
+extern char *__realpath_chk(const char *path, char *resolved, unsigned long size) __attribute__((weak));
+extern char *__strdup(const char *text) __attribute__((weak));
+
+/* libc asks of each name on the way whether it is a link; compilers ask that for each header. */
+EXPORTED char *glibc_realpath(const char *path, char *resolved)
+{
+	char own[REAL_PATH_MAX];
+	long r = -LPMX_NOT_READY;
+
+	if (preload_entry && path)
+		r = preload_entry->call(LPMX_SYSCALL, LPMX_OP_REAL_PATH, (long)path, (long)(resolved ? resolved : own),
+					sizeof(own), 0, 0);
+	if (r == -ENOENT) {
+		preload_result(r);
+		return 0;
+	}
+	if (r < 0)
+		return __realpath_chk(path, resolved, ~0ul);
+	return resolved ? resolved : __strdup(own);
+}
+VERSIONED(glibc_realpath, realpath, VERSION_REALPATH);
 
 #define ALIAS(of) __attribute__((alias(#of), visibility("default")))
 

@@ -107,6 +107,8 @@ long trap_operation(struct core_task *task, const long a[6])
 		return core_open_ready(task, (int)a[1], (const char *)a[2], (int)a[3], (int)a[4]);
 	case LPMX_OP_LIST:
 		return core_list(task, (int)a[1], (char *)a[2], (size_t)a[3]);
+	case LPMX_OP_REAL_PATH:
+		return core_real_path(task, (const char *)a[1], (char *)a[2], (size_t)a[3]);
 	case LPMX_OP_DIRECTORY:
 		return give(task->view->directory.text, a[1], a[2]);
 	default:

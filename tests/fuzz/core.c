@@ -199,9 +199,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	{
 		static uint64_t saved[64];
 		char *page = (char *)view.control;
-		/* tables and the used part of the heap, which begin behind the sets */
+		/* the tables, and as if it were behind them the heap */
 		size_t first = __builtin_offsetof(struct lpmx_control, environment);
-		size_t range = sizeof(struct lpmx_control) - first - 8, count = 0;
+		size_t tables = 2 * sizeof(struct lpmx_live_table), count = 0;
+		size_t sets = __builtin_offsetof(struct lpmx_control, heap) - first - tables;
+		size_t range = tables + LPMX_CONTROL_HEAP_SIZE - 8;
 
 		for (; size >= 12 && count < 64; data += 12, size -= 12, count++) {
 			uint32_t at;
@@ -210,6 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			/* most of them near the tables and the ends */
 			at = at & 1 ? (at >> 1) % 40000 : at & 2 ? (uint32_t)range - (at >> 2) % 64
 								 : (uint32_t)((at >> 2) % range);
+			at += at < tables ? 0 : (uint32_t)sets;
 			memcpy(&saved[count], page + first + at, 8);
 			memcpy(page + first + at, data + 4, 8);
 		}
