@@ -36,6 +36,9 @@ NAMING_CALLS = LEFT_TO_THE_KERNEL | {
 }
 
 
+#: Functions of glibc's that the preload library calls where it stands in for others of glibc's.
+GLIBC_S = ("__realpath_chk", "__sigaction", "__strdup")
+
 #: How a disassembler writes a register that is no general one.
 VECTORS = {
     "x86_64": r"%(?:[xyz]mm\d|mm\d|st\b|k[0-7]\b)",
@@ -219,10 +222,27 @@ def test_library_asks_no_libc_for_anything_by_version(built: Built) -> None:
     library = built / "preload.so"
     undefined = {tuple(line.split()) for line in built.tool("nm", "-uD", library).splitlines()}
 
-    assert undefined <= {("w", "__errno_location"), ("w", "environ"), ("w", "__open64"),
-                         ("w", "pthread_testcancel")}
-    assert "GLIBC" not in built.tool("readelf", "-VW", library)
+    assert undefined <= {("w", name) for name in ("__errno_location", "environ", "__open64", "pthread_testcancel", *GLIBC_S)}
+    assert "Version needs" not in built.tool("readelf", "-VW", library)
     assert "NEEDED" not in built.tool("readelf", "-dW", library)
+
+
+def test_what_only_glibc_has_is_looked_up_when_it_is_called(built: Built) -> None:
+    """No start pays for it, and where there is none of it, the program starts all the same."""
+    relocations = built.tool("readelf", "-rW", built / "preload.so").splitlines()
+    by_name = {name: [line for line in relocations if f" {name} + " in line] for name in GLIBC_S}
+
+    assert all(len(lines) == 1 and "_JUMP_SL" in lines[0] for lines in by_name.values()), by_name
+    assert "BIND_NOW" not in built.tool("readelf", "-dW", built / "preload.so")
+
+
+def test_what_needs_glibc_has_its_version_and_is_not_the_default_of_it(built: Built) -> None:
+    """A program for another libc, which asks for names without a version, keeps its own."""
+    symbols = built.tool("nm", "-D", "--defined-only", "--with-symbol-versions", built / "preload.so")
+    versioned = {line.split()[2] for line in symbols.splitlines() if "@" in line}
+    first, of_realpath = ("2.17", "2.17") if built.machine == "aarch64" else ("2.2.5", "2.3")
+
+    assert versioned == {f"sigaction@GLIBC_{first}", f"realpath@GLIBC_{of_realpath}"}
 
 
 def listed() -> Tuple[Set[str], List[str]]:
@@ -240,7 +260,7 @@ def listed() -> Tuple[Set[str], List[str]]:
 
 def exported(built: Built) -> Set[str]:
     symbols = built.tool("nm", "-D", "--defined-only", built / "preload.so")
-    return {line.split()[2] for line in symbols.splitlines()}
+    return {line.split()[2].partition("@")[0] for line in symbols.splitlines() if line.split()[1] != "A"}
 
 
 def test_library_exports_what_its_list_says(built: Built) -> None:

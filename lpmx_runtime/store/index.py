@@ -13,7 +13,7 @@ from ..errors import UnsupportedImage
 from ..light import TYPE_CHECKING
 from ..oci.digest import digest_of
 from .files import digest_path, is_ours, make_directory, storing, write_file
-from .index_format import ENTRY, HEADER, MAGIC, VERSION
+from .index_format import ENTRY, HEADER, MAGIC, NO_LD_PRELOAD, SUMMED, VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,7 +191,7 @@ def _usable(path: str, chain: str, *, ours: bool = True) -> bool:
             import mmap  # these two only here, which one in thousands comes to
             import zlib
             with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-                if zlib.crc32(memoryview(data)[HEADER.size:]) != HEADER.unpack_from(data)[4]:
+                if zlib.crc32(memoryview(data)[SUMMED:]) != HEADER.unpack_from(data)[4]:
                     return False
             if ours:
                 _set_mark(file.fileno(), mark)
@@ -209,7 +209,7 @@ def _frame_is_right(header: bytes, size: int, chain: str) -> bool:
         return False
     (magic, version, header_size, file_size, checksum, entries, slots, children, _,
      slots_at, entries_at, children_at, strings_at, strings_size, near, near_slots, near_at,
-     name) = HEADER.unpack(header)
+     flags, _, name) = HEADER.unpack(header)
     at = HEADER.size
     for offset, length in ((near_at, 4 * near_slots), (strings_at, entries_at - strings_at),
                            (entries_at, ENTRY.size * entries), (slots_at, 4 * slots),
@@ -219,8 +219,8 @@ def _frame_is_right(header: bytes, size: int, chain: str) -> bool:
         at += length + -length % 8
     return bool((magic, version, header_size) == (MAGIC, VERSION, HEADER.size)
                 and file_size == size == strings_at + strings_size and at <= size
-                and near <= entries and 2 * near <= near_slots and checksum >> 32 == 0
-                and "sha256:" + name.hex() == chain)
+                and flags & ~NO_LD_PRELOAD == 0 and near <= entries and 2 * near <= near_slots
+                and checksum >> 32 == 0 and "sha256:" + name.hex() == chain)
 
 
 def _boot() -> str:

@@ -5,9 +5,13 @@ import struct
 
 MAGIC = b"LPMXIDX\0"
 VERSION = 2
-HEADER = struct.Struct("<8sIIQQIIIIQQQQQIIQ32s")
+HEADER = struct.Struct("<8sIIQQIIIIQQQQQIIQII32s")
+#: The checksum is of all from here on.
+SUMMED = 32
 ENTRY = struct.Struct("<QIIHHHHIIIIQqIIIIII")
 MERGED, BARE = 1, 2
+#: A flag of the whole, and the path that is not there then.
+NO_LD_PRELOAD, LD_PRELOAD = 1, b"/etc/ld.so.preload"
 #: What each start reads is in as much of the file; and of so many entries at most.
 NEAR_SIZE, NEAR_COUNT = 65536, 512
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
 from ..errors import StoreDamaged
-from .index_format import ENTRY, HEADER, MAGIC, VERSION, cookie, fnv
+from .index_format import ENTRY, HEADER, LD_PRELOAD, MAGIC, NO_LD_PRELOAD, SUMMED, VERSION, cookie, fnv
 
 
 class Row(NamedTuple):
@@ -63,12 +63,12 @@ class IndexReader:
         (_, version, header_size, file_size, checksum, self.entry_count, self.slot_count,
          self.child_count, self.layer_count, self._slots, self._entries, self._children,
          self._strings, strings_size, self.near_count, self.near_slot_count, self._near_slots,
-         chain) = HEADER.unpack_from(data)
+         self.flags, _, chain) = HEADER.unpack_from(data)
         if version != VERSION:
             raise self._damaged(f"it has version {version}, and we read version {VERSION}")
         if file_size != len(data) or header_size != HEADER.size:
             raise self._damaged("its size is wrong")
-        if zlib.crc32(memoryview(data)[header_size:]) != checksum:
+        if zlib.crc32(memoryview(data)[SUMMED:]) != checksum:
             raise self._damaged("its checksum is wrong")
         for offset, size in ((self._slots, 4 * self.slot_count),
                              (self._entries, ENTRY.size * self.entry_count),
@@ -111,6 +111,11 @@ class IndexReader:
         at = value & mask
         for _ in range(count):
             slot = self._word(slots, at)
+            if near and slot:
+                if slot >> 16 != value >> 48:
+                    at = (at + 1) & mask
+                    continue
+                slot &= 0xffff
             if not slot:
                 return None
             entry = self.entry(slot - 1)
@@ -147,6 +152,8 @@ class IndexReader:
             if order != sorted(set(order)):
                 return f"the listing of {_show(entry.path)} is out of order"
             seen += len(order)
+        if self.flags & NO_LD_PRELOAD and self.number(LD_PRELOAD) is not None:
+            return f"{_show(LD_PRELOAD)} is said not to be there"
         if seen != self.entry_count - 1:
             return "an entry is in no listing"
         return None

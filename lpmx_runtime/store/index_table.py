@@ -10,7 +10,8 @@ from typing import Iterable, Iterator, Sequence
 
 from ..errors import LayerDamaged
 from .grafts import Graft
-from .index_format import BARE, ENTRY, HEADER, MAGIC, MASK, MERGED, NEAR_COUNT, NEAR_SIZE, PRIME, VERSION, cookie, fnv
+from .index_format import (BARE, ENTRY, HEADER, LD_PRELOAD, MAGIC, MASK, MERGED, NEAR_COUNT, NEAR_SIZE, NO_LD_PRELOAD,
+                           PRIME, SUMMED, VERSION, cookie, fnv)
 from .index_order import FIRST, OTHERS, ranking
 from .merge import Directory, MergedTree, Node
 
@@ -44,7 +45,8 @@ class Table:
     def file(self, chain: bytes) -> Iterator[bytes]:
         """The bytes of the index file, in pieces."""
         count, near = len(self._columns[0]), self._near
-        near_slots = _words(self._slots(near))
+        hashes = self._columns[0]
+        near_slots = _words(slot and slot | hashes[slot - 1] >> 48 << 16 for slot in self._slots(near))
         near_strings = _padded(b"".join(self._strings[:near]))
         entries = b"".join(map(ENTRY.pack, *self._columns))
         slots = _words(self._slots(count))
@@ -52,12 +54,14 @@ class Table:
         strings = _padded(b"".join(self._strings[near:]))
         sections = [near_slots, near_strings, entries, slots, children, strings]
         ends = list(itertools.accumulate(map(len, sections), initial=HEADER.size))
-        checksum = 0
+        flags = 0 if fnv(LD_PRELOAD) in hashes else NO_LD_PRELOAD
+        head = HEADER.pack(MAGIC, VERSION, HEADER.size, ends[-1], 0, count, len(slots) // 4,
+                           count - 1, self._layer_count, ends[3], ends[2], ends[4], ends[1],
+                           ends[-1] - ends[1], near, len(near_slots) // 4, ends[0], flags, 0, chain)
+        checksum = zlib.crc32(head[SUMMED:])
         for section in sections:
             checksum = zlib.crc32(section, checksum)
-        yield HEADER.pack(MAGIC, VERSION, HEADER.size, ends[-1], checksum, count, len(slots) // 4,
-                          count - 1, self._layer_count, ends[3], ends[2], ends[4], ends[1],
-                          ends[-1] - ends[1], near, len(near_slots) // 4, ends[0], chain)
+        yield head[:SUMMED - 8] + checksum.to_bytes(8, "little") + head[SUMMED:]
         yield from sections
 
     def _visit(self, tree: MergedTree) -> None:

@@ -3,6 +3,9 @@
 
 #include "internal.h"
 
+/* The checksum is of all from here on. */
+#define SUMMED __builtin_offsetof(struct lpmx_index_header, entry_count)
+
 static const void *at(const struct lpmx_index_header *index, uint64_t offset)
 {
 	return (const char *)index + offset;
@@ -46,6 +49,7 @@ static const char *header_fault(const struct lpmx_index_header *h, size_t size)
 	if (!h->entry_count || !h->slot_count || (h->slot_count & (h->slot_count - 1)) ||
 	    h->slot_count <= h->entry_count || h->layer_count > CORE_LAYERS_MAX ||
 	    (h->near_slot_count & (h->near_slot_count - 1)) || h->near_count > h->entry_count ||
+	    h->near_count > LPMX_INDEX_NEAR_MAX ||
 	    (h->near_slot_count && h->near_slot_count <= h->near_count))
 		return "its counts are wrong";
 	if (!inside(h, h->slots_offset, h->slot_count, 4) ||
@@ -66,8 +70,7 @@ long core_index_check(const void *data, size_t size, const char **why)
 	*why = header_fault(h, size);
 	if (*why)
 		return -EIO;
-	if (crc32((const unsigned char *)data + h->header_size, size - h->header_size) !=
-	    (uint32_t)h->checksum) {
+	if (crc32((const unsigned char *)data + SUMMED, size - SUMMED) != h->checksum) {
 		*why = "its checksum is wrong";
 		return -EIO;
 	}
@@ -136,46 +139,62 @@ const char *index_name(const struct lpmx_index_header *index, const struct lpmx_
 	return *path && entry->name_offset <= entry->path_length ? path + entry->name_offset : "";
 }
 
-/* By a table of `count` slots for the first `entries` entries. */
-static const struct lpmx_index_entry *find_by(const struct lpmx_index_header *index, uint64_t table,
-					      uint32_t count, uint32_t entries, uint64_t hash,
-					      const char *path, uint32_t length)
+/* Is this what is looked for? */
+static int is_it(const struct lpmx_index_header *index, const struct lpmx_index_entry *entry,
+		 uint64_t hash, const char *path, uint32_t length)
 {
-	const struct lpmx_index_entry *first = at(index, index->entries_offset);
-	const uint32_t *slots = at(index, table);
-	uint32_t mask = count - 1;
+	const char *is;
 
-	for (uint32_t i = (uint32_t)hash & mask, tries = 0; tries < count; i = (i + 1) & mask, tries++) {
-		const struct lpmx_index_entry *entry;
-
-		if (!slots[i] || slots[i] > entries)
-			return 0;
-		entry = first + slots[i] - 1;
-		if (entry->hash == hash && entry->path_length == length) {
-			const char *is = index_bytes(index, entry->path, length);
-
-			if (is && bytes_same(is, path, length))
-				return entry;
-		}
-	}
-	return 0;
+	if (entry->hash != hash || entry->path_length != length)
+		return 0;
+	is = index_bytes(index, entry->path, length);
+	return is && bytes_same(is, path, length);
 }
 
 const struct lpmx_index_entry *index_find_near(const struct lpmx_index_header *index, uint64_t hash,
 					       const char *path, uint32_t length)
 {
-	return find_by(index, index->near_slots_offset, index->near_slot_count, index->near_count,
-		       hash, path, length);
+	const struct lpmx_index_entry *entries = at(index, index->entries_offset);
+	const uint32_t *slots = at(index, index->near_slots_offset);
+	uint32_t mask = index->near_slot_count - 1, tag = (uint32_t)(hash >> 48);
+
+	for (uint32_t i = (uint32_t)hash & mask, tries = 0; tries < index->near_slot_count;
+	     i = (i + 1) & mask, tries++) {
+		uint32_t number = slots[i] & LPMX_INDEX_NEAR_MAX;
+
+		if (!number || number > index->near_count)
+			return 0;
+		if (slots[i] >> 16 == tag && is_it(index, entries + number - 1, hash, path, length))
+			return entries + number - 1;
+	}
+	return 0;
+}
+
+/* What every start looks for in vain. */
+static int is_known_absent(const struct lpmx_index_header *index, uint64_t hash, const char *path, uint32_t length)
+{
+	return hash == LPMX_LD_PRELOAD_HASH && index->flags & LPMX_INDEX_NO_LD_PRELOAD &&
+	       length == sizeof(LPMX_LD_PRELOAD) - 1 && text_same(path, LPMX_LD_PRELOAD, length);
 }
 
 const struct lpmx_index_entry *index_find(const struct lpmx_index_header *index, uint64_t hash,
 					  const char *path, uint32_t length)
 {
-	const struct lpmx_index_entry *near = index_find_near(index, hash, path, length);
+	const struct lpmx_index_entry *entry = index_find_near(index, hash, path, length);
+	const struct lpmx_index_entry *entries = at(index, index->entries_offset);
+	const uint32_t *slots = at(index, index->slots_offset);
+	uint32_t mask = index->slot_count - 1;
 
-	return near ? near
-		    : find_by(index, index->slots_offset, index->slot_count, index->entry_count,
-			      hash, path, length);
+	if (entry || is_known_absent(index, hash, path, length))
+		return entry;
+	for (uint32_t i = (uint32_t)hash & mask, tries = 0; tries <= mask; i = (i + 1) & mask, tries++) {
+		if (!slots[i] || slots[i] > index->entry_count)
+			return 0;
+		entry = entries + slots[i] - 1;
+		if (is_it(index, entry, hash, path, length))
+			return entry;
+	}
+	return 0;
 }
 
 const struct lpmx_index_entry *index_child(const struct lpmx_index_header *index,

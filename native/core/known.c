@@ -395,6 +395,19 @@ static int begin_at(const struct core_view *view, const struct stat *st, struct 
 	return 1;
 }
 
+/* Begin in the directory that has this path on the host. */
+static int begin_by(const struct core_view *view, const char *host, struct known_names *n, struct known *k)
+{
+	long r = core_from_host(view, host, k->path, sizeof(k->path));
+
+	if (r < 0)
+		return 0;
+	k->length = k->base = (uint32_t)r;
+	k->based = 1;
+	known_begin(view, n);
+	return 1;
+}
+
 /* Begin in a directory that is in the upper or bound, where the kernel says that it is. */
 static int begin_there(const struct core_view *view, int fd, struct known_names *n, struct known *k)
 {
@@ -407,15 +420,7 @@ static int begin_there(const struct core_view *view, int fd, struct known_names 
 		return 0;
 	host[r] = 0;
 	/* one of the layers is known by its number, once it was found the long way */
-	if (host[0] != '/' || is_lower(view, host))
-		return 0;
-	r = core_from_host(view, host, k->path, sizeof(k->path));
-	if (r < 0)
-		return 0;
-	k->length = k->base = (uint32_t)r;
-	k->based = 1;
-	known_begin(view, n);
-	return 1;
+	return host[0] == '/' && !is_lower(view, host) && begin_by(view, host, n, k);
 }
 
 static NOINLINE int begin_in(const struct core_view *view, int fd, struct known_names *n,
@@ -451,16 +456,13 @@ static NOINLINE int begin_here(const struct core_view *view, struct known_names 
 			return 0;
 	}
 	r = sys_call2(__NR_getcwd, host, sizeof(host));
-	if (r >= 0)
-		r = core_from_host(view, host, k->path, sizeof(k->path));
-	if (r < 0)
+	if (r < 0 || !begin_by(view, host, n, k))
 		return 0;
 	lower = is_lower(view, host);
-	if (lower && moved_perhaps(view, k->path))
+	if (lower && moved_perhaps(view, k->path)) {
+		k->based = 0;
 		return 0;
-	k->length = k->base = (uint32_t)r;
-	k->based = 1;
-	known_begin(view, n);
+	}
 	entry = lower ? index_find(view->index, fnv(k->path, k->length), k->path, k->length) : 0;
 	if (entry && IS(entry->mode, S_IFDIR) && is_in_layer_of(view, host, entry) &&
 	    !sys_call4(__NR_newfstatat, AT_FDCWD, "", &st, AT_EMPTY_PATH) &&

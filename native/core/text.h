@@ -68,6 +68,17 @@ static inline size_t text_begins(const char *s, const char *prefix)
 	return n;
 }
 
+/* The last name of a path. */
+static inline const char *text_base(const char *path)
+{
+	const char *base = path;
+
+	for (; *path; path++)
+		if (*path == '/')
+			base = path + 1;
+	return base;
+}
+
 /* From the front, so that `to` may lie before `from` in one piece of memory. */
 static inline void bytes_copy(void *to, const void *from, size_t n)
 {

@@ -82,15 +82,12 @@ static void execute(char **words, char *const *envp)
 static int ask_python(char **argv, char *const *envp)
 {
 	static char path[FRONT_PATH_MAX + sizeof(PYTHON)];
-	char *own = argv[0], *name = path;
+	char *own = argv[0];
 	long n = front_myself(path);
 
 	if (n < 0 && own && text_length(own) < FRONT_PATH_MAX)
 		text_put(path, own); /* no /proc here: as good as we know it */
-	for (char *p = path; *p; p++)
-		if (*p == '/')
-			name = p + 1;
-	text_put(name, PYTHON);
+	text_put(path + (text_base(path) - path), PYTHON);
 	argv[0] = path;
 	sys_call3(__NR_execve, path, argv, envp);
 	say(2, "lpmx: cannot start \"");

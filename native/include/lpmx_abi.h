@@ -251,7 +251,8 @@ struct lpmx_door {
  *
  * slots:    uint32_t[slot_count], a power of two, at most half full: entry
  *           number + 1 or 0; linear probing from hash & (slot_count - 1).
- * near slots: the same for the first `near_count` entries alone; there may be none. They,
+ * near slots: the same for the first `near_count` entries alone, at most LPMX_INDEX_NEAR_MAX;
+ *           the upper half of a slot has the uppermost 16 bits of the hash. There may be none. They,
  *           the strings of these entries and the entries are what each start reads,
  *           and are in the first LPMX_INDEX_NEAR_SIZE bytes, which are one page fault.
  * entries:  entry 0 is the root directory, whose path is "".
@@ -270,7 +271,7 @@ struct lpmx_index_header {
 	uint32_t version;
 	uint32_t header_size;
 	uint64_t file_size;
-	uint64_t checksum;      /* LPMX_INDEX checksum, see below, of all after the header */
+	uint64_t checksum;      /* of all behind it, see below */
 	uint32_t entry_count;
 	uint32_t slot_count;
 	uint32_t child_count;
@@ -283,12 +284,19 @@ struct lpmx_index_header {
 	uint32_t near_count;
 	uint32_t near_slot_count; /* 0: there are none */
 	uint64_t near_slots_offset;
+	uint32_t flags;           /* LPMX_INDEX_* */
+	uint32_t reserved;
 	uint8_t chain_id[32];   /* SHA-256 of the chain, OCI image spec "ChainID" */
 };
 
 #define LPMX_INDEX_NEAR_SIZE 65536u
+/* There is no /etc/ld.so.preload, for which each ld.so looks; and the path's hash. */
+#define LPMX_INDEX_NO_LD_PRELOAD 1u
+#define LPMX_LD_PRELOAD "/etc/ld.so.preload"
+#define LPMX_LD_PRELOAD_HASH 0x7d214c30873d4a48ull
+#define LPMX_INDEX_NEAR_MAX 0xffffu
 
-/* Checksum: CRC-32 (zlib's) of all bytes after the header, in the low 32 bits. */
+/* Checksum: CRC-32 (zlib's) of all bytes behind it, in the low 32 bits. */
 
 struct lpmx_index_entry {
 	uint64_t hash;          /* of the full path */

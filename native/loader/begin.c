@@ -215,12 +215,7 @@ static void part_vdso_from_stack(uint64_t above)
  */
 static int is_exempt_linker(const char *name)
 {
-	const char *base = name;
-
-	for (const char *p = name; *p; p++)
-		if (*p == '/')
-			base = p + 1;
-	return the_view.kind == CORE_VIEW_HOST && !trap_task.trace && text_begins(base, "ld-linux");
+	return the_view.kind == CORE_VIEW_HOST && !trap_task.trace && text_begins(text_base(name), "ld-linux");
 }
 
 /* Where exec found the interpreter, unless another program is by now at the path; or NULL. */

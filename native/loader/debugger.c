@@ -15,13 +15,9 @@
 /* "gdb", "gdb-multiarch", "aarch64-linux-gnu-gdb". */
 static int is_gdb(const char *program)
 {
-	const char *name = program;
-	size_t length;
+	const char *name = text_base(program);
+	size_t length = text_length(name);
 
-	for (const char *p = program; *p; p++)
-		if (*p == '/')
-			name = p + 1;
-	length = text_length(name);
 	return text_equal(name, "gdb") || text_begins(name, "gdb-") ||
 	       (length > 4 && text_equal(name + length - 4, "-gdb"));
 }

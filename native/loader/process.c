@@ -14,13 +14,10 @@
 void loader_set_name(const char *name, int told)
 {
 	static const char gone[] = " (deleted)";
-	const char *base = name;
+	const char *base = text_base(name);
 	char comm[16];
 	size_t n, length;
 
-	for (const char *p = name; *p; p++)
-		if (*p == '/')
-			base = p + 1;
 	length = text_length(base);
 	if (told && length > sizeof(gone) - 1 && text_equal(base + length - sizeof(gone) + 1, gone))
 		length -= sizeof(gone) - 1;

@@ -200,7 +200,7 @@ def entry_list(data: bytes) -> None:
 
 def index(data: bytes) -> None:
     path = SCRATCH / "index"
-    path.write_bytes(checksummed(data, index_format.HEADER.size, 24))
+    path.write_bytes(checksummed(data, index_format.SUMMED, 24))
     found = index_reader.IndexReader(path)
     found.fault()
     found.find(b"/etc/hosts")

@@ -34,6 +34,7 @@ LINKINGS: Dict[str, List[str]] = {
 
 PROGRAMS = [
     ("sigsys", ["dynamic", "static", "musl-static"]),
+    ("actions", ["dynamic", "static", "fixed-address"]),
     ("waits", ["dynamic", "musl-static"]),
     ("interrupted", ["dynamic", "static", "musl"]),
     ("spawn", ["dynamic", "static", "musl"]),

@@ -49,7 +49,8 @@ def _ask_each(path: str) -> List[Operation]:
             ("access", HERE, path, 1), ("faccessat2", HERE, path, 7, 0x200),
             ("faccessat2", HERE, path, 4, NOFOLLOW), ("readlink", HERE, path, 4096),
             ("readlink", HERE, path, 3), ("listxattr", path), ("llistxattr", path),
-            ("getxattr", path, "user.note"), ("lgetxattr", path, "user.note"), ("statfs", path)]
+            ("getxattr", path, "user.note"), ("lgetxattr", path, "user.note"), ("statfs", path),
+            ("realpath", path)]
 
 
 def _change_each(path: str) -> List[Operation]:

@@ -328,7 +328,8 @@ class Generator:
         return ("mknod", self.at(), self.new(), kind | self.random.choice([0o644, 0o600]), device)
 
     def readlink(self) -> Operation:
-        return ("readlink", self.at(), self.path(), self.random.choice([100, 2]))
+        return self.random.choice([("readlink", self.at(), self.path(), self.random.choice([100, 2])),
+                                   ("realpath", self.path())])
 
     # -- metadata
 

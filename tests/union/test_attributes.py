@@ -10,7 +10,7 @@ from typing import Callable, Iterator, List, Union
 import pytest
 from lpmx_runtime import _native
 from lpmx_runtime._native import View
-from lpmx_runtime.store.index_format import BARE, ENTRY, HEADER
+from lpmx_runtime.store.index_format import BARE, ENTRY, HEADER, SUMMED
 
 from .bare import Bare
 from .cases import ACCESS
@@ -52,7 +52,7 @@ def _forget(bare: Bare) -> None:
         row = list(ENTRY.unpack_from(data, at))
         row[6] &= ~BARE
         ENTRY.pack_into(data, at, *row)
-    struct.pack_into("<Q", data, 24, zlib.crc32(data[HEADER.size:]))
+    struct.pack_into("<Q", data, 24, zlib.crc32(data[SUMMED:]))
     bare.index.write_bytes(data)
     assert _native.index_check(bare.index) is None
 

@@ -21,7 +21,8 @@ from lpmx_runtime import _native
 from lpmx_runtime.errors import LayerDamaged, StoreDamaged, UnsupportedImage
 from lpmx_runtime.store import Store
 from lpmx_runtime.store.index import LAYER_LIMIT, chain_id
-from lpmx_runtime.store.index_format import BARE, ENTRY, HEADER, MERGED, cookie, fnv
+from lpmx_runtime.store.index_format import (BARE, ENTRY, HEADER, LD_PRELOAD, MERGED, NEAR_COUNT, NEAR_SIZE, NO_LD_PRELOAD,
+                                              SUMMED, cookie, fnv)
 from lpmx_runtime.store.index_reader import IndexReader
 
 
@@ -135,6 +136,40 @@ def test_what_every_start_looks_for_lies_together(chain: Callable[..., Chain]) -
     assert b"usr/lib64" == index.entry(numbers[b"/lib64"]).target
 
 
+def test_what_every_start_looks_for_is_in_the_first_64_kilobytes(chain: Callable[..., Chain]) -> None:
+    """With a table of its own, as much as there is room for: the common programs before the others."""
+    common = [b"bash", b"cat", b"ls", b"python3", b"sh", b"true"]
+    others = [b"tool-with-a-name-that-is-rather-long-%d" % number for number in range(2000)]
+    one = chain(tar(symlink(b"bin", b"usr/bin"), *(file(b"usr/bin/" + name) for name in (*others, *common))))
+    index, data = one.index, one.path.read_bytes()
+    near = [index.entry(number) for number in range(index.near_count)]
+
+    assert 300 < len(near) <= NEAR_COUNT
+    assert {b"/bin", *(b"/usr/bin/" + name for name in common)} < {entry.path for entry in near}
+    for entry in near:
+        assert max(data.find(entry.path + b"\0"), data.find(struct.pack("<Q", entry.row.hash)) + ENTRY.size) <= NEAR_SIZE
+    # the same by either table, and what is not near only by the one of all
+    assert index.fault() is None
+    assert index.number(b"/usr/bin/ls", near=True) == index.number(b"/usr/bin/ls") is not None
+    assert sum(index.find(b"/usr/bin/" + name) is not None for name in others) == len(others)
+
+
+@pytest.mark.parametrize("layers,there", [
+    ([[file(b"etc/hosts")]], False),
+    ([[file(b"etc/ld.so.preload", b"/lib/x.so")]], True),
+    ([[file(b"etc/hosts")], [file(b"etc/ld.so.preload")]], True),
+    ([[file(b"etc/ld.so.preload")], [file(b"etc/.wh.ld.so.preload")]], False),
+    ([], False),
+])
+def test_that_there_are_no_libraries_for_all_is_said(chain: Callable[..., Chain], layers: list[list[bytes]],
+                                                     there: bool) -> None:
+    """ld.so looks for the list of them in each start."""
+    index = chain(*(tar(*members) for members in layers)).index
+
+    assert there == (index.find(LD_PRELOAD) is not None)
+    assert (0 if there else NO_LD_PRELOAD) == index.flags
+
+
 def test_absent_paths_are_not_found(chain: Callable[..., Chain]) -> None:
     """Neither near misses nor paths written otherwise."""
     index = chain(tar(directory(b"usr/bin"), file(b"usr/bin/env"))).index
@@ -222,7 +257,7 @@ def test_flags_that_nobody_knows_yet_are_passed_over(chain: Callable[..., Chain]
         row = list(ENTRY.unpack_from(data, at))
         row[6] |= 0xfffc
         ENTRY.pack_into(data, at, *row)
-    struct.pack_into("<Q", data, 24, zlib.crc32(data[HEADER.size:]))
+    struct.pack_into("<Q", data, 24, zlib.crc32(data[SUMMED:]))
     one.path.write_bytes(data)
 
     assert _native.index_check(one.path) is None
@@ -445,14 +480,12 @@ def test_index_that_is_cut_or_of_another_version_is_made_again(
 
 
 def test_index_is_made_again_whichever_byte_is_wrong(one: Chain, store: Path) -> None:
-    """Every byte of the head, which no checksum covers, and some of the tables; and at
-    every length it could be cut to."""
+    """Every byte of the head, and some of the tables; and at every length it could be cut to."""
     whole = one.path.read_bytes()
     indexes = Store.open(store).indexes
     chance = random.Random(3)
     places = [*range(HEADER.size), *chance.sample(range(HEADER.size, len(whole)), 100)]
-    # how many layers there are is not told by anything else; the core compares it
-    for place in set(places) - set(range(44, 48)):
+    for place in places:
         data = bytearray(whole)
         data[place] ^= chance.randrange(1, 256)
         one.path.write_bytes(data)
@@ -466,7 +499,7 @@ def test_index_is_made_again_whichever_byte_is_wrong(one: Chain, store: Path) ->
     (lambda data: data[:200], "its size is wrong"),
     (lambda data: b"", "it is no index"),
     (lambda data: b"ELF" + data[3:], "it is no index"),
-    (lambda data: data[:8] + b"\x02" + data[9:], "it has version 2, and we read version 1"),
+    (lambda data: data[:8] + b"\x01" + data[9:], "it has version 1, and we read version 2"),
     (lambda data: data[:-3] + b"x" + data[-2:], "its checksum is wrong"),
 ])
 def test_damage_is_said_by_both_readers(one: Chain, damage: Callable[[bytes], bytes],
@@ -480,9 +513,9 @@ def test_damage_is_said_by_both_readers(one: Chain, damage: Callable[[bytes], by
 
 
 def test_any_flipped_byte_is_noticed(one: Chain) -> None:
-    """By the checksum of the tables."""
+    """By the checksum."""
     whole = one.path.read_bytes()
-    for place in random.Random(1).sample(range(HEADER.size, len(whole)), 200):
+    for place in [*range(HEADER.size), *random.Random(1).sample(range(HEADER.size, len(whole)), 200)]:
         data = bytearray(whole)
         data[place] ^= 0x41
         one.path.write_bytes(data)

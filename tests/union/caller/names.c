@@ -1,6 +1,7 @@
 /* Operations on names. */
 #include "caller.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
@@ -234,6 +235,91 @@ static void readlink_(const struct word *a)
 	say_error(size);
 	if (size > 0)
 		say_target(data, size);
+}
+
+#ifdef SHARED
+/* Is there a directory at the path, as who puts a "/" behind it wants? */
+static int is_directory(const char *path)
+{
+	char with_slash[PATH_MAX + 2];
+	struct stat st;
+	long r;
+
+	snprintf(with_slash, sizeof(with_slash), "%s/", path);
+	r = call(SYS_newfstatat, AT_FDCWD, P(with_slash), P(&st), 0);
+	errno = (int)-r;
+	return !r;
+}
+
+/* Where there is no libc that asks this world: as glibc 2.36 does it, a name at a time. */
+static char *real_path(const char *path, char *to)
+{
+	char rest[4 * PATH_MAX], target[PATH_MAX], *name = rest, *end;
+	int links = 0;
+	long n;
+
+	errno = ENOENT;
+	if (!*path)
+		return NULL;
+	snprintf(rest, sizeof(rest), "%s", path);
+	strcpy(to, "/");
+	if (*path != '/') {
+		n = call(SYS_getcwd, P(to), PATH_MAX);
+		errno = (int)-n;
+		if (n < 0)
+			return NULL;
+	}
+	for (;; name = end) {
+		size_t length = strlen(to);
+
+		while (*name == '/')
+			name++;
+		end = name + strcspn(name, "/");
+		if (end == name)
+			return to;
+		if (end - name == 1 && *name == '.')
+			continue;
+		if (end - name == 2 && !strncmp(name, "..", 2)) {
+			end = name + 2;
+			*(strrchr(to, '/') + (strrchr(to, '/') == to)) = 0;
+			continue;
+		}
+		errno = ENAMETOOLONG;
+		if (length + (size_t)(end - name) + 2 > PATH_MAX)
+			return NULL;
+		sprintf(to + length, "%s%.*s", length > 1 ? "/" : "", (int)(end - name), name);
+		n = call(SYS_readlinkat, AT_FDCWD, P(to), P(target), sizeof(target));
+		if (n >= 0) {
+			errno = ELOOP;
+			if (++links > 40 || (size_t)n + strlen(end) >= sizeof(rest))
+				return NULL;
+			memmove(rest + n, end, strlen(end) + 1);
+			memcpy(rest, target, (size_t)n);
+			end = rest;
+			if (target[0] == '/')
+				strcpy(to, "/");
+			else
+				*(strrchr(to, '/') + (strrchr(to, '/') == to)) = 0;
+		} else {
+			errno = (int)-n;
+			if (errno != EINVAL || (strspn(end, "/") && strspn(end, "/.") == strlen(end) && !is_directory(to)))
+				return NULL;
+		}
+	}
+}
+#else
+#define real_path realpath
+#endif
+
+/* realpath =PATH: what it is; and if a name is missing or out of reach, the path up to that */
+static void realpath_(const struct word *a)
+{
+	char resolved[PATH_MAX] = "";
+	int failed = !real_path(a[0].text, resolved), error = errno;
+
+	say_error(failed ? -error : 0);
+	if (!failed || error == ENOENT || error == EACCES)
+		say_target(resolved, (long)strlen(resolved));
 }
 
 /* mkdir AT =PATH MODE */
@@ -522,7 +608,7 @@ const struct named_operation name_operations[] = {
 	{ "open", open_ }, { "openfile", openfile }, { "creat", creat_ }, { "openat2", openat2_ }, { "openfile2", openfile2 },
 	{ "openfd", openfd }, { "openread", openread }, { "stat", stat_ }, { "oldstat", oldstat },
 	{ "statx", statx_ }, { "same", same }, { "access", access_ },
-	{ "faccessat2", faccessat2_ }, { "readlink", readlink_ }, { "mkdir", mkdir_ },
+	{ "faccessat2", faccessat2_ }, { "readlink", readlink_ }, { "realpath", realpath_ }, { "mkdir", mkdir_ },
 	{ "mknod", mknod_ }, { "symlink", symlink_ }, { "link", link_ }, { "linkfd", linkfd },
 	{ "unlink", unlink_ }, { "rename", rename_ }, { "chmod", chmod_ },
 	{ "fchmodat2", fchmodat2_ }, { "chown", chown_ },
