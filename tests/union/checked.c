@@ -40,7 +40,7 @@ long sys_hook(long nr, long a, long b, long c, long d, long e, long f)
 static sem_t steps;
 static pthread_mutex_t view_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t observer;
-static int is_watched;
+static int is_watched, is_alone;
 
 static long call(long nr, long a, long b, long c, long d)
 {
@@ -113,8 +113,15 @@ static void *observe(void *unused)
 	return unused;
 }
 
+/* A forked child has no observer, and perhaps its lock. */
+static void be_alone(void)
+{
+	is_alone = 1;
+}
+
 static void watch(void)
 {
+	pthread_atfork(NULL, NULL, be_alone);
 	sem_init(&steps, 0, 0);
 	pthread_create(&observer, NULL, observe, NULL);
 	is_watched = 1;
@@ -132,12 +139,14 @@ static void begin_change(void)
 {
 	if (!is_watched)
 		watch();
-	pthread_mutex_lock(&view_lock);
+	if (!is_alone)
+		pthread_mutex_lock(&view_lock);
 }
 
 static void end_change(void)
 {
-	pthread_mutex_unlock(&view_lock);
+	if (!is_alone)
+		pthread_mutex_unlock(&view_lock);
 }
 
 /* What was set is to be seen before a listing or a readlink of the observer's makes it now. */
