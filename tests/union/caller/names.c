@@ -311,14 +311,17 @@ static char *real_path(const char *path, char *to)
 #define real_path realpath
 #endif
 
-/* realpath =PATH: what it is; and if a name is missing or out of reach, the path up to that */
+/* realpath =PATH: what it is, and if a name is missing or out of reach, the path up to that; but for
+ * what has the number of a process */
 static void realpath_(const struct word *a)
 {
 	char resolved[PATH_MAX] = "";
 	int failed = !real_path(a[0].text, resolved), error = errno;
 
 	say_error(failed ? -error : 0);
-	if (!failed || error == ENOENT || error == EACCES)
+	if (!strncmp(from_root(resolved), "/proc/", 6))
+		say(" of /proc");
+	else if (!failed || error == ENOENT || error == EACCES)
 		say_target(resolved, (long)strlen(resolved));
 }
 
