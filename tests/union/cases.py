@@ -622,6 +622,11 @@ CASES.update({
         ("open", 8, HERE, "/proc", R | DIR, 0), ("open", 9, HERE, "/special/pipe", RW, 0), ("open", 10, HERE, "/data/h1", R, 0), ("unlink", HERE, "/data/h1", 0),
         *[("fstatfs", slot) for slot in (*range(1, 11), 99)], *[("statfs", path) for path in ("/", "/etc", "/data/one", "/data/two", "/tmp/new", "/proc", "/links/absolute",
                                                                                        "/links/dangling", "/proc/self/fd/{1}", "/proc/self/fd/{3}", "/absent", "")]],
+    "a list of libraries for all, which an index says is not there": [
+        step for change in ([], [("open", 1, HERE, "/etc/ld.so.preload", W | CREATE, 0o644), ("write", 1, b"/lib/x.so")], [("rename", HERE, "/etc/ld.so.preload", HERE, "/etc/other", 0)],
+                            [("symlink", "/etc/hosts", HERE, "/etc/ld.so.preload")], [("unlink", HERE, "/etc/ld.so.preload", 0)], [("rename", HERE, "/etc", HERE, "/old", 0)],
+                            [("mkdir", HERE, "/etc", 0o755), ("mkdir", HERE, "/etc/ld.so.preload", 0o755)])
+        for step in (*change, *_ask_each("/etc/ld.so.preload"), ("open", 2, HERE, "/etc/ld.so.preload", R, 0))],
     "times in every form": [
         ("utimensat", at, path, 1_100_000_000, access, 1_200_000_000, change, flags)
         for at, path, flags in ((HERE, "/data/one", 0), (HERE, "/etc/conf.d", 0), (HERE, "/links/absolute", NOFOLLOW), (HERE, "/links/relative", 0), (HERE, "/special/pipe", 0),
