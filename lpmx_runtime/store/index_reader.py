@@ -139,7 +139,7 @@ class IndexReader:
             row = entry.row
             if self.number(entry.path) != number:
                 return f"{_show(entry.path)} is not found by its hash"
-            if self.number(entry.path, near=True) != (number if number < self.near_count else None):
+            if number < self.near_count and self.number(entry.path, near=True) != number:
                 return f"{_show(entry.path)} is not where it is looked for first"
             if row.layer >= self.layer_count and number:
                 return f"{_show(entry.path)} is in a layer that there is not"
