@@ -54,9 +54,9 @@ LOADER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 _CONTROL_HEAD = struct.Struct("<8sIIQQ40s")
 _CONTROL_MAGIC, _CONTROL_VERSION = b"LPMXCTL\0", 3
 _LIVE_USED = struct.Struct("<QI")
-_LIVE_OFFSET = 512 + 2 * (1 << 15) // 8
+LIVE_OFFSET = 512 + 2 * (1 << 15) // 8
 #: The set of paths that the upper may have or hide.
-TOUCHED_OFFSET, TOUCHED_SIZE = _LIVE_OFFSET + 2 * (16 + 16 * 1024), (1 << 20) // 8
+TOUCHED_OFFSET, TOUCHED_SIZE = LIVE_OFFSET + 2 * (16 + 16 * 1024), (1 << 20) // 8
 
 
 def is_name(name: str) -> bool:
@@ -154,7 +154,7 @@ def control_is_sound(path: str) -> bool:
 def has_live_variables(path: str) -> bool:
     """Whether anybody ever set a variable in this control page."""
     with open(path, "rb", buffering=0) as file:
-        _, used = _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, _LIVE_OFFSET))
+        _, used = _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, LIVE_OFFSET))
         return bool(used)
 
 
@@ -162,7 +162,7 @@ def live_generation(path: "Union[str, os.PathLike[str]]") -> "Optional[int]":
     """A number that grows with each change of a live variable; None without a control page."""
     try:
         with open(path, "rb", buffering=0) as file:
-            generation, _ = _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, _LIVE_OFFSET))
+            generation, _ = _LIVE_USED.unpack(os.pread(file.fileno(), _LIVE_USED.size, LIVE_OFFSET))
             return int(generation)
     except (OSError, struct.error):
         return None

@@ -12,6 +12,7 @@ from typing import Dict, Iterator, Tuple
 import pytest
 from lpmx_runtime import _native
 from lpmx_runtime._native import View
+from lpmx_runtime.container import record
 
 from .bare import Bare, start
 from .layers import Layer, directory, link, regular, same_as
@@ -178,7 +179,8 @@ def test_a_page_of_another_boot_is_not_believed(bare: Bare) -> None:
         view.unlink("/d/f0")
     page = bytearray(bare.control.read_bytes())
     page[32:72] = b"another boot".ljust(40, b"\0")
-    page[512:512 + 262144] = bytes(262144)
+    for sets in (slice(512, record.LIVE_OFFSET), slice(record.TOUCHED_OFFSET, record.TOUCHED_OFFSET + 2 * record.TOUCHED_SIZE)):
+        page[sets] = bytes(sets.stop - sets.start)
     bare.control.write_bytes(page)
 
     assert _native.control_ensure(bare.file, alone=False)
