@@ -155,7 +155,8 @@ def interrupt(running: Running, case: Case) -> None:
     running.manager.interrupt_kernel()
     if case.ends:
         running.manager.provisioner.process.wait(60)
-        running.restart()
+        # nobody is there to be asked to end: the next one would take it to be meant
+        running.restart(now=True)
         return
     running.reply(message)
     # IRkernel aborts whatever comes in the half second after it
