@@ -214,7 +214,7 @@ def _frame_is_right(header: bytes, size: int, chain: str) -> bool:
     for offset, length in ((near_at, 4 * near_slots), (strings_at, entries_at - strings_at),
                            (entries_at, ENTRY.size * entries), (slots_at, 4 * slots),
                            (children_at, 4 * children)):
-        if offset != at or length < 0 or offset % 8:
+        if offset != at or length < 0:
             return False
         at += length + -length % 8
     return bool((magic, version, header_size) == (MAGIC, VERSION, HEADER.size)

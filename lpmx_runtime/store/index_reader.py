@@ -111,16 +111,13 @@ class IndexReader:
         at = value & mask
         for _ in range(count):
             slot = self._word(slots, at)
-            if near and slot:
-                if slot >> 16 != value >> 48:
-                    at = (at + 1) & mask
-                    continue
-                slot &= 0xffff
             if not slot:
                 return None
-            entry = self.entry(slot - 1)
-            if entry.row.hash == value and entry.path == path:
-                return slot - 1
+            tag, place = (slot >> 16, (slot & 0xffff) - 1) if near else (value >> 48, slot - 1)
+            if tag == value >> 48:
+                entry = self.entry(place)
+                if entry.row.hash == value and entry.path == path:
+                    return place
             at = (at + 1) & mask
         return None
 

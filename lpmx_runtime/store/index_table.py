@@ -40,24 +40,25 @@ class Table:
         self._visit(tree)
         self._children: Sequence[int] = range(1, len(self._ranks))
         self._put_in_order()
-        self._place_strings()
 
     def file(self, chain: bytes) -> Iterator[bytes]:
         """The bytes of the index file, in pieces."""
-        count, near = len(self._columns[0]), self._near
         hashes = self._columns[0]
+        count, near = len(hashes), self._nearest()
         near_slots = _words(slot and slot | hashes[slot - 1] >> 48 << 16 for slot in self._slots(near))
         near_strings = _padded(b"".join(self._strings[:near]))
-        entries = b"".join(map(ENTRY.pack, *self._columns))
         slots = _words(self._slots(count))
         children = _padded(_words(self._children))
         strings = _padded(b"".join(self._strings[near:]))
+        self._place_strings(near, len(near_strings) + ENTRY.size * count + len(slots) + len(children))
+        entries = b"".join(map(ENTRY.pack, *self._columns))
         sections = [near_slots, near_strings, entries, slots, children, strings]
-        ends = list(itertools.accumulate(map(len, sections), initial=HEADER.size))
+        near_at, strings_at, entries_at, slots_at, children_at, _, end = itertools.accumulate(
+            map(len, sections), initial=HEADER.size)
         flags = 0 if fnv(LD_PRELOAD) in hashes else NO_LD_PRELOAD
-        head = HEADER.pack(MAGIC, VERSION, HEADER.size, ends[-1], 0, count, len(slots) // 4,
-                           count - 1, self._layer_count, ends[3], ends[2], ends[4], ends[1],
-                           ends[-1] - ends[1], near, len(near_slots) // 4, ends[0], flags, 0, chain)
+        head = HEADER.pack(MAGIC, VERSION, HEADER.size, end, 0, count, len(slots) // 4, count - 1,
+                           self._layer_count, slots_at, entries_at, children_at, strings_at, end - strings_at,
+                           near, len(near_slots) // 4, near_at, flags, 0, chain)
         checksum = zlib.crc32(head[SUMMED:])
         for section in sections:
             checksum = zlib.crc32(section, checksum)
@@ -153,16 +154,14 @@ class Table:
         self._strings = [self._strings[old] for old in order]
         self._children = place[1:]
 
-    def _place_strings(self) -> None:
-        """Those of the near entries, then, behind all else, the others, in the order of the entries."""
-        paths, targets, lengths = self._columns[1:4]
-        count = len(lengths)
-        self._near = self._nearest()
+    def _place_strings(self, near: int, others_at: int) -> None:
+        """Where they begin, in the order of the entries: first those of the near ones."""
+        paths, targets = self._columns[1:3] = [], []
         at = 0
-        for number, (text, length, target_length) in enumerate(zip(self._strings, lengths, self._columns[10])):
-            if number == self._near:
-                at += -at % 8 + ENTRY.size * count + 4 * _slot_count(count) + 4 * (count - 1)
-                at += -at % 8
+        for number, (text, length, target_length) in enumerate(
+                zip(self._strings, self._columns[3], self._columns[10])):
+            if number == near:
+                at = others_at
             paths.append(at)
             targets.append(at + length + 1 if target_length else 0)
             at += len(text)

@@ -232,9 +232,12 @@ static int find_bound(const struct core_task *task, int flags, uint32_t at, uint
 											  : found;
 }
 
-/* Put the target of the link at the first `at` bytes of the path in the place of its name. */
+/*
+ * Put the target of the link at the first `at` bytes of the path in the place of its name, and begin
+ * again at the root: all directories are to be checked then, if any are.
+ */
 static int follow(const struct core_view *view, const struct lpmx_index_entry *link, uint32_t at,
-		  struct known *k)
+		  uint32_t *checked, struct known_names *n, struct known *k)
 {
 	const char *target = index_bytes(view->index, link->target, link->target_length);
 	uint32_t length = link->target_length, above = path_parent(k->path, at), to;
@@ -266,6 +269,9 @@ static int follow(const struct core_view *view, const struct lpmx_index_entry *l
 	bytes_copy(k->path + above + 1, target, length);
 	k->length = to + rest;
 	k->path[k->length] = 0;
+	known_begin(view, n);
+	if (*checked != UNCHECKED)
+		*checked = 0;
 	return 1;
 }
 
@@ -307,12 +313,8 @@ static int find(const struct core_task *task, int flags, uint32_t checked, struc
 		uint32_t at = k->length, end;
 
 		entry = k->based || flags & KNOWN_CANONICAL ? 0 : first_link(view, k, &end);
-		if (entry && follow(view, entry, end, k)) {
-			known_begin(view, n);
-			if (checked != UNCHECKED)
-				checked = 0;
+		if (entry && follow(view, entry, end, &checked, n, k))
 			continue;
-		}
 		if (!known_names(task, k->path, k->length, checked, n)) {
 			k->bind = n->bind;
 			return n->bind && !n->unsure ? find_bound(task, flags, n->end, n->bind->hash, k)
@@ -348,11 +350,8 @@ static int find(const struct core_task *task, int flags, uint32_t checked, struc
 		if (IS(entry->mode, S_IFDIR))
 			return at < n->at ? KNOWN_NOWHERE : n->unsure ? KNOWN_NOT : KNOWN;
 		if (!IS(entry->mode, S_IFLNK) || flags & KNOWN_CANONICAL ||
-		    entry->layer >= view->layer_count || !follow(view, entry, at, k))
+		    entry->layer >= view->layer_count || !follow(view, entry, at, &checked, n, k))
 			return KNOWN_NOT;
-		known_begin(view, n);
-		if (checked != UNCHECKED)
-			checked = 0;
 	}
 	return KNOWN_NOT;
 }

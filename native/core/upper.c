@@ -17,21 +17,30 @@
 #include "bloom.h"
 #include "internal.h"
 
+/* Of a set and its coarse copy, which is asked first. */
+static inline int has(const volatile uint64_t *coarse, const volatile uint64_t *set, uint64_t hash)
+{
+	return bloom_has(coarse, BLOOM_COARSE_MASK, hash) && bloom_has(set, BLOOM_MASK, hash);
+}
+
+static inline void add(volatile uint64_t *coarse, volatile uint64_t *set, uint64_t hash)
+{
+	bloom_set(set, BLOOM_MASK, hash);
+	bloom_set(coarse, BLOOM_COARSE_MASK, hash);
+}
+
 int upper_touched(const struct core_view *view, uint64_t hash)
 {
 	const struct lpmx_control *control = view->control;
 
-	return !control || hash == LPMX_FNV_BASIS ||
-	       (bloom_has(control->coarse_touched, BLOOM_COARSE_MASK, hash) &&
-		bloom_has(control->touched, BLOOM_MASK, hash));
+	return !control || hash == LPMX_FNV_BASIS || has(control->coarse_touched, control->touched, hash);
 }
 
 int upper_special(const struct core_view *view, uint64_t hash)
 {
 	const struct lpmx_control *control = view->control;
 
-	return !control || (bloom_has(control->coarse_special, BLOOM_COARSE_MASK, hash) &&
-			    bloom_has(control->special, BLOOM_MASK, hash));
+	return !control || has(control->coarse_special, control->special, hash);
 }
 
 void upper_touch(const struct core_view *view, uint64_t hash, int special)
@@ -40,12 +49,9 @@ void upper_touch(const struct core_view *view, uint64_t hash, int special)
 
 	if (!control)
 		return;
-	if (special) {
-		bloom_set(control->special, BLOOM_MASK, hash);
-		bloom_set(control->coarse_special, BLOOM_COARSE_MASK, hash);
-	}
-	bloom_set(control->touched, BLOOM_MASK, hash);
-	bloom_set(control->coarse_touched, BLOOM_COARSE_MASK, hash);
+	if (special)
+		add(control->coarse_special, control->special, hash);
+	add(control->coarse_touched, control->touched, hash);
 }
 
 int upper_closed(const struct core_view *view, uint64_t hash)

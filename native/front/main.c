@@ -87,7 +87,7 @@ static int ask_python(char **argv, char *const *envp)
 
 	if (n < 0 && own && text_length(own) < FRONT_PATH_MAX)
 		text_put(path, own); /* no /proc here: as good as we know it */
-	text_put(path + (text_base(path) - path), PYTHON);
+	text_put((char *)text_base(path), PYTHON);
 	argv[0] = path;
 	sys_call3(__NR_execve, path, argv, envp);
 	say(2, "lpmx: cannot start \"");

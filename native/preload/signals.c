@@ -10,26 +10,18 @@
 #define SIGABRT 6
 #define SIGSYS 31
 #define SIGNALS 65
-#define SA_RESTORER 0x04000000
 
 /* A set of glibc's: the kernel has 64 of its 1024 signals. */
 struct set {
 	uint64_t word[16];
 };
 
-/* glibc's struct sigaction on 64-bit architectures; and the kernel's. */
+/* glibc's struct sigaction on 64-bit architectures. */
 struct action {
 	void *handler;
 	struct set mask;
 	int flags;
-	void *restorer;
-};
-
-struct kernel_action {
-	void *handler;
-	uint64_t flags;
-	void *restorer;
-	uint64_t mask;
+	void (*restorer)(void);
 };
 
 static long set_mask(int how, const uint64_t *set, void *old)
@@ -56,7 +48,7 @@ EXPORTED int pthread_sigmask(int how, const void *set, void *old)
 extern int __sigaction(int number, const struct action *action, struct action *old) __attribute__((weak));
 
 /* Where a handler returns to: a place in libc, by which who unwinds knows a signal's frame. */
-static void *libc_restorer;
+static void (*libc_restorer)(void);
 
 /*
  * By libc, which also keeps what it needs for SIGABRT, and refuses its own signals.  The kernel tells what it
@@ -64,11 +56,11 @@ static void *libc_restorer;
  */
 static int by_libc(int number, const struct action *action, struct action *old)
 {
-	struct kernel_action set;
+	struct sys_sigaction set;
 	int r = __sigaction(number, action, old);
 
 	if (!r && action && number != SIGSYS && !sys_call4(__NR_rt_sigaction, number, 0, &set, KERNEL_SET_SIZE) &&
-	    set.handler == action->handler && set.flags & SA_RESTORER)
+	    set.handler == action->handler && set.flags & SYS_SA_RESTORER)
 		__atomic_store_n(&libc_restorer, set.restorer, __ATOMIC_RELAXED);
 	return r;
 }
@@ -79,7 +71,7 @@ static int by_libc(int number, const struct action *action, struct action *old)
  */
 EXPORTED int glibc_sigaction(int number, const struct action *action, struct action *old)
 {
-	struct kernel_action wanted, was;
+	struct sys_sigaction wanted, was;
 	long r;
 
 	wanted.restorer = __atomic_load_n(&libc_restorer, __ATOMIC_RELAXED);
@@ -87,7 +79,7 @@ EXPORTED int glibc_sigaction(int number, const struct action *action, struct act
 	    LIBC_SIGNALS >> (number - 1) & 1)
 		return by_libc(number, action, old);
 	wanted.handler = action->handler;
-	wanted.flags = (uint64_t)(int64_t)(action->flags | SA_RESTORER);
+	wanted.flags = (uint64_t)(int64_t)action->flags | SYS_SA_RESTORER;
 	wanted.mask = action->mask.word[0];
 	r = preload_entry->call(__NR_rt_sigaction, number, (long)&wanted, old ? (long)&was : 0, KERNEL_SET_SIZE, 0, 0);
 	if (!r && old)

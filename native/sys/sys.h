@@ -19,6 +19,15 @@
 #error "no system call layer for this architecture"
 #endif
 
+/* What rt_sigaction takes; libc's structures have other layouts. */
+struct sys_sigaction {
+	void *handler;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+#define SYS_SA_RESTORER 0x04000000ul
+
 #ifdef LPMX_SYS_HOOK
 /*
  * The hosted build only ("make hosted"): each call goes to a function of the test

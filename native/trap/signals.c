@@ -11,18 +11,17 @@
 #include "trap.h"
 
 #define EPOLL_PWAIT2 441
-#define SA_RESTORER_ 0x04000000ul
 #define FROM_SECCOMP 1
 
 /* What the program believes SIGSYS does. */
-static struct trap_sigaction program_action;
+static struct sys_sigaction program_action;
 
 /* Ours, with SA_RESTART or without: whether a SIGSYS that is sent ends a call that waits. */
 static void install(uint64_t restart)
 {
-	struct trap_sigaction action = {
+	struct sys_sigaction action = {
 		.handler = (void *)trap_signal_entry,
-		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_ | restart,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SYS_SA_RESTORER | restart,
 		.restorer = trap_signal_return,
 	};
 
@@ -39,8 +38,8 @@ void trap_signals_begin(void)
 
 static long set_action(const long a[6])
 {
-	const struct trap_sigaction *wanted = (void *)a[1];
-	struct trap_sigaction *old = (void *)a[2], action;
+	const struct sys_sigaction *wanted = (void *)a[1];
+	struct sys_sigaction *old = (void *)a[2], action;
 
 	if (wanted && !trap_readable(wanted, sizeof(*wanted)))
 		return -EFAULT;
@@ -161,7 +160,7 @@ __attribute__((used)) struct trap_slot *trap_accept(const struct trap_siginfo *i
 /* A SIGSYS that is not ours: do what the program asked for. */
 __attribute__((used)) void trap_foreign(struct trap_siginfo *info, struct trap_ucontext *context)
 {
-	struct trap_sigaction action = program_action, fatal = { .flags = SA_RESTORER_,
+	struct sys_sigaction action = program_action, fatal = { .flags = SYS_SA_RESTORER,
 							  .restorer = trap_signal_return };
 	void (*handler)(int, struct trap_siginfo *, struct trap_ucontext *);
 

@@ -17,13 +17,6 @@
 #pragma GCC visibility push(hidden)
 
 /* The kernel's own structures; libc's have other layouts. */
-struct trap_sigaction {
-	void *handler;
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
 struct trap_siginfo {
 	int signal, error, code, padding;
 	void *address;

@@ -55,9 +55,8 @@ static void tell(int number, const struct sigaction *set)
 		mask = mask * 31 + (i != SIGSYS && sigismember(&told.sa_mask, i) == 1);
 	printf("  handler %d flags %x %d mask %x\n", told.sa_handler == set->sa_handler, told.sa_flags & ~0x04000000,
 	       kernel.flags == (uint64_t)(unsigned)told.sa_flags, mask);
-	/* musl tells of no restorer */
 	printf("  the kernel's %d %d %d\n", kernel.handler == (void *)told.sa_handler,
-	       !told.sa_restorer || kernel.restorer == (void *)told.sa_restorer,
+	       kernel.restorer == (void *)told.sa_restorer,
 	       kernel.mask == *(uint64_t *)&told.sa_mask);
 }
 

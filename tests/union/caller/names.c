@@ -251,6 +251,14 @@ static int is_directory(const char *path)
 	return !r;
 }
 
+/* Take the last name from a path; of "/" nothing. */
+static void pop(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	slash[slash == path] = 0;
+}
+
 /* Where there is no libc that asks this world: as glibc 2.36 does it, a name at a time. */
 static char *real_path(const char *path, char *to)
 {
@@ -280,8 +288,7 @@ static char *real_path(const char *path, char *to)
 		if (end - name == 1 && *name == '.')
 			continue;
 		if (end - name == 2 && !strncmp(name, "..", 2)) {
-			end = name + 2;
-			*(strrchr(to, '/') + (strrchr(to, '/') == to)) = 0;
+			pop(to);
 			continue;
 		}
 		errno = ENAMETOOLONG;
@@ -299,7 +306,7 @@ static char *real_path(const char *path, char *to)
 			if (target[0] == '/')
 				strcpy(to, "/");
 			else
-				*(strrchr(to, '/') + (strrchr(to, '/') == to)) = 0;
+				pop(to);
 		} else {
 			errno = (int)-n;
 			if (errno != EINVAL || (strspn(end, "/") && strspn(end, "/.") == strlen(end) && !is_directory(to)))
