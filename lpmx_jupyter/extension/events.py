@@ -25,7 +25,11 @@ def encoded(event: str, value: Any) -> str:
 
 
 class Events:
-    """Hands what happens to all who listen. Of the server's loop only."""
+    """Hands what happens to all who listen. Of the server's loop only.
+
+    Who hears the first event, `hello`, hears of each change made after it: so nothing is sent
+    before the watch has looked once and knows what a change is one from.
+    """
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[str | None]] = set()
@@ -128,8 +132,8 @@ class Socket(WebSocketMixin, WebSocketHandler, Handler):  # type: ignore[misc]
         """Tell everything from now on."""
         extension = self.extension
         self._queue = extension.events.listen(lambda: _hello(extension))
-        self._telling = asyncio.ensure_future(self._tell(self._queue))
         await extension.watch.wake()
+        self._telling = asyncio.ensure_future(self._tell(self._queue))
 
     async def _tell(self, queue: "asyncio.Queue[str | None]") -> None:
         try:

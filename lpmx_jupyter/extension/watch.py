@@ -53,6 +53,8 @@ class Watch:
                 now = await self._extension.blocking(state)
             except Exception as error:   # whatever it is, the next look may be better
                 self._extension.log.debug("Cannot look for changes: %s", error)
+                if self._known is None:
+                    self._known = {}   # what changes until then is told, with all the rest
                 return
             before, self._known = self._known, now
         if before is not None:

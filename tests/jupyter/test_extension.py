@@ -1,6 +1,7 @@
 """The server extension over HTTP: a real server, real images, every answer as it is described."""
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -132,14 +133,16 @@ def test_pull_reports_every_layer_and_is_heard_in_two_tabs(api: ApiServer, regis
         tab.close()
 
 
+async def websocket(api: ApiServer, may: str = "read write") -> Any:
+    """A websocket of events, for somebody who may do so much."""
+    return await websocket_connect(HTTPRequest(f"ws{api.url[4:]}lpmx/api/events/socket", headers={
+        "Authorization": "token token-of-the-tests", "X-Test-May": may}))
+
+
 def test_events_come_over_a_websocket_too(api: ApiServer, box: str) -> None:
     """The same text, a frame an event; who may not look is not let in."""
-    import asyncio
-    url = f"ws{api.url[4:]}lpmx/api/events/socket"
-
     async def heard(may: str) -> list[str]:
-        connection = await websocket_connect(HTTPRequest(url, headers={
-            "Authorization": "token token-of-the-tests", "X-Test-May": may}))
+        connection = await websocket(api, may)
         frames = [str(await connection.read_message())]
         await asyncio.to_thread(api.ask, "PATCH", "/containers/{container}/environment",
                                 {"set": {"A": "1"}}, container=box)
@@ -153,6 +156,31 @@ def test_events_come_over_a_websocket_too(api: ApiServer, box: str) -> None:
     assert f'event: changed\ndata: {{"what": "environment", "container": "{box}"}}\n\n' == frames[-1]
     with pytest.raises(HTTPClientError, match="403"):
         asyncio.run(heard("write"))
+
+
+def test_websocket_says_hello_when_changes_are_looked_for(api: ApiServer, box: str,
+                                                           place: Jupyter, installed: Any) -> None:
+    """Not while the first look is on, by which a change after it may already be known."""
+    slow = place.loaded.path / "containers" / "a-slow-disk"
+    slow.mkdir()
+    os.mkfifo(slow / "control")
+
+    async def heard() -> list[str]:
+        connection = await websocket(api)
+        hello = asyncio.ensure_future(connection.read_message())
+        await asyncio.to_thread(subprocess.run, [installed.lpmx, "env", "set", box, "A=1"], check=True)
+        early = hello.done()
+        end = await asyncio.to_thread(os.open, slow / "control", os.O_WRONLY)   # reading goes on
+        shutil.rmtree(slow)
+        os.close(end)
+        assert not early, await hello
+        frames = [str(await hello)]
+        await asyncio.to_thread(subprocess.run, [installed.lpmx, "env", "set", box, "A=2"], check=True)
+        while "environment" not in frames[-1]:
+            frames.append(str(await connection.read_message()))
+        connection.close()
+        return frames
+    assert asyncio.run(asyncio.wait_for(heard(), 30))[0].startswith("event: hello\n")
 
 
 def test_pull_that_fails_says_why(api: ApiServer, registry: Any) -> None:
@@ -295,7 +323,6 @@ def test_changes_are_told_kept_and_taken_back(api: ApiServer, box: str, installe
 def test_terminal_is_one_of_the_servers_and_shows_the_containers_files(api: ApiServer,
                                                                        box: str) -> None:
     """Its name opens it as any terminal of Lab's."""
-    import asyncio
     made = api.ask("POST", "/containers/{container}/terminals", {"cwd": "/etc"}, container=box,
                    status=201)
     assert made["name"] in [one["name"] for one in api.request("GET", "terminals").json()]
