@@ -183,6 +183,20 @@ def test_websocket_says_hello_when_changes_are_looked_for(api: ApiServer, box: s
     assert asyncio.run(asyncio.wait_for(heard(), 30))[0].startswith("event: hello\n")
 
 
+def test_all_is_told_after_a_look_that_failed(api: ApiServer, box: str, place: Jupyter) -> None:
+    """What changed until the next one cannot be told apart from the rest."""
+    containers = place.loaded.path / "containers"
+    mode = containers.stat().st_mode
+    containers.chmod(0)
+    try:
+        tab = api.events()
+    finally:
+        containers.chmod(mode)
+
+    tab.changed("environment", box)
+    tab.close()
+
+
 def test_pull_that_fails_says_why(api: ApiServer, registry: Any) -> None:
     """The task ends with the library's message, hint and code."""
     task = api.ask("POST", "/images/pull", {"reference": registry.reference("api/absent")})
