@@ -127,5 +127,5 @@ FILE_SYSTEMS = (
            "and not root" for name in ("fork/1-1", "fork/19-1", "sem_unlink/3-1", "shm_open/26-2",
                                        "shm_unlink/8-1", "shm_unlink/9-1")},
         **{f"{name}.test": "it asks who is quicker, in the chroot, too" for name in (
-            "mq_receive/13-1", "sigpause/3-1")}}),
+            "mq_receive/13-1", "mq_timedreceive/5-3", "sigpause/3-1")}}),
 )
