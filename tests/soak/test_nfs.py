@@ -24,6 +24,7 @@ PROCESSES, ROUNDS = 25, 2
 @pytest.fixture
 def top(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("nfs")
+    assert not path.is_relative_to("/tmp"), "the hosts have a /tmp of their own: set TMPDIR to another place"
     for each in (path, *path.parents):
         if each.stat().st_uid == os.getuid() and each != Path("/") and not each.stat().st_mode & 1:
             each.chmod(each.stat().st_mode | 0o11)
