@@ -61,7 +61,7 @@ def test_processes_are_those_of_the_container(container, started):
     assert container.running and not found[0].host_call
 
 
-def wait_for(condition, patience=60.0):
+def wait_for(condition, patience=10.0):
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, "it did not come about"
@@ -73,7 +73,7 @@ def test_daemon_with_an_empty_environment_is_found(container, started):
     started("sh", "-c", "setsid env -i /bin/sleep 1000 & echo ready")
     wait_for(lambda: ("/bin/sleep", "1000") in [p.argv for p in container.processes()])
 
-    assert container.stop(timeout=60)
+    assert container.stop(timeout=5)
 
     assert [] == container.processes()
 
@@ -136,7 +136,7 @@ def test_reset_brings_back_the_images_files_and_keeps_the_rest(container, starte
     assert 1 == refused.returncode and "a program runs in it" in refused.stderr
     assert f"{container.name}\n" == shell("reset", "-f", container.name, check=True).stdout
 
-    assert -signal.SIGKILL == child.wait(60)
+    assert -signal.SIGKILL == child.wait(10)
     assert ["/bin", "/bin/host-true"] == [one.path for one in differences(container)]
     assert "root:x:0:\nempty\nyes none\n" == shell(
         "exec", container.name, "--", "sh", "-c",
@@ -203,7 +203,7 @@ def test_stop_asks_first(container, started, shell):
     assert f"{container.name}\n" == shell("stop", container.name, check=True).stdout
 
     assert "asked\n" == child.stdout.read()
-    assert 9 == child.wait(60)
+    assert 9 == child.wait(10)
 
 
 def test_stop_kills_what_does_not_listen(container, started):
@@ -213,7 +213,7 @@ def test_stop_kills_what_does_not_listen(container, started):
     begin = time.monotonic()
     assert not container.stop(timeout=0.5)
 
-    assert 0.5 <= time.monotonic() - begin < 30
+    assert 0.5 <= time.monotonic() - begin < 5
     assert [] == container.processes()
 
 
@@ -222,9 +222,9 @@ def test_stop_reaches_a_stopped_program(container, started):
     child = started("sh", "-c", 'trap "exit 8" TERM; echo ready; while :; do sleep 0.05; done')
     child.send_signal(signal.SIGSTOP)
 
-    assert container.stop(timeout=60)
+    assert container.stop(timeout=10)
 
-    assert 8 == child.wait(60)
+    assert 8 == child.wait(10)
 
 
 def test_stop_signal_of_the_image_is_used(loaded, opened):
@@ -240,7 +240,7 @@ def test_stop_signal_of_the_image_is_used(loaded, opened):
 
     container.stop()
 
-    assert 7 == child.wait(60)
+    assert 7 == child.wait(10)
     child.stdout.close()
     container.remove()
 
@@ -265,7 +265,7 @@ def test_running_container_is_not_removed(container, started, shell):
             == refused.stderr)
     assert container.running
     shell("rm", "-f", container.name, check=True)
-    assert -signal.SIGKILL == child.wait(60)
+    assert -signal.SIGKILL == child.wait(10)
     assert not container.directory.exists()
 
 
@@ -281,7 +281,7 @@ def test_program_that_was_started_without_python_is_one_of_the_containers(contai
         assert [child.pid] == [process.pid for process in container.processes()]
         assert "a program runs in it" in shell("rm", container.name).stderr
         shell("stop", container.name, check=True)
-        assert -signal.SIGTERM == child.wait(60)
+        assert -signal.SIGTERM == child.wait(10)
 
 
 def test_removal_takes_directories_that_nobody_may_enter(container):

@@ -568,7 +568,7 @@ def _alive(pid: str) -> bool:
         return False
 
 
-def _until(condition: Any, patience: float = 60) -> None:
+def _until(condition: Any, patience: float = 10) -> None:
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"

@@ -45,7 +45,7 @@ def sockets(places: Iterable[Path]) -> List[str]:
     return [f"socket {name}" for name in sorted(names) if name.startswith(prefixes)]
 
 
-def wait_for_none(places: Iterable[Path], patience: float = 30.0) -> List[str]:
+def wait_for_none(places: Iterable[Path], patience: float = 5.0) -> List[str]:
     """What is still there after `patience` seconds: things may take a moment to end."""
     places = list(places)
     end = time.monotonic() + patience
