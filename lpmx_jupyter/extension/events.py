@@ -25,11 +25,7 @@ def encoded(event: str, value: Any) -> str:
 
 
 class Events:
-    """Hands what happens to all who listen. Of the server's loop only.
-
-    Who hears the first event, `hello`, hears of each change made after it: so nothing is sent
-    before the watch has looked once and knows what a change is one from.
-    """
+    """Hands what happens to all who listen. Of the server's loop only."""
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[str | None]] = set()
@@ -75,8 +71,13 @@ def _hello(extension: "LpmxExtension") -> str:
     return encoded("hello", {"server": extension.started, "tasks": extension.tasks.described()})
 
 
-async def _texts(queue: "asyncio.Queue[str | None]") -> AsyncIterator[str]:
-    """What a listener is told, and a sign of life where nothing happens; until the server ends."""
+async def _texts(extension: "LpmxExtension", queue: "asyncio.Queue[str | None]") -> AsyncIterator[str]:
+    """What a listener is told, and a sign of life where nothing happens; until the server ends.
+
+    Nothing before the watch has looked once, and knows what a change is one from: who hears
+    `hello` hears of each change made after it.
+    """
+    await extension.watch.wake()
     while True:
         try:
             text = await asyncio.wait_for(queue.get(), _HEARTBEAT)
@@ -99,8 +100,7 @@ class Stream(Handler):
         self.set_header("X-Accel-Buffering", "no")   # nginx would keep it back
         self._queue = queue = extension.events.listen(lambda: _hello(extension))
         try:
-            await extension.watch.wake()
-            async for text in _texts(queue):
+            async for text in _texts(extension, queue):
                 self.write(text)
                 await self.flush()
         except StreamClosedError:
@@ -128,16 +128,15 @@ class Socket(WebSocketMixin, WebSocketHandler, Handler):  # type: ignore[misc]
         await super().get()
         return WRITTEN
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Tell everything from now on."""
         extension = self.extension
         self._queue = extension.events.listen(lambda: _hello(extension))
-        await extension.watch.wake()
         self._telling = asyncio.ensure_future(self._tell(self._queue))
 
     async def _tell(self, queue: "asyncio.Queue[str | None]") -> None:
         try:
-            async for text in _texts(queue):
+            async for text in _texts(self.extension, queue):
                 await self.write_message(text)
         except WebSocketClosedError:
             pass
