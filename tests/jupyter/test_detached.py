@@ -196,4 +196,4 @@ def test_server_finds_it_again(jupyter: Jupyter, spec: str) -> None:
         assert ("ok", "42\n") == server.execute(kernel, "print(x)")
         server.delete(kernel)
         jupyter.wait_until_clean()
-        assert "Traceback" not in server.log
+        assert "Traceback" not in server.log, server.log
