@@ -20,6 +20,7 @@ import os
 import signal
 import subprocess
 import weakref
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
@@ -256,6 +257,15 @@ class LpmxProvisioner(LocalProvisioner):
             self.parent.add_restart_callback(self._given_up, "dead")
             if self.detach:
                 detached.keep_at_the_end(self.parent.parent)
+            self._begin_activity(self.parent)
+
+    @staticmethod
+    def _begin_activity(manager: Any) -> None:
+        """jupyter_server lists a kernel a few turns of its loop before it sets these, and fails
+        when it is asked for the kernel in between."""
+        if manager.has_trait("last_activity") and not manager.trait_has_value("last_activity"):
+            manager.last_activity = datetime.now(timezone.utc)
+            manager.execution_state = "starting"
 
     # -- ending --------------------------------------------------------------------------
 

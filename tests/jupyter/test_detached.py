@@ -14,6 +14,7 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_client.multikernelmanager import AsyncMultiKernelManager
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from lpmx_jupyter import detached
 from lpmx_runtime.store import Store
 from support.labserver import LabServer
@@ -180,6 +181,38 @@ def test_take_over_that_fails_leaves_the_kernel_alone(
     assert [] == asyncio.run(detached.adopt(AsyncMultiKernelManager()))
     assert [one.container] == jupyter.containers(), "no second one under its id"
     (jupyter.runtime / f"kernel-{kernel}.json").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("how", ["found", "started"])
+def test_who_asks_for_a_kernel_while_it_appears_gets_an_answer(jupyter: Jupyter, spec: str,
+                                                               how: str) -> None:
+    """A page asks again and again when its server is back, and lists what runs all the time."""
+    left = left_by_a_server(jupyter, spec, "await multi.shutdown_all()") if how == "found" else None
+
+    async def appear() -> None:
+        manager: Any = AsyncMappingKernelManager()
+        seen: list[Any] = []
+
+        async def ask() -> None:
+            """At every turn of the server's loop."""
+            while True:
+                seen.extend(manager.list_kernels())
+                await asyncio.sleep(0)
+
+        asking = asyncio.create_task(ask())
+        if left is None:
+            kernel = await manager.start_kernel(kernel_name=spec, cwd=os.getcwd())
+        else:
+            [kernel] = await detached.adopt(manager)
+            assert left == kernel
+        asking.cancel()
+        [failed] = await asyncio.gather(asking, return_exceptions=True)
+        await manager.shutdown_kernel(kernel, now=True)
+        assert isinstance(failed, asyncio.CancelledError), failed
+        assert {(kernel, "starting")} == {(one["id"], one["execution_state"]) for one in seen}
+
+    asyncio.run(appear())
+    assert [] == jupyter.leftovers()
 
 
 def test_server_finds_it_again(jupyter: Jupyter, spec: str) -> None:

@@ -153,7 +153,7 @@ def test_log_has_no_traceback(jupyter: Jupyter, server: LabServer) -> None:
     server.delete(kernel)
     jupyter.wait_until_clean()
 
-    assert "Traceback" not in server.log
+    assert "Traceback" not in server.log, server.log
 
 
 def test_kernel_that_never_comes_up_is_given_up_and_leaves_nothing(jupyter: Jupyter) -> None:
