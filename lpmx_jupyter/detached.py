@@ -14,7 +14,7 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple, Optional, Sequence
 
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_core.utils import ensure_async
@@ -27,6 +27,9 @@ from .connection import remove_folder
 from .session import KernelSession, Settings
 
 _LOG_LIMIT = 16 << 20
+#: A cell without code, of which nobody is told but by the kernel's state.
+_NOTHING_TO_DO = {"code": "", "silent": True, "store_history": False, "user_expressions": {},
+                  "allow_stdin": False, "stop_on_error": False}
 #: Asks a provisioner for a kernel that is there, and for no new one.
 TAKE_OVER = "lpmx_take_over"
 
@@ -44,6 +47,11 @@ class Detached(NamedTuple):
         """What its connection file said."""
         found: dict[str, Any] = self.values["kernel"]["connection"]
         return found
+
+    @property
+    def sessions(self) -> "list[Mapping[str, str]]":
+        """Those that its last server had of it: id, path, name and type."""
+        return list(self.values["kernel"].get("sessions", ()))
 
     @property
     def process(self) -> "Process":
@@ -102,8 +110,10 @@ def external_file(kernel_id: str) -> Path:
     return Path(jupyter_runtime_dir()) / "external_kernels" / f"kernel-{kernel_id}.json"
 
 
-def describe(kernel_id: str, name: str, pid: int, connection: Mapping[str, Any]) -> dict[str, Any]:
-    """What a session writes down about its kernel, whose connection file is left for others."""
+def describe(kernel_id: str, name: str, pid: int, connection: Mapping[str, Any],
+             sessions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """What a session writes down about its kernel, whose connection file is left for others.
+    `sessions` are jupyter_server's: the documents that the kernel is of."""
     info = plain(connection)
     file = external_file(kernel_id)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,7 +123,7 @@ def describe(kernel_id: str, name: str, pid: int, connection: Mapping[str, Any])
         json.dump({**info, "kernel_name": name}, output)
     aside.rename(file)
     return {"process": processes.described(pid), "name": name, "connection": info,
-            "file": str(file)}
+            "file": str(file), "sessions": list(sessions)}
 
 
 def bound(log: Path) -> None:
@@ -176,24 +186,48 @@ async def adopt(manager: Any) -> list[str]:
             manager.log.warning("cannot take over kernel %s: %s", one.kernel_id, error)
         else:
             adopted.append(one.kernel_id)
+            _learn_state(manager.get_kernel(one.kernel_id))
     return adopted
+
+
+def _learn_state(manager: Any) -> None:
+    """Have a server's manager of one kernel know whether that computes: it does until it says that
+    it has nothing to do any more, which it is given a reason for.
+
+    A server learns of that from what a kernel says when a cell begins or ends, and has not
+    heard the last. One that it took for idle it might end, and keeps who connects waiting.
+    """
+    if not manager.has_trait("execution_state"):
+        return
+    manager.execution_state = "busy"
+    channel = manager.connect_shell()
+    manager.session.send(channel, "execute_request", _NOTHING_TO_DO)
+    channel.flush()
+    channel.close()
 
 
 def keep_at_the_end(manager: Any) -> None:
     """Have a server's kernel manager let go of its detached kernels when the server ends.
 
-    A server then shuts all of its kernels down by `shutdown_all`, and by nothing else.
+    A server then shuts all of its kernels down by `shutdown_all`, and by nothing else. It
+    answers for a while yet, and they stay in its list: a page that does not find its kernel
+    there gives it up, and does not come back to it when there is a server again.
     """
     if manager is None or getattr(manager, "_lpmx_keeps", False):
         return
-    shut_down = manager.shutdown_all
+    shut_down, remove = manager.shutdown_all, manager.remove_kernel
+    kept: set[str] = set()
 
     async def shutdown_all(now: bool = False) -> None:
-        for kernel_manager in list(manager._kernels.values()):
+        for kernel_id, kernel_manager in list(manager._kernels.items()):
             let_go = getattr(kernel_manager.provisioner, "let_go", None)
-            if let_go is not None:
-                let_go()
+            if let_go is not None and let_go():
+                kept.add(kernel_id)
         await ensure_async(shut_down(now=now))
+
+    def remove_kernel(kernel_id: str) -> Any:
+        return None if kernel_id in kept else remove(kernel_id)
 
     manager._lpmx_keeps = True
     manager.shutdown_all = shutdown_all
+    manager.remove_kernel = remove_kernel

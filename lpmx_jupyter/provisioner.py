@@ -22,7 +22,7 @@ import subprocess
 import weakref
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Mapping, Optional, TypeVar
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from lpmx_runtime.container import process, processes, signals
@@ -87,6 +87,7 @@ class LpmxProvisioner(LocalProvisioner):
         self._finalizer: Optional[weakref.finalize[Any, Any]] = None
         self._undoing: set[asyncio.Future[None]] = set()
         self._found: Optional[detached.Detached] = None
+        self.sessions: list[Mapping[str, str]] = []
         self._kernel: Optional[kernels.Kernel] = None
 
     # -- starting -----------------------------------------------------------------------
@@ -176,6 +177,7 @@ class LpmxProvisioner(LocalProvisioner):
             return
         self.detach = True
         self._found, self._session = claimed
+        self.sessions = self._found.sessions
         self._folder = self._session.sockets
         self.cwd = self._session.folder or cwd
         self.parent.cache_ports = False
@@ -226,7 +228,15 @@ class LpmxProvisioner(LocalProvisioner):
         """Write down what another server needs to find the kernel."""
         name = self.parent.kernel_name if self.parent is not None else ""
         self._live_session().write_owner(detached.describe(
-            str(self.kernel_id), name, int(self.pid or 0), self.connection_info))
+            str(self.kernel_id), name, int(self.pid or 0), self.connection_info, self.sessions))
+
+    async def keep_sessions(self, sessions: "list[Mapping[str, str]]") -> None:
+        """Write down which sessions a kernel that detaches has, for the server that finds it."""
+        if not self.detach or sessions == self.sessions:
+            return
+        self.sessions = sessions
+        if self._session is not None and self.has_process:
+            await _in_thread(self._describe)
 
     def _look_after(self, program: detached.Process) -> None:
         """Of a kernel that another server started: it is not our child."""
@@ -269,12 +279,16 @@ class LpmxProvisioner(LocalProvisioner):
 
     # -- ending --------------------------------------------------------------------------
 
-    def let_go(self) -> None:
-        """The server ends: a kernel that detaches is not its any more."""
-        if self.detach and self.has_process and self.parent is not None:
-            self.parent.stop_restarter()
-            self.parent._owns_kernel = False
-            self._session = self._folder = self.process = None
+    def let_go(self) -> bool:
+        """The server ends: a kernel that detaches is not its any more. Whether this is one."""
+        if not self.detach or not self.has_process or self.parent is None:
+            return False
+        manager: Any = self.parent
+        manager.stop_restarter()
+        manager._owns_kernel = False
+        manager.shutdown_kernel = _nothing   # whose own never comes to an end where it owns none
+        self._session = self._folder = self.process = None
+        return True
 
     def _given_up(self) -> None:
         """It crashed again and again: Jupyter forgets it now, and calls nothing else."""
@@ -354,6 +368,10 @@ class LpmxProvisioner(LocalProvisioner):
             return None
         path = os.path.join(str(self.cwd or "/"), path_str)
         return self._session.host_path(path)
+
+
+async def _nothing(now: bool = False, restart: bool = False) -> None:
+    """Shut nothing down."""
 
 
 def _abandoned(session: KernelSession, folder: Optional[Path], pid: int) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any, Callable, Mapping, Optional, TypeVar
 
 from jupyter_core.utils import ensure_async
@@ -19,14 +20,17 @@ from .containers import Usage
 from .description import pattern
 from .environment import is_secret
 from .events import Events
+from .failures import RequestFailed
 from .handlers import PREFIX, Handler, Unknown
 from .kernels import Kernels, remove_plain_kernelspecs
+from .sessions import Sessions
 from .tasks import Tasks
 from .watch import Watch
 
 _T = TypeVar("_T")
 _ASKERS = 4   # requests that may wait for registries at once
 _SLOW = 4     # and for what may take long: programs that end, locks, comparing files
+_ADOPTING = 10.0   # seconds that a server waits for the kernels of another before it answers
 
 ROUTES: "tuple[type[Handler], ...]" = (
     *upkeep.HANDLERS, *events.HANDLERS, *tasks.HANDLERS, *images.HANDLERS, *containers.HANDLERS,
@@ -76,20 +80,42 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="lpmx")
         self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="lpmx-registry")
         self._slow = ThreadPoolExecutor(_SLOW, thread_name_prefix="lpmx-slow")
+        self._ending = False
         self._later: set[asyncio.Future[Any]] = set()
+        self._adopting: Optional[asyncio.Future[Any]] = None
         if self.serverapp is not None:
-            self.serverapp.io_loop.add_callback(self.keep_kernels)
+            self.sessions = Sessions(self.serverapp)
+            loop: Any = self.serverapp.io_loop   # tornado has it typed as less than it is
+            loop.add_callback(self.keep_kernels)
+            self._adopt_first(loop.asyncio_loop)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend((PREFIX + pattern(route.path), route) for route in ROUTES)
         self.handlers.append((PREFIX + r"/(.*)$", Unknown))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        """Look after the kernels that lived on when another server ended."""
-        await detached.adopt(serverapp.kernel_manager)
+        """Have the kernels that lived on when another server ended."""
+        await (self._adopt() if self._adopting is None else self._adopting)
+
+    def _adopt_first(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have them before the server answers anybody, if its loop does not run yet: a page that
+        did not find its kernel would give it up. What takes too long goes on beside the answers."""
+        if not loop.is_running():
+            self._adopting = loop.create_task(self._adopt())
+            loop.run_until_complete(asyncio.wait([self._adopting], timeout=_ADOPTING))
+
+    async def _adopt(self) -> None:
+        """Look after the detached kernels, with the sessions that they had."""
+        assert self.serverapp is not None
+        if self.serverapp.gateway_config.gateway_enabled:
+            return   # it has the kernels of another machine
+        adopted = await detached.adopt(self.serverapp.kernel_manager)
+        await self.sessions.restore(adopted)
+        self.sessions.watch()
 
     async def stop_extension(self) -> None:
         """End what runs: workers leave the store as it was."""
+        self._ending = True
         self.watch.close()
         self.events.close()
         await self.tasks.close()
@@ -110,15 +136,22 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
 
     async def blocking(self, work: Callable[[], _T]) -> _T:
         """Run what blocks in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self._run(self._threads, work)
 
     async def asking(self, work: Callable[[], _T]) -> _T:
         """Run what waits for a network in a thread of its own kind."""
-        return await asyncio.get_running_loop().run_in_executor(self._askers, work)
+        return await self._run(self._askers, work)
 
     async def slow(self, work: Callable[[], _T]) -> _T:
         """Run what may take long in a thread that nothing else waits for."""
-        return await asyncio.get_running_loop().run_in_executor(self._slow, work)
+        return await self._run(self._slow, work)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+        if self._ending:   # kernels may take a while, and pages ask on
+            raise RequestFailed(HTTPStatus.SERVICE_UNAVAILABLE, "server-ends",
+                                "cannot answer: the server is being stopped",
+                                hint="try again when it is back")
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def later(self, work: Callable[[], Any]) -> None:
         """Have something done that nobody waits for."""

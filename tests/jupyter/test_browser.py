@@ -66,3 +66,36 @@ def test_dialog_says_why_a_kernel_did_not_start(jupyter: Jupyter, person: Person
     assert 'cannot find image "gone:1.0": it is not in the store' in text
     assert 'hint: run "lpmx pull gone:1.0"' in text
     assert [] == jupyter.leftovers()
+
+
+class Patient(Person):
+    """Somebody whose page stays open while there is no server."""
+
+    ignored = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE",
+               "ERR_CONNECTION_RESET")
+
+
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_open_notebook_goes_on_when_its_server_is_back(jupyter: Jupyter, server: LabServer,
+                                                       end: str) -> None:
+    """With a kernel that outlives the server: nothing is to be done, and no variable is lost. So it
+    is with a page that is loaded anew."""
+    jupyter.install("tiny", detach=True)
+    with chromium() as browser, somebody(browser, server, Patient) as person:
+        person.page.add_locator_handler(
+            person.page.locator(".jp-Dialog", has_text="Server Connection Error"),
+            lambda dialog: dialog.get_by_role("button", name="Close").click())
+        person.open_lab()
+        person.new_notebook("LPMX: lpmx-test-tiny1")
+        person.run("x = 42")
+
+        getattr(server, end)()
+        with LabServer(jupyter.folder, jupyter.runtime, port=server.port) as again:
+            [kernel] = again.request("GET", "kernels").json()
+            assert "42" == person.run("print(x)")
+            person.page.reload()
+            person.idle()
+            assert "43" == person.run("print(x + 1)")
+            assert [kernel["id"]] == [one["id"] for one in again.request("GET", "kernels").json()]
+            again.delete(kernel["id"])
+            jupyter.wait_until_clean()

@@ -215,18 +215,55 @@ def test_who_asks_for_a_kernel_while_it_appears_gets_an_answer(jupyter: Jupyter,
     assert [] == jupyter.leftovers()
 
 
-def test_server_finds_it_again(jupyter: Jupyter, spec: str) -> None:
-    """JupyterLab itself, stopped and started: the same kernel, with what it knew."""
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_server_finds_it_again(jupyter: Jupyter, spec: str, end: str) -> None:
+    """JupyterLab itself, stopped or killed: the same kernel, with what it knew, for the notebook
+    whose it was; and that before anybody is told that it is gone."""
     with LabServer(jupyter.folder, jupyter.runtime) as server:
-        kernel = server.start(spec)
+        session = server.request("POST", "sessions", json={
+            "path": "first.ipynb", "name": "first.ipynb", "type": "notebook",
+            "kernel": {"name": spec}}).json()
+        kernel = session["kernel"]["id"]
         server.execute(kernel, "x = 42")
+        renamed = {"path": "second.ipynb", "name": "second.ipynb"}
+        server.request("PATCH", f"sessions/{session['id']}", json=renamed)
+        getattr(server, end)()
+        assert "Traceback" not in server.log, server.log
 
     with LabServer(jupyter.folder, jupyter.runtime) as server:
-        deadline = time.monotonic() + 40
-        while server.state(kernel) is None:
-            assert time.monotonic() < deadline, server.log
-            time.sleep(0.05)
+        [found] = server.request("GET", "sessions").json()
+        assert renamed.items() <= found.items()
+        assert (session["id"], kernel) == (found["id"], found["kernel"]["id"])
         assert ("ok", "42\n") == server.execute(kernel, "print(x)")
         server.delete(kernel)
         jupyter.wait_until_clean()
+        assert [] == server.request("GET", "sessions").json()
         assert "Traceback" not in server.log, server.log
+
+
+def test_kernel_that_computes_is_not_taken_for_idle(jupyter: Jupyter, spec: str) -> None:
+    """A server that ends idle kernels would end it; it is busy until it says that it is not."""
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
+        kernel = server.start(spec)
+        with pytest.raises(AssertionError, match="closed the connection"):
+            server.execute(kernel, "import os, time\nprint('begun', flush=True)\n"
+                                   "while not os.path.exists('go'): time.sleep(0.01)",
+                           meanwhile=server.kill)
+
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
+        assert "busy" == server.state(kernel)
+        (jupyter.folder / "go").touch()
+        wait_for(server, kernel, "idle")
+
+        server.kill()
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
+        wait_for(server, kernel, "idle")   # which it was all the time
+        server.delete(kernel)
+        jupyter.wait_until_clean()
+
+
+def wait_for(server: LabServer, kernel: str, state: str) -> None:
+    deadline = time.monotonic() + 40
+    while server.state(kernel) != state:
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.05)

@@ -156,6 +156,28 @@ def test_log_has_no_traceback(jupyter: Jupyter, server: LabServer) -> None:
     assert "Traceback" not in server.log, server.log
 
 
+def test_page_that_asks_while_the_server_stops_is_told(jupyter: Jupyter) -> None:
+    """A kernel that computes has some seconds to end, and pages ask on until all have ended."""
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
+        kernel = server.start(jupyter.install("tiny"))
+        told: list[Any] = []
+
+        def stop() -> None:
+            server.stop()
+            while not told:
+                answer = server.request("GET", "../lpmx/api/containers")
+                if answer.status_code != 200:
+                    told.append((answer.status_code, answer.json()))
+
+        with pytest.raises(AssertionError, match="closed the connection"):
+            server.execute(kernel, "print('begun', flush=True)\nwhile True: pass", meanwhile=stop)
+
+    assert [(503, {"code": "server-ends", "message": "cannot answer: the server is being stopped",
+                   "hint": "try again when it is back"})] == told
+    assert "Uncaught exception" not in server.log, server.log
+    jupyter.wait_until_clean()
+
+
 def test_kernel_that_never_comes_up_is_given_up_and_leaves_nothing(jupyter: Jupyter) -> None:
     """After some tries Jupyter declares it dead, and forgets it without a word to us."""
     server = LabServer(jupyter.folder, jupyter.runtime, "--KernelRestarter.time_to_dead=0.5",

@@ -44,12 +44,12 @@ class LabServer:
     options: tuple[str, ...] = ("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
                                 "--LabApp.news_url=None")
 
-    def __init__(self, folder: Path, runtime: Path, *options: str) -> None:
+    def __init__(self, folder: Path, runtime: Path, *options: str, port: int = 0) -> None:
         self._log_path = folder.parent / "server.log"
         with open(self._log_path, "wb") as log:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).parent / self.program), "--no-browser", "--ip=127.0.0.1",
-                 "--port=0", f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}",
+                 f"--port={port}", f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}",
                  *self.options, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -72,6 +72,10 @@ class LabServer:
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 0
 
     @property
     def log(self) -> str:
@@ -140,15 +144,18 @@ class LabServer:
         return dict(json.loads(data))
 
     def close(self) -> None:
-        """End the server, and give it the time to end its kernels."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is not None:
-                return
-            self._process.send_signal(number)
-            try:
-                self._process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                continue
+        """End the server, which must have ended its kernels in that time."""
+        if self._process.poll() is None:
+            self.stop()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server did not end:\n{self.log}") from None
+
+    def stop(self) -> None:
+        """Have it end."""
+        self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it without a chance to clean up."""
