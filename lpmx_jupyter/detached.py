@@ -75,6 +75,8 @@ def end(store: Store, one: Detached) -> None:
     if session.sockets is not None:
         remove_folder(session.sockets)
     external_file(one.kernel_id).unlink(missing_ok=True)
+    # what a server leaves that is killed
+    (Path(jupyter_runtime_dir()) / f"kernel-{one.kernel_id}.json").unlink(missing_ok=True)
 
 
 class Process:
@@ -191,11 +193,11 @@ async def adopt(manager: Any) -> list[str]:
 
 
 def _learn_state(manager: Any) -> None:
-    """Have a server's manager of one kernel know whether that computes: it does until it says that
-    it has nothing to do any more, which it is given a reason for.
+    """Have a server's manager of one kernel know whether that computes.
 
-    A server learns of that from what a kernel says when a cell begins or ends, and has not
-    heard the last. One that it took for idle it might end, and keeps who connects waiting.
+    A server learns it from what a kernel says when a cell begins or ends, and has not heard
+    the last. A kernel that it took for idle it might end, and whoever connects would wait for
+    an answer. So it counts as busy, and is given a cell without code, after which it says more.
     """
     if not manager.has_trait("execution_state"):
         return

@@ -287,6 +287,7 @@ class LpmxProvisioner(LocalProvisioner):
         manager.stop_restarter()
         manager._owns_kernel = False
         manager.shutdown_kernel = _nothing   # whose own never comes to an end where it owns none
+        manager.cleanup_connection_file()
         self._session = self._folder = self.process = None
         return True
 

@@ -45,12 +45,15 @@ class Sessions:
             self._log.warning("cannot write down which sessions detached kernels have: %s", error)
 
     async def restore(self, kernel_ids: "Iterable[str]") -> None:
-        """Have the sessions again of kernels that were taken over."""
+        """Have the sessions again of kernels that were taken over, unless the server kept them itself
+        (`SessionManager.database_filepath`)."""
         for kernel_id in kernel_ids:
             try:
+                known = {one["id"] for one in await ensure_async(self._sessions.list_sessions())}
                 for one in self._provisioner(kernel_id).sessions:
-                    await self._sessions.save_session(one["id"], path=one["path"], name=one["name"],
-                                                      type=one["type"], kernel_id=kernel_id)
+                    if one["id"] not in known:
+                        await self._sessions.save_session(one["id"], path=one["path"], name=one["name"],
+                                                          type=one["type"], kernel_id=kernel_id)
             except Exception as error:   # the kernel is there all the same
                 self._log.warning("cannot have the sessions of kernel %s again: %s", kernel_id, error)
 

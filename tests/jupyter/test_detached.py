@@ -241,6 +241,34 @@ def test_server_finds_it_again(jupyter: Jupyter, spec: str, end: str) -> None:
         assert "Traceback" not in server.log, server.log
 
 
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_kernel_that_is_stopped_without_a_server_leaves_nothing(jupyter: Jupyter, spec: str, lpmx: Any,
+                                                                end: str) -> None:
+    """However its server ended: no process, no container, no file."""
+    with LabServer(jupyter.folder, jupyter.runtime) as server:
+        kernel = server.start(spec)
+        getattr(server, end)()
+
+    lpmx("kernel", "stop", kernel, store=jupyter.loaded.path, check=True)
+
+    assert [] == jupyter.leftovers()
+
+
+def test_server_that_keeps_its_sessions_has_them_once(jupyter: Jupyter, spec: str) -> None:
+    """SessionManager.database_filepath, which is of no use where kernels end with their server."""
+    file = f"--SessionManager.database_filepath={jupyter.root / 'sessions'}"
+    with LabServer(jupyter.folder, jupyter.runtime, file) as server:
+        session = server.request("POST", "sessions", json={
+            "path": "some.ipynb", "name": "some.ipynb", "type": "notebook",
+            "kernel": {"name": spec}}).json()
+
+    with LabServer(jupyter.folder, jupyter.runtime, file) as server:
+        [found] = server.request("GET", "sessions").json()
+        assert session["id"] == found["id"]
+        server.delete(session["kernel"]["id"])
+        jupyter.wait_until_clean()
+
+
 def test_kernel_that_computes_is_not_taken_for_idle(jupyter: Jupyter, spec: str) -> None:
     """A server that ends idle kernels would end it; it is busy until it says that it is not."""
     with LabServer(jupyter.folder, jupyter.runtime) as server:

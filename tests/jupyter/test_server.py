@@ -10,6 +10,15 @@ import pytest
 from support.labserver import LabServer
 from support.notebooks import Jupyter
 
+#: Neither an interrupt nor a request to end is heard while it runs.
+STUBBORN = """
+print("begun", flush=True)
+while True:
+    try:
+        while True: pass
+    except KeyboardInterrupt: pass
+"""
+
 
 @pytest.fixture
 def server(jupyter: Jupyter) -> Iterator[LabServer]:
@@ -170,7 +179,7 @@ def test_page_that_asks_while_the_server_stops_is_told(jupyter: Jupyter) -> None
                     told.append((answer.status_code, answer.json()))
 
         with pytest.raises(AssertionError, match="closed the connection"):
-            server.execute(kernel, "print('begun', flush=True)\nwhile True: pass", meanwhile=stop)
+            server.execute(kernel, STUBBORN, meanwhile=stop)
 
     assert [(503, {"code": "server-ends", "message": "cannot answer: the server is being stopped",
                    "hint": "try again when it is back"})] == told
