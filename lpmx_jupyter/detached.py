@@ -203,9 +203,8 @@ def _learn_state(manager: Any) -> None:
         return
     manager.execution_state = "busy"
     channel = manager.connect_shell()
-    manager.session.send(channel, "execute_request", _NOTHING_TO_DO)
-    channel.flush()
-    channel.close()
+    manager.session.send(channel.socket, "execute_request", _NOTHING_TO_DO)
+    channel.close()   # which sends what is not sent yet
 
 
 def keep_at_the_end(manager: Any) -> None:
