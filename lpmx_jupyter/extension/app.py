@@ -182,11 +182,7 @@ class LpmxExtension(ExtensionApp):  # type: ignore[misc]
         """What the server knows of its kernels."""
         server: Any = self.serverapp
         models: list[Any] = await ensure_async(server.kernel_manager.list_kernels())
-        sessions: dict[str, list[Any]] = {}
-        for one in await ensure_async(server.session_manager.list_sessions()):
-            if one.get("kernel"):
-                sessions.setdefault(one["kernel"]["id"], []).append(one)
-        return Kernels({one["id"]: one for one in models}, sessions)
+        return Kernels({one["id"]: one for one in models}, await self.sessions.by_kernel())
 
     def server_path(self, text: str) -> str:
         """The absolute path on this machine that a request means."""

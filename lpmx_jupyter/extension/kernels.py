@@ -40,8 +40,7 @@ def described_kernel(owner: Owner, image: Optional[str], here: Kernels,
             "connections": model and model["connections"],
             "description": first and told(first["pid"], DESCRIPTION),
             "pid": first["pid"] if first and owner.node == processes.where() else None,
-            "sessions": [{"id": one["id"], "path": one["path"], "name": one["name"],
-                          "type": one["type"]} for one in here.sessions.get(owner.kernel_id, ())]}
+            "sessions": list(here.sessions.get(owner.kernel_id, ()))}
 
 
 def _look(store: Store, here: Kernels, wanted: Optional[str]) -> list[dict[str, Any]]:

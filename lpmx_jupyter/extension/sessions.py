@@ -1,8 +1,8 @@
-"""The sessions of kernels that detach: a notebook that stays open has its kernel again.
+"""jupyter_server's sessions, which say the kernel of a document; those of kernels that detach.
 
-jupyter_server has its sessions, which say the kernel of a document, in memory. Those of
-a kernel that lives on when the server ends are written down with it, and the next server has
-them again, under the same ids: a page that finds its session there goes on with it.
+They are in its memory. Those of a kernel that lives on when the server ends are written down
+with it, and the next server has them again, under the same ids: a page that finds its session
+there goes on with it.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jupyter_core.utils import ensure_async
 
 
 class Sessions:
-    """Keeps the sessions of `serverapp` in step with what its kernels have written down."""
+    """Knows the sessions of `serverapp`, and keeps what its kernels have written down in step."""
 
     def __init__(self, serverapp: Any) -> None:
         self._kernels = serverapp.kernel_manager
@@ -31,12 +31,18 @@ class Sessions:
             return result
         return noticed
 
+    async def by_kernel(self) -> dict[str, list[Mapping[str, str]]]:
+        """Id, path, name and type of the sessions of each kernel that has some."""
+        found: dict[str, list[Mapping[str, str]]] = {}
+        for one in await ensure_async(self._sessions.list_sessions()):
+            if one.get("kernel"):
+                found.setdefault(one["kernel"]["id"], []).append(
+                    {key: one[key] for key in ("id", "path", "name", "type")})
+        return found
+
     async def _write(self) -> None:
         try:
-            sessions: dict[str, list[Mapping[str, str]]] = {}
-            for one in await ensure_async(self._sessions.list_sessions()):
-                sessions.setdefault(one["kernel"]["id"], []).append(
-                    {key: one[key] for key in ("id", "path", "name", "type")})
+            sessions = await self.by_kernel()
             for kernel_id in self._kernels.list_kernel_ids():
                 keep = getattr(self._provisioner(kernel_id), "keep_sessions", None)
                 if keep is not None:
@@ -47,11 +53,11 @@ class Sessions:
     async def restore(self, kernel_ids: "Iterable[str]") -> None:
         """Have the sessions again of kernels that were taken over, unless the server kept them itself
         (`SessionManager.database_filepath`)."""
+        kept = {one["id"] for sessions in (await self.by_kernel()).values() for one in sessions}
         for kernel_id in kernel_ids:
             try:
-                known = {one["id"] for one in await ensure_async(self._sessions.list_sessions())}
                 for one in self._provisioner(kernel_id).sessions:
-                    if one["id"] not in known:
+                    if one["id"] not in kept:
                         await self._sessions.save_session(one["id"], path=one["path"], name=one["name"],
                                                           type=one["type"], kernel_id=kernel_id)
             except Exception as error:   # the kernel is there all the same
