@@ -10,7 +10,7 @@ import pytest
 from support import layers
 from support.loopback import Answer, Request, Server
 from support.pulls import HASTY
-from support.registry import free_port
+from support.ports import free_port
 from support.small_registry import SmallRegistry, digest
 
 from lpmx_runtime.errors import InvalidSetting, LpmxError, NotFoundInRegistry, RegistryError

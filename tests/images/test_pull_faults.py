@@ -27,8 +27,9 @@ from support.faulty_proxy import (
     Status,
 )
 from support.loopback import Answer
+from support.ports import free_port
 from support.pulls import HASTY, snapshot
-from support.registry import Registry, free_port
+from support.registry import Registry
 from support.small_registry import OCI_MANIFEST, SmallRegistry, digest
 
 from lpmx_runtime.errors import (

@@ -6,8 +6,9 @@ from typing import Iterator
 
 import pytest
 from support.browser import Person, chromium, quiet, somebody
-from support.labserver import LabServer, lasting_port
+from support.labserver import LabServer
 from support.notebooks import Jupyter
+from support.ports import free_port
 
 pytestmark = pytest.mark.unconfined
 
@@ -81,7 +82,7 @@ def test_open_notebook_goes_on_when_its_server_is_back(jupyter: Jupyter, end: st
     is with a page that is loaded anew."""
     quiet(jupyter)
     jupyter.install("tiny", detach=True)
-    port = lasting_port()
+    port = free_port()
     with LabServer(jupyter.folder, jupyter.runtime, port=port) as server, \
             chromium() as browser, somebody(browser, server, Patient) as person:
         person.page.add_locator_handler(

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import Any, Iterator
 
 import pytest
@@ -19,6 +18,7 @@ from lpmx_jupyter import detached
 from lpmx_runtime.store import Store
 from support.labserver import LabServer
 from support.notebooks import Jupyter, Running
+from support.waiting import until
 
 #: A server that starts a kernel, in which `x` is 42, and is killed.
 KILLED = """
@@ -281,17 +281,10 @@ def test_kernel_that_computes_is_not_taken_for_idle(jupyter: Jupyter, spec: str)
     with LabServer(jupyter.folder, jupyter.runtime) as server:
         assert "busy" == server.state(kernel)
         (jupyter.folder / "go").touch()
-        wait_for(server, kernel, "idle")
+        until(lambda: server.state(kernel) == "idle", patience=40)
 
         server.kill()
     with LabServer(jupyter.folder, jupyter.runtime) as server:
-        wait_for(server, kernel, "idle")   # which it was all the time
+        until(lambda: server.state(kernel) == "idle", patience=40)   # which it was all the time
         server.delete(kernel)
         jupyter.wait_until_clean()
-
-
-def wait_for(server: LabServer, kernel: str, state: str) -> None:
-    deadline = time.monotonic() + 40
-    while server.state(kernel) != state:
-        assert time.monotonic() < deadline, server.log
-        time.sleep(0.05)

@@ -11,9 +11,8 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,8 +20,12 @@ from lpmx_jupyter.extension.calls import _on_path, programs
 from support import leftovers
 from support.api import TINY, ApiServer, own_store
 from support.notebooks import Jupyter
+from support.waiting import until
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
+
+PATIENCE = 20.0   # seconds
+
 
 @pytest.fixture(scope="module")
 def place(images: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
@@ -52,16 +55,6 @@ def sleeper(box: str, place: Jupyter, installed: Any) -> Iterator["subprocess.Po
     yield program
     program.kill()
     program.wait()
-
-
-def until(look: Callable[[], Any], patience: float = 20) -> Any:
-    deadline = time.monotonic() + patience
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def run(installed: Any, box: str, *command: str) -> str:
@@ -255,8 +248,8 @@ def test_upload_that_is_no_image_or_breaks_off_leaves_nothing(api: ApiServer,
         half.sendall(b"POST /user/me/lpmx/api/images/upload?filename=half.tar HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                      b"Authorization: token token-of-the-tests\r\n"
                      b"Content-Length: 100000000\r\n\r\n" + b"x" * 3000000)
-        until(lambda: list((place.root / "store" / "tmp").glob("*/half.tar")))
-    until(lambda: not list((place.root / "store" / "tmp").glob("*/half.tar")))
+        until(lambda: list((place.root / "store" / "tmp").glob("*/half.tar")), PATIENCE)
+    until(lambda: not list((place.root / "store" / "tmp").glob("*/half.tar")), PATIENCE)
 
 
 def test_files_of_the_servers_machine_are_written_and_loaded(api: ApiServer, place: Jupyter,
@@ -284,8 +277,9 @@ def test_container_shows_what_runs_and_can_be_stopped(api: ApiServer, box: str,
     def running() -> Any:
         [found] = [one for one in api.ask("GET", "/containers") if one["name"] == box]
         return found if found["processes"] and found["processes"][0]["program"] else None
-    until(running)
-    found = until(lambda: (lambda one: one if one and one["cpu"] is not None else None)(running()))
+    until(running, PATIENCE)
+    found = until(lambda: (lambda one: one if one and one["cpu"] is not None else None)(running()),
+                  PATIENCE)
 
     [process] = found["processes"]
     assert (sleeper.pid, ["sleep", "300"]) == (process["pid"], process["argv"])
@@ -463,7 +457,7 @@ def test_kernel_and_its_container_are_found_by_each_other(api: ApiServer) -> Non
     tab = api.events()
     kernel = api.start(spec["name"])
     name = until(lambda: [one["name"] for one in api.ask("GET", "/containers") if one["kernels"]
-                          and one["kernels"][0]["pid"]])[0]
+                          and one["kernels"][0]["pid"]], PATIENCE)[0]
     tab.changed("kernels", name)
     tab.close()
 

@@ -23,6 +23,7 @@ from lpmx_jupyter.session import Settings, clear_abandoned
 from lpmx_runtime.container import processes
 from lpmx_runtime.store import Store
 from support.notebooks import Jupyter, Running
+from support.waiting import until
 from traitlets.config import Config
 from zmq.utils.monitor import recv_monitor_message
 
@@ -266,7 +267,7 @@ def test_kernel_dies_with_a_launcher_that_is_killed(jupyter: Jupyter) -> None:
 
     os.kill(kernel.manager.provisioner.process.pid, signal.SIGKILL)
 
-    _until(lambda: not _alive(pid))
+    until(lambda: not _alive(pid), patience=10)
     kernel.shutdown(now=True)
     jupyter.start(jupyter.install("tiny")).shutdown()
     assert [] == jupyter.containers()
@@ -566,10 +567,3 @@ def _alive(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def _until(condition: Any, patience: float = 10) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import pytest
 from support.labserver import LabServer
 from support.notebooks import Jupyter
+from support.waiting import until
 
 #: Neither an interrupt nor a request to end is heard while it runs.
 STUBBORN = """
@@ -27,16 +27,6 @@ def server(jupyter: Jupyter) -> Iterator[LabServer]:
                         "--LpmxExtension.sync_kernels=False")   # tests spoil specs
     yield running
     running.close()
-
-
-def until(condition: Callable[[], Any], patience: float = 40) -> Any:
-    deadline = time.monotonic() + patience
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
 
 
 def test_kernel_spec_is_listed_with_its_name_and_logo(jupyter: Jupyter, server: LabServer) -> None:
@@ -94,7 +84,7 @@ def test_kernel_that_crashes_is_started_again_in_its_container(jupyter: Jupyter,
         except asyncio.TimeoutError:
             return False  # sent before anybody had noticed, and lost with the old process
 
-    until(answers_anew)
+    until(answers_anew, patience=40)
 
     assert ("ok", "still here\n") == server.execute(kernel, "print(open('/root/file').read())")
     assert containers == jupyter.containers()

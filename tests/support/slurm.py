@@ -12,7 +12,9 @@ import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator
+
+from .ports import free_ports
 
 CONFIG = """
 ClusterName=lpmx
@@ -52,7 +54,7 @@ def running(place: Path) -> Iterator[Dict[str, str]]:
     (place / "munge" / "key").write_bytes(os.urandom(1024))
     (place / "munge" / "key").chmod(0o400)
     host = socket.gethostname().partition(".")[0]
-    control, node = _free_ports(2)
+    control, node = free_ports(2)
     (place / "slurm.conf").write_text(CONFIG.format(
         host=host, control=control, node=node, user=getpass.getuser(), place=place, cpus=os.cpu_count()))
     environ = {**os.environ, "SLURM_CONF": str(place / "slurm.conf"),
@@ -78,14 +80,6 @@ def _wait_until_idle(environ: Dict[str, str], log: Path) -> None:
         said = subprocess.run(["sinfo", "-h", "-o", "%t"], env=environ, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, text=True).stdout.strip()
         time.sleep(0.1)
-
-
-def _free_ports(count: int) -> List[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
